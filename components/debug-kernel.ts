@@ -1,0 +1,37 @@
+import type * as pulumi from "@pulumi/pulumi";
+import { buildPrefix } from "../spec/build-prefix.ts";
+import { fragmentTexts } from "../spec/kconfig.ts";
+import type { KernelSpec } from "../spec/schema.ts";
+import { sourceInput } from "../spec/source.ts";
+import { LabComponent } from "./component.ts";
+
+export interface DebugKernelArgs {
+	/** Source, configuration fragments by name, and further configuration lines. */
+	kernel: KernelSpec;
+}
+
+/**
+ * A kernel with debug information: the bzImage that guests boot, and the vmlinux, gdb scripts, sources and build
+ * tree of that same build.
+ *
+ * Owns /opt/tracelab/kernel/HASH, together with the other stacks that use the same build.
+ *
+ *     const kernel = new DebugKernel("kernel-main", { kernel: stack.kernels.main });
+ */
+export class DebugKernel extends LabComponent {
+	/** /opt/tracelab/kernel/HASH: known before it is built. */
+	readonly prefix: string;
+
+	constructor(name: string, args: DebugKernelArgs, opts?: pulumi.ComponentResourceOptions) {
+		super("DebugKernel", name, opts);
+		const { source, fragments, config } = args.kernel;
+		const texts = fragmentTexts(fragments);
+		this.prefix = buildPrefix("kernel", { source, texts, config });
+		this.step("build", {
+			script: "debug-kernel",
+			identity: this.prefix,
+			inputs: { prefix: this.prefix, source: sourceInput(source), base: "tinyconfig", fragments: texts, config },
+		});
+		this.registerOutputs({ prefix: this.prefix });
+	}
+}

@@ -1,0 +1,50 @@
+import type * as pulumi from "@pulumi/pulumi";
+import { buildPrefix } from "../spec/build-prefix.ts";
+import { treeHash } from "../spec/content-hash.ts";
+import type { ModuleSpec } from "../spec/schema.ts";
+import { sourceInput } from "../spec/source.ts";
+import { LabComponent } from "./component.ts";
+import type { DebugKernel } from "./debug-kernel.ts";
+
+export interface KernelModuleArgs {
+	/** The module's name, as modprobe knows it. */
+	moduleName: string;
+	/** Where its source is. */
+	module: ModuleSpec;
+	/** The kernel that it is built against. */
+	kernel: DebugKernel;
+}
+
+/**
+ * A kernel module, built against one debug kernel. Guests get it installed below /lib/modules/KVER/extra.
+ *
+ * Owns /opt/tracelab/module/HASH; the hash covers the text of the source, so an edit is another build.
+ *
+ *     new KernelModule("module-mymodule", { moduleName: "mymodule", module: stack.modules.mymodule, kernel });
+ */
+export class KernelModule extends LabComponent {
+	/** /opt/tracelab/module/HASH: known before it is built. */
+	readonly prefix: string;
+
+	constructor(name: string, args: KernelModuleArgs, opts?: pulumi.ComponentResourceOptions) {
+		super("KernelModule", name, opts);
+		const { source } = args.module;
+		const content = source.kind === "path" ? treeHash(source.path) : source;
+		this.prefix = buildPrefix("module", { name: args.moduleName, content, kernel: args.kernel.prefix });
+		this.step(
+			"build",
+			{
+				script: "kernel-module",
+				identity: this.prefix,
+				inputs: {
+					prefix: this.prefix,
+					name: args.moduleName,
+					source: sourceInput(source),
+					kernel_prefix: args.kernel.prefix,
+				},
+			},
+			[args.kernel],
+		);
+		this.registerOutputs({ prefix: this.prefix });
+	}
+}

@@ -1,0 +1,146 @@
+import { readFileSync } from "node:fs";
+import * as libvirt from "@pulumi/libvirt";
+import * as pulumi from "@pulumi/pulumi";
+import { hostPackages } from "../spec/host-packages.ts";
+import type { LabCard } from "../spec/lab-card.ts";
+import type { Stack } from "../spec/schema.ts";
+import { LabComponent } from "./component.ts";
+import { DebugKernel } from "./debug-kernel.ts";
+import { GuestImage } from "./guest-image.ts";
+import { Host } from "./host.ts";
+import { KernelModule } from "./kernel-module.ts";
+import { LibvirtHost } from "./libvirt-host.ts";
+import { QemuBuild } from "./qemu-build.ts";
+import { TracedDomain } from "./traced-domain.ts";
+import { TracingGroup } from "./tracing-group.ts";
+
+export interface LabArgs {
+	/** The stack file, read and checked. */
+	stack: Stack;
+}
+
+/**
+ * A whole lab, as its stack file has it.
+ *
+ * Owns what its parts own, /var/lib/tracelab/pools/STACK and the lab card, /var/lib/tracelab/labs/STACK.json.
+ *
+ *     const lab = new Lab("quickstart", { stack: loadStack("quickstart") });
+ */
+export class Lab extends LabComponent {
+	/** The lab card: what came up. */
+	readonly card: pulumi.Output<LabCard>;
+
+	readonly #stack: Stack;
+
+	constructor(name: string, args: LabArgs, opts?: pulumi.ComponentResourceOptions) {
+		super("Lab", name, opts);
+		this.#stack = args.stack;
+		const host = new Host("host", { packages: hostPackages }, { parent: this });
+		const builds = this.#build(host);
+		const domains = this.#run(host, builds);
+		this.card = this.#describe(builds, domains);
+		this.#writeCard(domains);
+		this.registerOutputs({ card: this.card });
+	}
+
+	#build(host: Host): Builds {
+		const opts = { parent: this, dependsOn: [host] };
+		const { qemu, kernels, images, modules } = this.#stack;
+		const kernel = each(kernels, (name, kernel) => new DebugKernel(`kernel-${name}`, { kernel }, opts));
+		return {
+			qemu: each(qemu, (name, qemu) => new QemuBuild(`qemu-${name}`, { qemu }, opts)),
+			kernels: kernel,
+			images: each(images, (name, image) => new GuestImage(`image-${name}`, { image }, opts)),
+			modules: each(
+				modules,
+				(name, module) =>
+					new KernelModule(
+						`module-${name}`,
+						{ moduleName: name, module, kernel: named(kernel, module.kernel) },
+						{ parent: this },
+					),
+			),
+		};
+	}
+
+	#run(host: Host, builds: Builds): Record<string, TracedDomain> {
+		const tracingGroup = new TracingGroup("tracing-group", { parent: this, dependsOn: [host] });
+		const emulators = Object.values(builds.qemu).map((qemu) => qemu.prefix);
+		// The group first: a libvirtd that runs already must be started again to see it.
+		const { provider } = new LibvirtHost("libvirt", { emulators }, { parent: this, dependsOn: [tracingGroup] });
+		const pool = new libvirt.Pool(
+			"pool",
+			{
+				name: `tracelab-${this.#stack.name}`,
+				type: "dir",
+				target: { path: `/var/lib/tracelab/pools/${this.#stack.name}` },
+			},
+			{ parent: this, provider },
+		);
+		return each(
+			this.#stack.domains,
+			(name, domain) =>
+				new TracedDomain(
+					`domain-${name}`,
+					{
+						domainName: name,
+						domain,
+						qemu: named(builds.qemu, domain.qemu),
+						kernel: named(builds.kernels, domain.kernel),
+						image: named(builds.images, domain.image),
+						modules: Object.fromEntries(
+							[...domain.modules].sort().map((module) => [module, named(builds.modules, module)]),
+						),
+						acceleration: host.acceleration(domain.acceleration),
+						pool,
+						provider,
+					},
+					{ parent: this, dependsOn: [host] },
+				),
+		);
+	}
+
+	#describe(builds: Builds, domains: Record<string, TracedDomain>): pulumi.Output<LabCard> {
+		return pulumi.all(each(domains, (_, domain) => domain.card)).apply((cards) => ({
+			stack: this.#stack.name,
+			tracelab: version(),
+			qemu: each(builds.qemu, (_, { prefix, emulator }) => ({ prefix, binary: emulator })),
+			kernels: each(builds.kernels, (_, { prefix }) => ({
+				prefix,
+				vmlinux: `${prefix}/vmlinux`,
+				source: `${prefix}/source`,
+			})),
+			images: each(builds.images, (_, { prefix }) => ({ prefix })),
+			domains: cards,
+		}));
+	}
+
+	#writeCard(domains: Record<string, TracedDomain>): void {
+		const card = this.card.apply((text) => JSON.stringify(text, null, "\t"));
+		this.step("card", { script: "lab-card", inputs: { card } }, Object.values(domains));
+	}
+}
+
+interface Builds {
+	qemu: Record<string, QemuBuild>;
+	kernels: Record<string, DebugKernel>;
+	images: Record<string, GuestImage>;
+	modules: Record<string, KernelModule>;
+}
+
+/** The same keys, in sorted order, with what `make` makes of each. */
+function each<In, Out>(map: Readonly<Record<string, In>>, make: (name: string, value: In) => Out): Record<string, Out> {
+	const entries = Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1));
+	return Object.fromEntries(entries.map(([name, value]) => [name, make(name, value)]));
+}
+
+/** The part with that name; the stack file was checked, so there is one. */
+function named<Part>(parts: Readonly<Record<string, Part>>, name: string): Part {
+	const part = parts[name];
+	if (part === undefined) throw new Error(`no "${name}" among ${Object.keys(parts).join(", ")}`);
+	return part;
+}
+
+function version(): string {
+	return JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")).version;
+}

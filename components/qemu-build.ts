@@ -1,0 +1,47 @@
+import type * as pulumi from "@pulumi/pulumi";
+import { buildPrefix } from "../spec/build-prefix.ts";
+import type { QemuSpec } from "../spec/schema.ts";
+import { sourceInput } from "../spec/source.ts";
+import { LabComponent } from "./component.ts";
+
+export interface QemuBuildArgs {
+	/** Source, targets, trace backends and further configure options. */
+	qemu: QemuSpec;
+}
+
+/**
+ * A QEMU of the lab's own, with the trace backends that were asked for.
+ *
+ * Owns /opt/tracelab/qemu/HASH, together with the other stacks that use the same build.
+ *
+ *     const qemu = new QemuBuild("qemu-main", { qemu: stack.qemu.main });
+ */
+export class QemuBuild extends LabComponent {
+	/** /opt/tracelab/qemu/HASH: known before it is built. */
+	readonly prefix: string;
+	/** What libvirt runs. */
+	readonly emulator: string;
+
+	constructor(name: string, args: QemuBuildArgs, opts?: pulumi.ComponentResourceOptions) {
+		super("QemuBuild", name, opts);
+		this.prefix = qemuPrefix(args.qemu);
+		this.emulator = `${this.prefix}/bin/qemu-system-x86_64`;
+		this.step("build", {
+			script: "qemu-build",
+			identity: this.prefix,
+			inputs: {
+				prefix: this.prefix,
+				source: sourceInput(args.qemu.source),
+				targets: args.qemu.targets,
+				trace_backends: args.qemu.traceBackends,
+				configure: args.qemu.configure,
+			},
+		});
+		this.registerOutputs({ prefix: this.prefix });
+	}
+}
+
+/** Where a QEMU with this specification is installed. */
+export function qemuPrefix(qemu: QemuSpec): string {
+	return buildPrefix("qemu", qemu);
+}

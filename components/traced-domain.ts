@@ -1,0 +1,208 @@
+import * as libvirt from "@pulumi/libvirt";
+import * as pulumi from "@pulumi/pulumi";
+import type { Acceleration } from "../spec/acceleration.ts";
+import { domainXslt, overlayXslt } from "../spec/domain-xslt.ts";
+import type { LabCard } from "../spec/lab-card.ts";
+import type { DomainSpec } from "../spec/schema.ts";
+import { LabComponent } from "./component.ts";
+import type { DebugKernel } from "./debug-kernel.ts";
+import type { GuestImage } from "./guest-image.ts";
+import type { KernelModule } from "./kernel-module.ts";
+import type { QemuBuild } from "./qemu-build.ts";
+import type { Step } from "./step.ts";
+
+/** Virtual size of a guest's disk in bytes: that of the image, 4 GiB. */
+const diskBytes = 4 * 1024 ** 3;
+
+export interface TracedDomainArgs {
+	/** The domain's name in the stack file. */
+	domainName: string;
+	/** The domain as the stack file has it. */
+	domain: DomainSpec;
+	/** The QEMU that runs it. */
+	qemu: QemuBuild;
+	/** The kernel that it boots directly. */
+	kernel: DebugKernel;
+	/** The image that its disk starts from. */
+	image: GuestImage;
+	/** The modules that it loads, by name. */
+	modules: Readonly<Record<string, KernelModule>>;
+	/** kvm or tcg, decided. */
+	acceleration: pulumi.Input<Acceleration>;
+	/** The pool that its disk is in. */
+	pool: libvirt.Pool;
+	provider: libvirt.Provider;
+}
+
+/**
+ * A libvirt domain made to be looked into: on a QEMU of the lab with its tracepoints, on a kernel whose vmlinux is
+ * at hand, with a gdbstub on 127.0.0.1, a process name of its own, and the lab's modules installed and loaded.
+ *
+ * Owns the domain, its disk, /var/lib/tracelab/domains/STACK-DOMAIN and the reservation of its gdb port.
+ *
+ *     new TracedDomain("domain-vm", { domainName: "vm", domain: stack.domains.vm, qemu, kernel, image, … });
+ */
+export class TracedDomain extends LabComponent {
+	/** What the lab card says of it. */
+	readonly card: pulumi.Output<LabCard["domains"][string]>;
+
+	readonly #args: TracedDomainArgs;
+	readonly #libvirtName: string;
+	readonly #folder: string;
+	readonly #modules: Readonly<Record<string, string>>;
+	readonly #paused: "0" | "1";
+
+	constructor(name: string, args: TracedDomainArgs, opts?: pulumi.ComponentResourceOptions) {
+		super("TracedDomain", name, opts);
+		this.#args = args;
+		this.#libvirtName = `${pulumi.getStack()}-${args.domainName}`;
+		this.#folder = `/var/lib/tracelab/domains/${this.#libvirtName}`;
+		this.#modules = Object.fromEntries(Object.entries(args.modules).map(([key, module]) => [key, module.prefix]));
+		this.#paused = args.domain.gdb.paused ? "1" : "0";
+
+		const port = this.#reserveGdbPort();
+		const tree = this.#installModules();
+		const disk = this.#makeDisk(name);
+		const domain = this.#defineDomain(name, port, disk, tree);
+		const guest = this.#startGuest(port, disk, domain, tree);
+		this.#loadModules(tree, guest);
+		this.card = this.#describe(port);
+		this.registerOutputs({ card: this.card });
+	}
+
+	#reserveGdbPort(): pulumi.Output<number> {
+		const { port } = this.#args.domain.gdb;
+		const inputs = { domain: this.#libvirtName, port: port === undefined ? "" : String(port) };
+		return this.step("gdb-port", { script: "gdb-port", inputs }).outputs.apply((outputs) => Number(outputs["port"]));
+	}
+
+	#installModules(): Step {
+		const inputs = { folder: this.#folder, kernel_prefix: this.#args.kernel.prefix, modules: this.#modules };
+		const after = [this.#args.kernel, ...Object.values(this.#args.modules)];
+		return this.step("module-tree", { script: "module-tree", inputs }, after);
+	}
+
+	#makeDisk(name: string): libvirt.Volume {
+		const { image, pool, provider } = this.#args;
+		const hash = image.prefix.slice(-16);
+		return new libvirt.Volume(
+			`${name}-disk`,
+			{
+				// Another image is another disk, made before the old one goes.
+				name: `${this.#libvirtName}-${hash}.qcow2`,
+				pool: pool.name,
+				format: "qcow2",
+				size: diskBytes,
+				xml: { xslt: overlayXslt(`${image.prefix}/image.qcow2`) },
+			},
+			{ ...this.childOptions([image, pool]), provider },
+		);
+	}
+
+	#defineDomain(name: string, port: pulumi.Output<number>, disk: libvirt.Volume, tree: Step): libvirt.Domain {
+		const { domain, qemu, kernel, provider } = this.#args;
+		const acceleration = pulumi.output(this.#args.acceleration);
+		return new libvirt.Domain(
+			`${name}-domain`,
+			{
+				name: this.#libvirtName,
+				type: acceleration.apply(({ kind }) => (kind === "kvm" ? "kvm" : "qemu")),
+				machine: "pc",
+				emulator: qemu.emulator,
+				vcpu: domain.cpus,
+				memory: domain.memory,
+				kernel: `${kernel.prefix}/bzImage`,
+				cmdlines: kernelArguments(this.#args.domainName, domain.kernelArguments),
+				disks: [{ volumeId: disk.id }],
+				qemuAgent: true,
+				// The guest step starts it: paused or not, and again whenever it was found stopped.
+				running: false,
+				xml: {
+					xslt: port.apply((gdbPort) =>
+						domainXslt({
+							gdbPort,
+							processName: domain.processName,
+							modulesFolder: `${this.#folder}/root/lib/modules`,
+							consoleLog: this.#console().log,
+							consoleSocket: this.#console().socket,
+						}),
+					),
+				},
+			},
+			// libvirt knows one domain of a name: the old one goes before the new one comes.
+			{
+				...this.childOptions([qemu, kernel, tree]),
+				provider,
+				deleteBeforeReplace: true,
+				ignoreChanges: ["running"],
+			},
+		);
+	}
+
+	#startGuest(port: pulumi.Output<number>, disk: libvirt.Volume, domain: libvirt.Domain, tree: Step): Step {
+		const { qemu, kernel, image } = this.#args;
+		const inputs = {
+			domain: this.#libvirtName,
+			uuid: domain.id,
+			folder: this.#folder,
+			emulator: qemu.emulator,
+			kernel_prefix: kernel.prefix,
+			process_name: this.#args.domain.processName,
+			gdb_port: port.apply(String),
+			paused: this.#paused,
+			overlay: disk.id,
+			base: `${image.prefix}/image.qcow2`,
+		};
+		return this.step("guest", { script: "guest", identity: domain.id, inputs }, [domain, tree]);
+	}
+
+	#loadModules(tree: Step, guest: Step): void {
+		const inputs = {
+			domain: this.#libvirtName,
+			folder: this.#folder,
+			modules: this.#modules,
+			paused: this.#paused,
+		};
+		this.step("module-load", { script: "module-load", inputs }, [tree, guest]);
+	}
+
+	#console(): { log: string; socket: string } {
+		return {
+			log: `/var/log/tracelab/${pulumi.getStack()}/console-${this.#args.domainName}.log`,
+			socket: `${this.#folder}/console.sock`,
+		};
+	}
+
+	#describe(port: pulumi.Output<number>): pulumi.Output<LabCard["domains"][string]> {
+		const { domain, qemu, modules } = this.#args;
+		return pulumi.all([port, this.#args.acceleration]).apply(([gdbPort, acceleration]) => ({
+			libvirtName: this.#libvirtName,
+			processName: domain.processName,
+			emulator: qemu.emulator,
+			acceleration,
+			kernel: domain.kernel,
+			gdb: { port: gdbPort, paused: domain.gdb.paused },
+			console: this.#console(),
+			modules: Object.fromEntries(
+				Object.entries(modules).map(([name, { prefix }]) => [name, { file: `${prefix}/${name}.ko`, source: prefix }]),
+			),
+		}));
+	}
+}
+
+/** The kernel's command line, one option an entry as @pulumi/libvirt wants it; `_` is an option with no value. */
+function kernelArguments(hostName: string, more: readonly string[]): Record<string, string>[] {
+	const options = [
+		"root=/dev/vda",
+		"rw",
+		"console=ttyS0",
+		// The addresses in vmlinux are those of the running kernel.
+		"nokaslr",
+		`systemd.hostname=${hostName}`,
+		...more,
+	];
+	return options.map((option) => {
+		const [key, ...value] = option.split("=");
+		return value.length === 0 || key === undefined ? { _: option } : { [key]: value.join("=") };
+	});
+}

@@ -1,0 +1,238 @@
+#!/usr/bin/env bash
+# Debian packages that the lab needs on the host.
+# Input:
+#   packages  array of names
+# Owns on the host: the packages that it had to install, with their dependencies, users and groups. They are
+# noted in the ledger entry `packages` before the installation starts, and purged with the last stack that uses
+# them, unless something else has come to need one. Packages that were there stay as they are, marks included.
+# The .deb files stay in /var/cache/tracelab/apt, so that the next installation downloads nothing.
+# No jq here: this script is what installs it.
+source lib/ledger.sh
+source lib/service.sh
+: "${packages[*]:?}"
+
+entry=$state_dir/ledger/packages
+
+probe() {
+	local missing
+	mapfile -t missing < <(not_installed "${packages[@]}")
+	[ ${#missing[@]} = 0 ] || drift "packages not installed: ${missing[*]}"
+}
+
+apply() {
+	local missing
+	lock packages
+	ledger_claim packages "$(installed)"
+	mapfile -t missing < <(not_installed "${packages[@]}")
+	if [ ${#missing[@]} = 0 ]; then
+		say "$step: all packages are installed"
+	else
+		install_packages "${missing[@]}"
+	fi
+	note_accounts
+}
+
+remove() {
+	local ours=()
+	lock packages
+	ledger_has packages || return 0
+	if ledger_last packages; then
+		note_accounts
+		[ ! -e "$entry/planned" ] || mapfile -t ours < <(comm -12 <(on_disk) <(sort -u "$entry/planned"))
+		[ ${#ours[@]} = 0 ] || purge "${ours[@]}"
+	else
+		say "$step: packages are kept: another stack uses them"
+	fi
+	ledger_release packages
+}
+
+# installed: names of the packages that are there, whole, sorted.
+installed() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null | sed -n 's/^.i  //p' | sort -u; }
+
+# on_disk: names of the packages of which anything is there, sorted; an installation that was killed leaves
+# them unpacked, a removal leaves their configuration.
+on_disk() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null | sed -n 's/^.[^n]. //p' | sort -u; }
+
+# not_installed NAME…: those that are absent or not whole.
+not_installed() { comm -23 <(printf '%s\n' "$@" | sort -u) <(installed); }
+
+install_packages() {
+	local plan=$entry/plan.part
+	mend_dpkg
+	if ! apt_get -s install "$@" >"$plan" 2>/dev/null; then
+		say "$step: reading the package lists"
+		run "apt-get update" apt_get update
+		run "planning the installation of $*" apt_get -s install "$@"
+		apt_get -s install "$@" >"$plan"
+	fi
+	journal <"$plan"
+	say "$step: installing $(grep -c '^Inst ' "$plan") packages"
+	rm "$plan"
+	if ! apt_get --download-only install "$@" >>"$log_file" 2>&1 </dev/null; then
+		# The lists may name versions that the archive has replaced since.
+		run "apt-get update" apt_get update
+		apt_get -s install "$@" | journal
+		run "downloading $*" apt_get --download-only install "$@"
+	fi
+	run "installing $*" apt_get -o APT::Status-Fd=5 --no-download install "$@" 5> >(progress)
+}
+
+# journal: adds to the ledger what a simulation says will be new, and who has an account now, before anything is
+# done. A line with the old version in brackets is an upgrade: that package was there.
+journal() {
+	{
+		cat "$entry/planned" 2>/dev/null || :
+		sed -nE 's/^Inst ([^ :]+)(:[^ ]+)? \(.*/\1/p' | comm -23 <(sort -u) "$entry/before"
+	} | sort -u | write_file "$entry/planned" 644
+	[ -e "$entry/accounts-before" ] || accounts | write_file "$entry/accounts-before" 644
+}
+
+# accounts: `passwd NAME` and `group NAME` for all in the files, sorted.
+accounts() {
+	local file
+	for file in passwd group; do
+		sed "s/^\([^:]*\):.*/$file \1/" "$root/etc/$file" 2>/dev/null || :
+	done | sort -u
+}
+
+# note_accounts: those that appeared with an installation that has ended since, whoever's run it was.
+note_accounts() {
+	[ -e "$entry/accounts-before" ] || return 0
+	{
+		cat "$entry/accounts" 2>/dev/null || :
+		comm -13 "$entry/accounts-before" <(accounts)
+	} | sort -u | write_file "$entry/accounts" 644
+	rm "$entry/accounts-before"
+}
+
+purge() {
+	local ours=("$@")
+	mapfile -t ours < <(removable "${ours[@]}")
+	[ ${#ours[@]} -gt 0 ] || return 0
+	mend_dpkg
+	stop_daemons "${ours[@]}"
+	say "$step: purging ${#ours[@]} packages"
+	run "purging ${ours[*]}" apt_get -o APT::Status-Fd=5 --allow-remove-essential purge "${ours[@]}" 5> >(progress)
+	remove_leftovers "${ours[@]}"
+	remove_accounts
+}
+
+# removable NAME…: those that can be purged without anything else going along. What else would go keeps all that
+# it depends on.
+removable() {
+	local ours=("$@") kept outside needed
+	mapfile -t outside < <(in_use "${ours[@]}")
+	while :; do
+		if [ ${#outside[@]} -gt 0 ]; then
+			mapfile -t needed < <(apt_cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts \
+				--no-breaks --no-replaces --no-enhances "${outside[@]}" | grep '^[a-z0-9]' | sed 's/:.*//' | sort -u)
+			mapfile -t kept < <(comm -12 <(printf '%s\n' "${ours[@]}" | sort -u) <(printf '%s\n' "${needed[@]}"))
+			[ ${#kept[@]} -gt 0 ] || die "cannot tell why ${outside[*]} would be removed" "see apt-get -s purge ${ours[*]}"
+			say "$step: kept, because ${outside[*]} needs it: ${kept[*]}"
+			mapfile -t ours < <(comm -23 <(printf '%s\n' "${ours[@]}" | sort -u) <(printf '%s\n' "${kept[@]}"))
+		fi
+		[ ${#ours[@]} -gt 0 ] || return 0
+		mapfile -t outside < <(apt_get -s --allow-remove-essential purge "${ours[@]}" |
+			sed -nE 's/^(Purg|Remv) ([^ :]+)(:[^ ]+)? .*/\2/p' | sort -u | comm -13 <(printf '%s\n' "${ours[@]}" | sort -u) -)
+		[ ${#outside[@]} -gt 0 ] || break
+	done
+	printf '%s\n' "${ours[@]}"
+}
+
+# in_use NAME…: those of the packages that run something which is not the lab's.
+in_use() {
+	local domains
+	mapfile -t domains < <(running_domains)
+	[ ${#domains[@]} = 0 ] || ! among libvirt-daemon-system "$@" || {
+		say "$step: libvirt stays: domains are running: ${domains[*]}"
+		printf 'libvirt-daemon-system\n'
+	}
+}
+
+stop_daemons() {
+	lock services
+	if among libvirt-daemon "$@" && service_running libvirtd; then service_stop libvirtd; fi
+	if among lttng-tools "$@" && service_running lttng-sessiond; then service_stop lttng-sessiond; fi
+}
+
+# remove_leftovers NAME…: what the daemons of purged packages wrote and dpkg doesn't know of. What is not theirs,
+# such as a disk image in /var/lib/libvirt/images, stays.
+remove_leftovers() {
+	if among libvirt-daemon-system "$@"; then
+		rm -rf --one-file-system "$root/run/libvirt" "$root/var/cache/libvirt" "$root/var/log/libvirt"
+		rm -rf --one-file-system "$root/etc/libvirt/secrets" "$root/etc/apparmor.d/libvirt"
+		rm -f "$root/var/lib/libvirt/qemu/channel/target/"* "$root/run/libvirtd.pid" "$root/run/virtlogd.pid"
+		prune "$root/etc/libvirt" "$root/var/lib/libvirt"
+	fi
+	if among lttng-tools "$@"; then rm -rf --one-file-system "$root/run/lttng"; fi
+}
+
+# prune FOLDER…: removes the empty folders in and including each.
+prune() {
+	local folder
+	for folder in "$@"; do
+		[ ! -d "$folder" ] || find "$folder" -depth -type d -empty -delete
+		[ ! -d "$folder" ] || say "$step: kept, because it holds files: $folder"
+	done
+}
+
+# remove_accounts: users first, a user's own group may go with it.
+remove_accounts() {
+	local kind name
+	[ -e "$entry/accounts" ] || return 0
+	while read -r kind name; do
+		! grep -qs "^$name:" "$root/etc/$kind" || case $kind in
+		passwd) attempt "user $name" userdel "$name" ;;
+		group) attempt "group $name" groupdel "$name" ;;
+		esac
+	done < <(sort -r "$entry/accounts")
+}
+
+attempt() {
+	local what=$1 error
+	shift
+	error=$("$@" 2>&1 </dev/null) || say "$step: kept $what: ${error##*$'\n'}"
+}
+
+# mend_dpkg: finishes what a killed run left half done.
+mend_dpkg() { [ -z "$(dpkg --audit 2>/dev/null)" ] || run "dpkg --configure -a" dpkg_frontend dpkg --configure -a --force-confdef --force-confold; }
+
+dpkg_frontend() { DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none "$@"; }
+
+# A cache of our own, whatever the host's configuration does with its own (containers empty it). Unsafe I/O
+# saves dpkg a sync a file; a host that loses power within this minute repeats the step.
+apt_get() {
+	mkdir -p "$cache_dir/apt/archives"
+	dpkg_frontend apt-get -y -q --no-install-recommends -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 \
+		-o Dpkg::Options::=--force-unsafe-io -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+		-o APT::Keep-Downloaded-Packages=true -o APT::Get::AutomaticRemove=false -o Acquire::Languages=none \
+		"${apt_cache_options[@]}" "$@"
+}
+
+apt_cache() { apt-cache "${apt_cache_options[@]}" "$@"; }
+
+apt_cache_options=(
+	-o "Dir::Cache=$cache_dir/apt" -o Dir::Cache::archives=archives
+	-o Dir::Cache::pkgcache=pkgcache.bin -o Dir::Cache::srcpkgcache=srcpkgcache.bin
+)
+
+# progress: reads apt's status lines (kind:package:percent:text) and says every 5 s how far it is.
+progress() {
+	local percent begun=$SECONDS said=$SECONDS spent
+	while IFS=: read -r _ _ percent _; do
+		percent=${percent%%.*}
+		spent=$((SECONDS - begun))
+		if [ $((SECONDS - said)) -lt 5 ] || [ "${percent:-0}" = 0 ]; then continue; fi
+		said=$SECONDS
+		say "$step: $percent %, $((spent * (100 - percent) / percent)) s left"
+	done
+}
+
+among() {
+	local wanted=$1 each
+	shift
+	for each in "$@"; do
+		if [ "$each" = "$wanted" ]; then return 0; fi
+	done
+	return 1
+}

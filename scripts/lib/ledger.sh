@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# The ledger: what a setting was before the first lab changed it, and which stacks rely on it now.
+# One folder a setting, $state_dir/ledger/KEY: `before` (free text) and `owners/STACK` (empty files).
+# Callers hold `lock ledger` or a lock of the setting's own.
+source lib/step.sh
+
+# ledger_claim KEY BEFORE: records this stack as an owner; BEFORE is kept only by the first.
+ledger_claim() {
+	local entry=$state_dir/ledger/$1
+	mkdir -p "$entry/owners"
+	[ -e "$entry/before" ] || printf '%s' "$2" | write_file "$entry/before" 644
+	: >"$entry/owners/$stack"
+}
+
+# ledger_has KEY: is this stack an owner of the setting?
+ledger_has() { [ -e "$state_dir/ledger/$1/owners/$stack" ]; }
+
+# ledger_before KEY: prints what was there before the first owner.
+ledger_before() { cat "$state_dir/ledger/$1/before"; }
+
+# ledger_last KEY: is this stack the only owner, so that the setting goes back to what it was?
+ledger_last() {
+	local owners=("$state_dir/ledger/$1/owners/"*)
+	[ ${#owners[@]} = 1 ] && [ "${owners[0]}" = "$state_dir/ledger/$1/owners/$stack" ]
+}
+
+# ledger_release KEY: gives up this stack's ownership. Call it after the setting was put back, so that a
+# kill in between leaves the entry and the next remove does the work again.
+ledger_release() {
+	local entry=$state_dir/ledger/$1
+	rm -f "$entry/owners/$stack"
+	if rmdir "$entry/owners" 2>/dev/null; then rm -rf "$entry"; fi
+}

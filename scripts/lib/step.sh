@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# The protocol of a step: what every script in this folder can count on.
+#
+# A step script defines three functions: probe (read-only, fast), apply (idempotent, safe to kill at any
+# instant) and remove (undoes what this lab did). It is never run from a file: components/step.ts sends the
+# inputs as quoted assignments, then this library, then the script, over the standard input of
+# `bash -s -- VERB`, so the same text works on this host and through ssh, and an input is never shell text.
+#
+# Inputs that every step gets:
+#   stack       name of the stack that owns the step
+#   step        name of the step, unique in its stack
+#   generation  an opaque word; apply stamps it, probe reports it (see components/step.ts)
+# TRACELAB_ROOT, from the environment, puts every path below a scratch root; tests use it.
+set -euo pipefail
+shopt -s inherit_errexit
+umask 022
+export LC_ALL=C.UTF-8
+
+: "${stack:?}" "${step:?}" "${generation?}"
+
+root=${TRACELAB_ROOT:-}
+state_dir=$root/var/lib/tracelab
+# Read by the scripts that source this library.
+# shellcheck disable=SC2034
+cache_dir=$root/var/cache/tracelab
+log_file=$root/var/log/tracelab/$stack/$step.log
+stamp_file=$state_dir/steps/$stack/$step
+
+drifts=()
+outputs=()
+# Temp paths that go when the step ends, however it ends.
+scratch=()
+
+# say WORDS…: one line for the person who waits.
+say() { printf '%s\n' "$*" >&2; }
+
+# die WHAT TODO: ends the step with an error that says what failed and what to do about it.
+die() {
+	say "tracelab: $step: $1"
+	[ -z "${2:-}" ] || say "  what to do: $2"
+	exit 1
+}
+
+# drift SENTENCE: probe found the host other than wanted.
+drift() { drifts+=("$1"); }
+
+# output KEY VALUE: adds a string to the JSON object that the step prints.
+output() { outputs+=("$(json_string "$1"):$(json_string "$2")"); }
+
+json_string() {
+	local s=$1 c i escaped
+	s=${s//\\/\\\\} s=${s//\"/\\\"} s=${s//$'\n'/\\n} s=${s//$'\t'/\\t} s=${s//$'\r'/\\r}
+	for ((i = 1; i < 32; i++)); do
+		printf -v c '%b' "\\x$(printf %02x "$i")"
+		printf -v escaped '\\u%04x' "$i"
+		s=${s//"$c"/$escaped}
+	done
+	printf '"%s"' "$s"
+}
+
+json_object() {
+	local IFS=,
+	printf '{%s}\n' "$*"
+}
+
+join() {
+	local separator=$1 first=${2:-}
+	shift 2 || return 0
+	printf '%s' "$first" "${@/#/$separator}"
+}
+
+# write_file PATH MODE: replaces PATH with standard input in one rename, so that nobody sees half of it.
+write_file() {
+	local path=$1 mode=$2 part=$1.tracelab-part
+	mkdir -p "${path%/*}"
+	cat >"$part"
+	chmod "$mode" "$part"
+	mv -f "$part" "$path"
+}
+
+# lock NAME: waits for and holds the lock of one shared thing until the step ends.
+lock() {
+	local name=$1 fd file=$state_dir/locks/$1
+	mkdir -p "${file%/*}"
+	exec {fd}>>"$file"
+	if ! flock --nonblock "$fd"; then
+		say "$step: waiting for another step that holds the lock $name"
+		flock --timeout 3600 "$fd" || die "the lock $file was held for an hour" "see who holds it: fuser -v $file"
+	fi
+}
+
+# run WHAT COMMAND…: runs a command with its output in the step's log; its failure ends the step with the
+# last lines of that output and the log's name.
+run() {
+	local what=$1 rc=0 start
+	shift
+	mkdir -p "${log_file%/*}"
+	printf '\n$ %s\n' "${*@Q}" >>"$log_file"
+	start=$(wc -c <"$log_file")
+	"$@" >>"$log_file" 2>&1 </dev/null || rc=$?
+	[ "$rc" = 0 ] || failed "$what" "$rc" "$start"
+}
+
+# failed WHAT RC OFFSET: the error for a command whose output starts at OFFSET in the log.
+failed() {
+	say "tracelab: $step: $1 failed (exit $2); the last lines of $log_file:"
+	tail -c "+$(($3 + 1))" "$log_file" | tail -n 15 | sed 's/^/  | /' >&2
+	if grep -qs 'No space left on device' <(tail -c "+$(($3 + 1))" "$log_file"); then
+		say "  what to do: make room on the disk (df -h / /opt /var), then run up again: it carries on"
+	else
+		say "  what to do: mend what the log shows, then run up again: it carries on from what was built"
+	fi
+	exit 1
+}
+
+need_root() { [ -n "$root" ] || [ "$EUID" = 0 ] || die "needs root" "run as root, or through sudo: sudo npm run up"; }
+
+on_exit() {
+	local rc=$?
+	[ ${#scratch[@]} = 0 ] || rm -rf --one-file-system -- "${scratch[@]}"
+	exit "$rc"
+}
+
+step_main() {
+	trap on_exit EXIT
+	trap 'exit 143' TERM INT HUP
+	local stamp=''
+	case ${1:-} in
+	probe)
+		probe
+		[ ! -r "$stamp_file" ] || stamp=$(<"$stamp_file")
+		json_object "\"drift\":$(json_string "$(join '; ' "${drifts[@]}")")" "\"stamp\":$(json_string "$stamp")"
+		;;
+	apply)
+		need_root
+		apply
+		printf '%s\n' "$generation" | write_file "$stamp_file" 644
+		json_object "${outputs[@]}"
+		;;
+	remove)
+		need_root
+		remove
+		# A replaced step is removed after its successor was applied: the stamp may be the successor's.
+		[ "$(cat "$stamp_file" 2>/dev/null || :)" != "$generation" ] || rm -f "$stamp_file"
+		rmdir -p --ignore-fail-on-non-empty "${stamp_file%/*}" 2>/dev/null || :
+		;;
+	*) die "unknown verb ${1:-}" ;;
+	esac
+}

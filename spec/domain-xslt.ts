@@ -1,0 +1,103 @@
+/** What a traced domain has that @pulumi/libvirt has no field for. */
+export interface DomainExtras {
+	/** TCP port of the gdbstub, on 127.0.0.1. */
+	gdbPort: number;
+	/** Name of the QEMU process, at most 15 bytes: the kernel keeps no more of it. */
+	processName: string;
+	/** Folder on the host that the guest sees as /lib/modules. */
+	modulesFolder: string;
+	/** All that the guest prints on its serial console; written by virtlogd. */
+	consoleLog: string;
+	/** Unix socket of the serial console. */
+	consoleSocket: string;
+}
+
+/**
+ * The XSLT that turns the XML of @pulumi/libvirt's domain into the XML of a traced domain.
+ *
+ * `qemu:commandline` carries the gdbstub, which libvirt knows nothing of, and a second `-name`: libvirt's own
+ * `set_process_name` gives every process the name `qemu:DOMAIN`, cut to 15 bytes, and QEMU takes the last one.
+ * There is no USB controller, since probing it is a second of an emulated boot.
+ */
+export function domainXslt(extras: DomainExtras): string {
+	return stylesheet(
+		`
+	<xsl:template match="/domain">
+		<domain xmlns:qemu="http://libvirt.org/schemas/domain/qemu/1.0">
+			<xsl:apply-templates select="@*|node()"/>
+			<qemu:commandline>${commandLine(extras)}
+			</qemu:commandline>
+		</domain>
+	</xsl:template>
+	<xsl:template match="/domain/devices">
+		<devices>
+			<xsl:apply-templates select="@*|node()"/>
+			<controller type="usb" model="none"/>
+			<filesystem type="mount" accessmode="mapped">
+				<source dir="${attribute(extras.modulesFolder)}"/>
+				<target dir="modules"/>
+				<readonly/>
+			</filesystem>
+			<serial type="unix">
+				<source mode="bind" path="${attribute(extras.consoleSocket)}"/>
+				<log file="${attribute(extras.consoleLog)}" append="on"/>
+				<target port="0"/>
+			</serial>
+		</devices>
+	</xsl:template>
+	<xsl:template match="/domain/devices/graphics|/domain/devices/video|/domain/devices/console"/>`,
+	);
+}
+
+function commandLine(extras: DomainExtras): string {
+	const options = ["-gdb", `tcp:127.0.0.1:${extras.gdbPort}`, "-name", `process=${optionValue(extras.processName)}`];
+	return options.map((value) => `\n\t\t\t\t<qemu:arg value="${attribute(value)}"/>`).join("");
+}
+
+/**
+ * The XSLT that puts a volume over an image, wherever that is: @pulumi/libvirt's own `baseVolumeId` wants the
+ * image in a pool, and a pool over the folder of a shared build would delete it.
+ */
+export function overlayXslt(image: string): string {
+	return stylesheet(
+		`
+	<xsl:template match="/volume">
+		<volume>
+			<xsl:apply-templates select="@*|node()"/>
+			<backingStore>
+				<path>${text(image)}</path>
+				<format type="qcow2"/>
+			</backingStore>
+		</volume>
+	</xsl:template>`,
+	);
+}
+
+function stylesheet(templates: string): string {
+	return `<?xml version="1.0"?>
+<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
+	<xsl:output omit-xml-declaration="yes" indent="yes"/>
+	<xsl:template match="node()|@*">
+		<xsl:copy><xsl:apply-templates select="node()|@*"/></xsl:copy>
+	</xsl:template>${templates}
+</xsl:stylesheet>
+`;
+}
+
+/** Text as an attribute of an element of the result, where XSLT takes braces for an expression. */
+function attribute(value: string): string {
+	return text(value).replaceAll("{", "{{").replaceAll("}", "}}");
+}
+
+function text(value: string): string {
+	return value
+		.replaceAll("&", "&amp;")
+		.replaceAll("<", "&lt;")
+		.replaceAll(">", "&gt;")
+		.replaceAll('"', "&quot;");
+}
+
+/** A value within a QEMU option: a comma ends it unless doubled. */
+function optionValue(value: string): string {
+	return value.replaceAll(",", ",,");
+}

@@ -1,0 +1,50 @@
+import { z } from "zod";
+
+/** Where the card of a stack is kept on the host. */
+export const labCardPath = (stack: string): string => `/var/lib/tracelab/labs/${stack}.json`;
+
+const loadedModule = z.object({
+	/** File on the host, with debug info; the guest sees it below /lib/modules/KVER/extra. */
+	file: z.string(),
+	/** Source folder, for gdb. */
+	source: z.string(),
+});
+
+const domain = z.object({
+	/** The name libvirt knows it by, for virsh. */
+	libvirtName: z.string(),
+	/** Name of the process, as pgrep -x finds it; at most 15 bytes. */
+	processName: z.string(),
+	/** Absolute path of the QEMU that runs it: what /proc/PID/exe must be. */
+	emulator: z.string(),
+	/** kvm or tcg, and why. */
+	acceleration: z.object({ kind: z.enum(["kvm", "tcg"]), reason: z.string() }),
+	/** Name in `kernels` of this card. */
+	kernel: z.string(),
+	/** The gdbstub, on 127.0.0.1. */
+	gdb: z.object({ port: z.number().int(), paused: z.boolean() }),
+	/** Serial console: all that was printed, and a unix socket to talk to it. */
+	console: z.object({ log: z.string(), socket: z.string() }),
+	/** Kernel modules of the lab, by name. */
+	modules: z.record(z.string(), loadedModule),
+});
+
+const kernel = z.object({
+	/** /opt/tracelab/kernel/HASH */
+	prefix: z.string(),
+	vmlinux: z.string(),
+	source: z.string(),
+});
+
+/** What a lab says about itself for people and for `./lab`: written by `up`, removed by `destroy`. */
+export const labCardSchema = z.object({
+	stack: z.string(),
+	/** Version of tracelab that brought it up. */
+	tracelab: z.string(),
+	qemu: z.record(z.string(), z.object({ prefix: z.string(), binary: z.string() })),
+	kernels: z.record(z.string(), kernel),
+	images: z.record(z.string(), z.object({ prefix: z.string() })),
+	domains: z.record(z.string(), domain),
+});
+
+export type LabCard = z.infer<typeof labCardSchema>;
