@@ -1,0 +1,206 @@
+import { z } from "zod";
+import { configLinePattern, configSymbol } from "./config-line.ts";
+import { quote, visible } from "./quote.ts";
+import { isSourceFault, parseSource, type Source, sourceForms, sourcePattern } from "./source.ts";
+
+// Leaves of the stack file. `title` is what an error calls the value, `description` the rule, for hovers and hints.
+
+/** Names become parts of file names, host names, Pulumi's names and libvirt's. */
+export const namePattern = /^[a-z](?:[a-z0-9-]{0,29}[a-z0-9])?$/;
+
+export const name = z
+	.string()
+	.regex(namePattern)
+	.meta({
+		title: "name",
+		description: "At most 31 of a-z, 0-9 and -, first a letter, last no dash.",
+		examples: ["main"],
+	});
+
+export const moduleName = z
+	.string()
+	.regex(/^[a-z](?:[a-z0-9_-]{0,29}[a-z0-9_])?$/)
+	.meta({
+		title: "module name",
+		description: "At most 31 of a-z, 0-9, _ and -, first a letter, last no dash.",
+		examples: ["mymodule"],
+	});
+
+/** The name of something else in the file; that it is there is checked over the whole file. */
+export const reference = (description: string) => z.string().meta({ title: "name", description, examples: ["main"] });
+
+export const prose = z
+	.string()
+	.regex(/^[\P{Cc}\n\t]*$/u)
+	.meta({
+		title: "piece of plain text",
+		description: "What this stack is for, in a sentence; without control characters.",
+		examples: ["The smallest useful lab."],
+	});
+
+const tarball = z.strictObject({
+	url: z
+		.string()
+		.regex(/^https?:\/\/(?![^/]*@)[!-~]+$/)
+		.meta({
+			title: "address of a tarball",
+			description: "An http or https address, without a user or password in it.",
+			examples: ["https://download.qemu.org/qemu-9.2.0.tar.xz"],
+		}),
+	sha256: z
+		.string()
+		.regex(/^[0-9a-f]{64}$/)
+		.meta({
+			title: "sha256",
+			description: "The tarball's sha256: 64 of 0-9 and a-f, as sha256sum prints it.",
+		}),
+});
+
+export const source = (description: string, examples: string[]) =>
+	z
+		.union([z.string().meta({ pattern: sourcePattern, examples }), tarball])
+		.transform((value, context): Source => {
+			const parsed = parseSource(value);
+			if (!isSourceFault(parsed)) return parsed;
+			context.addIssue({ code: "custom", message: parsed.message, params: { hint: parsed.hint } });
+			return z.NEVER;
+		})
+		.meta({ title: "source", description: `${description} One of: ${sourceForms}.` });
+
+export const debianPackage = z
+	.string()
+	.regex(/^[a-z0-9][a-z0-9+.-]+$/)
+	.meta({
+		title: "Debian package name",
+		description: "The name of a Debian package: a-z, 0-9, +, - and a full stop.",
+		examples: ["strace"],
+	});
+
+export const suite = z
+	.string()
+	.regex(/^[a-z][a-z0-9-]*$/)
+	.meta({ title: "Debian suite", description: "A Debian suite by its code name.", examples: ["bookworm"] });
+
+export const qemuTarget = z
+	.string()
+	.regex(/^[a-z0-9_]+-(?:softmmu|linux-user)$/)
+	.meta({
+		title: "QEMU target",
+		description: "A target of QEMU: ARCHITECTURE-softmmu or ARCHITECTURE-linux-user.",
+		examples: ["x86_64-softmmu"],
+	});
+
+export const traceBackend = z.enum(["dtrace", "ftrace", "log", "nop", "simple", "syslog", "ust"]).meta({
+	title: "trace backend",
+	description: "A trace backend of QEMU.",
+});
+
+/** Options of QEMU's configure that the lab gives itself, and where a stack file says it instead. */
+const takenOptions = new Map([
+	["prefix", "leave it out: the lab chooses where a QEMU is installed"],
+	["target-list", "write the targets in targets: instead"],
+	["enable-trace-backend", "write the backends in traceBackends: instead"],
+	["enable-trace-backends", "write the backends in traceBackends: instead"],
+]);
+
+export const configureOption = z
+	.string()
+	.regex(/^--[a-z0-9][a-z0-9_-]*(?:=[ -~]*)?$/)
+	.superRefine((value, context) => {
+		const hint = takenOptions.get(value.slice(2).split("=")[0] ?? "");
+		if (hint !== undefined)
+			context.addIssue({ code: "custom", message: `the lab itself gives ${visible(value)}`, params: { hint } });
+	})
+	.meta({
+		title: "configure option",
+		description: "An option of QEMU's ./configure: --NAME or --NAME=VALUE.",
+		examples: ["--enable-vnc"],
+	});
+
+export const fragment = name.meta({
+	title: "fragment's name",
+	description: "A file kconfig/NAME.config.",
+	examples: ["quickstart"],
+});
+
+export const configLine = z
+	.string()
+	.regex(configLinePattern)
+	.meta({
+		title: "configuration line",
+		description: 'CONFIG_NAME=VALUE, where VALUE is y, m, a number, a "text", or n for off.',
+		examples: ["CONFIG_KPROBES=y"],
+	});
+
+export const kernelArgument = z
+	.string()
+	.regex(/^(?:[!#-~]|"[ !#-~]*")+$/)
+	.meta({
+		title: "kernel argument",
+		description: "One argument of the kernel's command line, in ASCII; spaces only between double quotes.",
+		examples: ["initcall_debug"],
+	});
+
+/** The kernel keeps 15 bytes of a process's name. */
+export const processNameBytes = 15;
+
+export const processName = z
+	.string()
+	.regex(/^[A-Za-z0-9_.:@-]*$/)
+	.min(1)
+	.max(processNameBytes)
+	.meta({
+		title: "process name",
+		description:
+			"Name of the QEMU process, as pgrep -x finds it: at most 15 of A-Z, a-z, 0-9, _, ., :, @ and -; by default STACK-DOMAIN or, where that is longer, DOMAIN.",
+		examples: ["quickstart-vm"],
+	});
+
+/** A map of things by name. */
+export const named = <K extends z.ZodString, V extends z.ZodType>(key: K, value: V) => z.record(key, value);
+
+/** A list in which nothing stands twice. */
+export const list = <T extends z.ZodType<string>>(item: T) =>
+	z
+		.array(item)
+		.superRefine((items, context) => {
+			for (const [index, value] of items.entries()) {
+				if (items.indexOf(value) === index) continue;
+				context.addIssue({
+					code: "custom",
+					path: [index],
+					message: `${quote(value)} is there twice`,
+					params: { hint: "keep one of them" },
+				});
+			}
+		})
+		.meta({ uniqueItems: true });
+
+type Context<T> = Parameters<Parameters<z.ZodType<T>["superRefine"]>[0]>[1];
+
+/** Domains run on qemu-system-x86_64. */
+export function includesX86(targets: string[], context: Context<string[]>): void {
+	if (targets.includes("x86_64-softmmu")) return;
+	context.addIssue({
+		code: "custom",
+		message: "x86_64-softmmu is missing",
+		params: { hint: "add it: it is the target that the lab's domains run on" },
+	});
+}
+
+/** Of two values for one symbol the build would silently take the last. */
+export function oneValueASymbol(lines: string[], context: Context<string[]>): void {
+	const first = new Map<string, string>();
+	for (const [index, line] of lines.entries()) {
+		const symbol = configSymbol(line);
+		const before = symbol === undefined ? undefined : first.get(symbol);
+		if (symbol !== undefined && before === undefined) first.set(symbol, line);
+		if (before === undefined || before === line) continue;
+		context.addIssue({
+			code: "custom",
+			path: [index],
+			message: `${symbol} has a value already: ${before}`,
+			params: { hint: "keep one of the two lines" },
+		});
+	}
+}

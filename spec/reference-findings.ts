@@ -1,0 +1,57 @@
+import { didYouMean } from "./did-you-mean.ts";
+import type { Finding } from "./finding.ts";
+import type { Path } from "./located.ts";
+import { quote, visible } from "./quote.ts";
+import type { RawStack } from "./raw-stack.ts";
+
+/** References of a stack that lead nowhere, and modules that a domain's kernel cannot load. */
+export function referenceFindings(stack: RawStack): Finding[] {
+	const modules = stack.names("modules").map((module) => dangling(stack, "kernels", ["modules", module, "kernel"]));
+	const domains = stack.names("domains").flatMap((domain) => [
+		dangling(stack, "qemu", ["domains", domain, "qemu"]),
+		dangling(stack, "kernels", ["domains", domain, "kernel"]),
+		dangling(stack, "images", ["domains", domain, "image"]),
+		...stack.texts("domains", domain, "modules").flatMap(([index]) => {
+			const path = ["domains", domain, "modules", index];
+			return [dangling(stack, "modules", path), otherKernel(stack, domain, path)];
+		}),
+	]);
+	const none = stack.at("domains") !== undefined && stack.names("domains").length === 0 ? [noDomain(stack)] : [];
+	return [...modules, ...domains, ...none].filter((finding) => finding !== undefined);
+}
+
+const nouns = { qemu: "QEMU", kernels: "kernel", images: "image", modules: "module" };
+
+function dangling(stack: RawStack, kind: keyof typeof nouns, path: Path): Finding | undefined {
+	const name = stack.text(...path);
+	const there = stack.names(kind);
+	if (name === undefined || there.includes(name)) return undefined;
+	const known = there.length === 0 ? `${kind} is empty` : `${kind} has: ${there.map(visible).join(", ")}`;
+	return {
+		path,
+		at: "value",
+		message: `no ${nouns[kind]} named ${quote(name)}${didYouMean(name, there)}`,
+		hint: `${known}; name what is there, or add ${quote(name)} to ${kind}`,
+	};
+}
+
+/** A kernel refuses a module that was built for another one. */
+function otherKernel(stack: RawStack, domain: string, path: Path): Finding | undefined {
+	const module = stack.text(...path);
+	const booted = stack.text("domains", domain, "kernel");
+	const kernel = module === undefined ? undefined : stack.text("modules", module, "kernel");
+	if (module === undefined || booted === undefined || kernel === undefined || booted === kernel) return undefined;
+	return {
+		path,
+		at: "value",
+		message: `module ${quote(module)} is built for kernel ${quote(kernel)}, and this domain boots ${quote(booted)}`,
+		hint: `give the domain the kernel ${quote(kernel)}, give the module ${quote(booted)}, or take the module out here`,
+	};
+}
+
+function noDomain(stack: RawStack): Finding | undefined {
+	const domains = stack.at("domains");
+	if (domains === null || typeof domains !== "object" || Array.isArray(domains)) return undefined;
+	const hint = "add one: a name, and below it its qemu, kernel and image; stacks/quickstart.yaml has one";
+	return { path: ["domains"], at: "key", message: "a lab needs at least one domain", hint };
+}

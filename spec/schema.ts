@@ -1,0 +1,146 @@
+import { z } from "zod";
+import type { AccelerationWish } from "./acceleration.ts";
+import * as field from "./fields.ts";
+
+export type { Source } from "./source.ts";
+
+const qemu = z.strictObject({
+	source: field.source("Source of this QEMU.", ["debian:qemu", "debian:qemu/bookworm-backports"]),
+	targets: field
+		.list(field.qemuTarget)
+		.superRefine(field.includesX86)
+		.default(["x86_64-softmmu"])
+		.meta({ description: "Targets to build; domains run on x86_64-softmmu." }),
+	traceBackends: field.list(field.traceBackend).min(1).default(["ust"]).meta({
+		description: "Trace backends that QEMU's tracepoints are compiled for; ust is LTTng-UST.",
+	}),
+	configure: field
+		.list(field.configureOption)
+		.default([])
+		.meta({ description: "Further options of QEMU's ./configure." }),
+});
+
+const kernel = z.strictObject({
+	source: field.source("Source of this kernel.", ["debian:linux-source-6.1", "path:/home/me/linux"]),
+	fragments: field.list(field.fragment).min(1).default(["quickstart"]).meta({
+		description: "Configuration fragments by name, from kconfig/; merged over tinyconfig in the order of their names.",
+	}),
+	config: field.list(field.configLine).superRefine(field.oneValueASymbol).default([]).meta({
+		description: "Further configuration lines, which win over the fragments.",
+	}),
+});
+
+const image = z.strictObject({
+	suite: field.suite.default("bookworm").meta({ title: "Debian suite", description: "Debian suite of the guest." }),
+	packages: field
+		.list(field.debianPackage)
+		.default([])
+		.meta({ description: "Debian packages beyond those that every guest has." }),
+});
+
+const module = z.strictObject({
+	source: field.source(
+		"Source of this module: a folder whose Kbuild or Makefile makes a .ko with the name of this module.",
+		["path:examples/mymodule"],
+	),
+	kernel: field.reference("Kernel that this module is built against: a name from kernels."),
+});
+
+const gdb = z.strictObject({
+	port: z
+		.int()
+		.min(1024)
+		.max(65535)
+		.optional()
+		.meta({
+			title: "TCP port",
+			description: "TCP port of the gdbstub on 127.0.0.1, from 1024 to 65535; by default the lab chooses a free one.",
+			examples: [1234],
+		}),
+	paused: z
+		.boolean()
+		.default(false)
+		.meta({ description: "Should the guest wait for gdb before its first instruction?" }),
+});
+
+const acceleration = z.enum(["auto", "kvm", "tcg"]).default("auto").meta({
+	title: "acceleration",
+	description:
+		"How the guest's processor runs: kvm, tcg (emulated), or auto: kvm where that can work, and tcg elsewhere.",
+}) satisfies z.ZodType<AccelerationWish>;
+
+const domain = z.strictObject({
+	qemu: field.reference("QEMU that runs this domain: a name from qemu."),
+	kernel: field.reference("Kernel that this domain boots: a name from kernels."),
+	image: field.reference("Image that this domain's disk starts from: a name from images."),
+	modules: field.list(field.reference("Name from modules.")).default([]).meta({
+		description:
+			"Modules that are installed in the guest and loaded at boot: names from modules, built for its kernel.",
+	}),
+	cpus: z
+		.int()
+		.min(1)
+		.max(64)
+		.default(2)
+		.meta({ title: "number of processors", description: "Processors of the guest, from 1 to 64.", examples: [2] }),
+	memory: z
+		.int()
+		.min(256)
+		.max(1048576)
+		.default(1024)
+		.meta({
+			title: "amount of memory",
+			description: "Memory of the guest in MiB, from 256 to 1048576.",
+			examples: [1024],
+		}),
+	acceleration,
+	processName: field.processName.optional(),
+	gdb: gdb.default({ paused: false }).meta({ description: "The gdbstub of this domain." }),
+	kernelArguments: field
+		.list(field.kernelArgument)
+		.default([])
+		.meta({ description: "Further arguments on the kernel's command line." }),
+});
+
+/** A stack file, once what it `extends` is merged in. */
+export const stackFileSchema = z.strictObject({
+	extends: field.name.optional().meta({
+		title: "stack's name",
+		description: "Another stack that this one starts from: maps are merged key by key, lists and all else replace.",
+		examples: ["quickstart"],
+	}),
+	description: field.prose.default(""),
+	qemu: field.named(field.name, qemu).default({}).meta({ description: "QEMUs to build, by name." }),
+	kernels: field.named(field.name, kernel).default({}).meta({ description: "Kernels to build, by name." }),
+	images: field.named(field.name, image).default({}).meta({ description: "Root file systems to make, by name." }),
+	modules: field
+		.named(field.moduleName, module)
+		.default({})
+		.meta({ description: "Kernel modules to build, by name; the name is that of the .ko, as modprobe knows it." }),
+	domains: field.named(field.name, domain).meta({ description: "Virtual machines to run, by name." }),
+});
+
+export type StackFile = z.output<typeof stackFileSchema>;
+
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+type Named<T> = Readonly<Record<string, T>>;
+
+export type QemuSpec = DeepReadonly<z.output<typeof qemu>>;
+export type KernelSpec = DeepReadonly<z.output<typeof kernel>>;
+export type ImageSpec = DeepReadonly<z.output<typeof image>>;
+export type ModuleSpec = DeepReadonly<z.output<typeof module>>;
+export type DomainSpec = DeepReadonly<Omit<z.output<typeof domain>, "processName">> & {
+	/** Name of the QEMU process, as `pgrep -x` finds it: at most 15 bytes. */
+	readonly processName: string;
+};
+
+/** A stack, read and checked: every default filled in, every reference known to lead somewhere, maps in order of their keys. */
+export interface Stack {
+	readonly name: string;
+	readonly description: string;
+	readonly qemu: Named<QemuSpec>;
+	readonly kernels: Named<KernelSpec>;
+	readonly images: Named<ImageSpec>;
+	readonly modules: Named<ModuleSpec>;
+	readonly domains: Named<DomainSpec>;
+}

@@ -1,0 +1,72 @@
+import type { Finding } from "./finding.ts";
+import type { Path } from "./located.ts";
+import { defaultProcessName } from "./process-name.ts";
+import { quote, visible } from "./quote.ts";
+import type { RawStack } from "./raw-stack.ts";
+
+/** Domains that would meet on one gdb port or have one process name, and modules that the kernel takes for one. */
+export function uniquenessFindings(stack: RawStack, name: string): Finding[] {
+	return [...gdbPorts(stack), ...processNames(stack, name), ...moduleNames(stack)];
+}
+
+function gdbPorts(stack: RawStack): Finding[] {
+	const ports = stack.names("domains").map((domain): Claim<unknown> => {
+		const path = ["domains", domain, "gdb", "port"];
+		return { owner: domain, path, at: "value", value: stack.at(...path) };
+	});
+	return clashes(ports).map(({ path, at, value, first }) => ({
+		path,
+		at,
+		message: `gdb port ${visible(String(value))} is that of domain ${quote(first)} already`,
+		hint: "give another one, or none: the lab then chooses a free one",
+	}));
+}
+
+function processNames(stack: RawStack, name: string): Finding[] {
+	const names = stack.names("domains").map((domain): Claim<unknown> => {
+		const path = ["domains", domain, "processName"];
+		const given = stack.at(...path);
+		if (given !== undefined) return { owner: domain, path, at: "value", value: given };
+		return { owner: domain, path: ["domains", domain], at: "key", value: defaultProcessName(name, domain) };
+	});
+	return clashes(names).map(({ path, at, value, first }) => ({
+		path,
+		at,
+		message: `process name ${quote(String(value))} is that of domain ${quote(first)} already`,
+		hint: at === "value" ? "give another one" : "give this domain a processName of its own, of at most 15 characters",
+	}));
+}
+
+/** To the kernel, - and _ in a module's name are the same. */
+function moduleNames(stack: RawStack): Finding[] {
+	const names = stack.names("modules").map((module): Claim<unknown> => {
+		return { owner: module, path: ["modules", module], at: "key", value: module.replaceAll("-", "_") };
+	});
+	return clashes(names).map(({ path, at, owner, first }) => ({
+		path,
+		at,
+		message: `to the kernel, module ${quote(owner)} has the name of ${quote(first)}: - and _ are the same to it`,
+		hint: "give one of them another name, in its Kbuild as well",
+	}));
+}
+
+/** Something that only one may have, and who wants it. */
+interface Claim<T> {
+	owner: string;
+	path: Path;
+	at: "key" | "value";
+	value: T;
+}
+
+/** The claims on what another has already, each with the first who has it. */
+function clashes<T>(claims: readonly Claim<T>[]): (Claim<T> & { first: string })[] {
+	const owners = new Map<T, string>();
+	const found: (Claim<T> & { first: string })[] = [];
+	for (const claim of claims) {
+		const first = owners.get(claim.value);
+		if (claim.value === undefined || claim.value === null) continue;
+		if (first === undefined) owners.set(claim.value, claim.owner);
+		else found.push({ ...claim, first });
+	}
+	return found;
+}

@@ -1,0 +1,1 @@
+/* Source enough for a check that looks at names alone. */

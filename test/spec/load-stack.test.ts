@@ -1,0 +1,209 @@
+import { chmodSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import test from "ava";
+import { loadStack, StackFileError, stackNames, UnknownStackError } from "../../spec/load-stack.ts";
+import { ScratchProject, smallest } from "./scratch-project.ts";
+
+/** Loads a stack of the given files, by name. */
+function load(files: Record<string, string | Buffer>, name = "x") {
+	const project = new ScratchProject();
+	try {
+		for (const [stack, content] of Object.entries(files)) project.write(`stacks/${stack}.yaml`, content);
+		return loadStack(name, { projectRoot: project.root });
+	} finally {
+		project.remove();
+	}
+}
+
+const ownStacks = stackNames(join(import.meta.dirname, "../../stacks"));
+
+test("the project ships three stacks", (t) => {
+	t.deepEqual(ownStacks, ["debug", "quickstart", "versions"]);
+});
+
+for (const name of ownStacks) {
+	test(`stacks/${name}.yaml has no fault, and says what it is for`, (t) => {
+		const stack = loadStack(name);
+		t.is(stack.name, name);
+		t.regex(stack.description, /^[A-Z].{20,}\.$/);
+	});
+}
+
+test("what a stack file leaves out is filled in", (t) => {
+	t.deepEqual(load({ x: smallest }), {
+		name: "x",
+		description: "",
+		qemu: {
+			main: {
+				source: { kind: "debian", package: "qemu" },
+				targets: ["x86_64-softmmu"],
+				traceBackends: ["ust"],
+				configure: [],
+			},
+		},
+		kernels: {
+			main: { source: { kind: "debian", package: "linux-source-6.1" }, fragments: ["quickstart"], config: [] },
+		},
+		images: { main: { suite: "bookworm", packages: [] } },
+		modules: {},
+		domains: {
+			vm: {
+				qemu: "main",
+				kernel: "main",
+				image: "main",
+				modules: [],
+				cpus: 2,
+				memory: 1024,
+				acceleration: "auto",
+				processName: "x-vm",
+				gdb: { paused: false },
+				kernelArguments: [],
+			},
+		},
+	});
+});
+
+test("a stack extends another: maps merge by key, lists and scalars replace", (t) => {
+	const stack = load({
+		base: `${smallest}description: base\n`.replace("main: {}", "main: { packages: [strace, gdb] }"),
+		middle: "extends: base\ndescription: middle\ndomains: { vm: { cpus: 4, gdb: { port: 4000 } } }\n",
+		x: "extends: middle\nimages: { main: { packages: [] }, other: {} }\ndomains: { vm: { gdb: { paused: true } } }\n",
+	});
+	t.is(stack.description, "middle");
+	t.deepEqual(stack.images, {
+		main: { suite: "bookworm", packages: [] },
+		other: { suite: "bookworm", packages: [] },
+	});
+	t.is(stack.domains["vm"]?.cpus, 4);
+	t.deepEqual(stack.domains["vm"]?.gdb, { port: 4000, paused: true });
+});
+
+test("the order in a file makes no other stack", (t) => {
+	const lines = smallest.trimEnd().split("\n").toReversed().join("\n");
+	t.is(JSON.stringify(load({ x: lines })), JSON.stringify(load({ x: smallest })));
+	const lists = (backends: string, packages: string) =>
+		load({
+			x: smallest.replace("qemu }", `qemu, traceBackends: ${backends} }`).replace("{}", `{ packages: ${packages} }`),
+		});
+	t.deepEqual(lists("[ust, log]", "[gdb, strace]"), lists("[log, ust]", "[strace, gdb]"));
+});
+
+test("anchors and aliases stand for what they are", (t) => {
+	const stack = load({
+		x: smallest.replace("debian:qemu", "&source debian:qemu").replace("debian:linux-source-6.1", "*source"),
+	});
+	t.deepEqual(stack.kernels["main"]?.source, { kind: "debian", package: "qemu" });
+});
+
+test("path: starts from the project's root, or is absolute", (t) => {
+	const project = new ScratchProject();
+	t.teardown(() => project.remove());
+	const modules = `modules:
+  relative: { source: path:examples/mymodule, kernel: main }
+  absolute: { source: path:${project.root}/examples/mymodule/, kernel: main }
+`;
+	project.write("stacks/x.yaml", smallest + modules);
+	const source = { kind: "path", path: join(project.root, "examples/mymodule") };
+	const stack = loadStack("x", { projectRoot: project.root });
+	t.deepEqual([stack.modules["relative"]?.source, stack.modules["absolute"]?.source], [source, source] as never);
+});
+
+const processName = test.macro({
+	title: (_, stack: string, domain: string, expected: string) =>
+		`the process of domain ${domain} in stack ${stack} is ${expected} by default`,
+	exec(t, stack: string, domain: string, expected: string) {
+		t.is(load({ [stack]: smallest.replace("vm", domain) }, stack).domains[domain]?.processName, expected);
+	},
+});
+
+test(processName, "debug", "vm", "debug-vm");
+test(processName, "quickstart", "fast", "quickstart-fast");
+test(processName, "quickstart", "first", "first");
+test(processName, "quickstart", "a-domain-with-a-name", "a-domain-with-a");
+
+test("an unknown stack is told with the stacks there are, of which Pulumi's own files are none", (t) => {
+	const error = t.throws(() => load({ quickstart: smallest, debug: smallest, "Pulumi.quickstart": "" }, "quickstrat"), {
+		instanceOf: UnknownStackError,
+	});
+	t.is(
+		error?.message,
+		`stacks/quickstrat.yaml: there is no stack "quickstrat" (did you mean "quickstart"?)
+    the stacks there are: debug, quickstart`,
+	);
+});
+
+test("a stack whose name is none is unknown, wherever it leads", (t) => {
+	const error = t.throws(() => load({ x: smallest }, "../stacks/x"), { instanceOf: UnknownStackError });
+	t.is(
+		error?.message,
+		`stacks: there is no stack "../stacks/x"
+    a stack's name has at most 31 of a-z, 0-9 and -, first a letter, last no dash`,
+	);
+});
+
+test("a stack file that ends in .yml is named", (t) => {
+	const project = new ScratchProject();
+	t.teardown(() => project.remove());
+	project.write("stacks/x.yml", smallest);
+	const error = t.throws(() => loadStack("x", { projectRoot: project.root }), { instanceOf: UnknownStackError });
+	t.is(error?.message, 'stacks/x.yaml: there is no stack "x"\n    name the file x.yaml: x.yml is not read');
+});
+
+test("a project without stacks says so", (t) => {
+	const error = t.throws(() => load({}), { instanceOf: UnknownStackError });
+	t.is(error?.message, 'stacks/x.yaml: there is no stack "x"\n    there are no stacks at all');
+});
+
+test("a folder is no stack file", (t) => {
+	const project = new ScratchProject();
+	t.teardown(() => project.remove());
+	mkdirSync(join(project.root, "stacks/x.yaml"), { recursive: true });
+	const error = t.throws(() => loadStack("x", { projectRoot: project.root }), { instanceOf: StackFileError });
+	t.is(error?.message, "stacks/x.yaml: is a folder, not a file\n    a stack is one file: move the folder away");
+});
+
+test("a file without read permission is told", (t) => {
+	if (process.getuid?.() === 0) {
+		t.log("skipped: root may read every file");
+		t.pass();
+		return;
+	}
+	const project = new ScratchProject();
+	t.teardown(() => project.remove());
+	chmodSync(project.write("stacks/x.yaml", smallest), 0);
+	const error = t.throws(() => loadStack("x", { projectRoot: project.root }), { instanceOf: StackFileError });
+	t.is(error?.message, "stacks/x.yaml: cannot be read: no permission\n    make it readable for yourself: chmod u+r");
+});
+
+test("a file that is far too long is not parsed", (t) => {
+	const error = t.throws(() => load({ x: `# ${"x".repeat(70000)}\n${smallest}` }), { instanceOf: StackFileError });
+	t.regex(error?.message ?? "", /^stacks\/x\.yaml: is 70\d+ bytes long, and at most 65536 are read\n/);
+});
+
+test("values nested too deeply for the parser are told, not thrown", (t) => {
+	const error = t.throws(() => load({ x: "[".repeat(60000) }), { instanceOf: StackFileError });
+	t.regex(
+		error?.message ?? "",
+		/^stacks\/x\.yaml:1:\d+: values are nested too deeply\n {4}is it a stack file at all\?/,
+	);
+});
+
+test("the problems come as data as well", (t) => {
+	const error = t.throws(() => load({ x: smallest.replace("kernel: main", "kernel: mian") }), {
+		instanceOf: StackFileError,
+	});
+	t.deepEqual(error?.problems, [
+		{
+			file: "stacks/x.yaml",
+			line: 4,
+			column: 38,
+			path: "domains.vm.kernel",
+			message: 'no kernel named "mian" (did you mean "main"?)',
+			hint: 'kernels has: main; name what is there, or add "mian" to kernels',
+		},
+	]);
+});
+
+test("a BOM and Windows line ends are fine", (t) => {
+	t.deepEqual(load({ x: `\ufeff${smallest.replaceAll("\n", "\r\n")}` }), load({ x: smallest }));
+});
