@@ -20,7 +20,7 @@ source lib/guest-agent.sh
 definition=$root$folder/$uuid.xml
 
 probe() {
-	if ! virsh_ version >/dev/null 2>&1; then
+	if ! virsh_ list >/dev/null 2>&1; then
 		drift "libvirtd does not answer"
 		return
 	fi

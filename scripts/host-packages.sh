@@ -77,14 +77,15 @@ install_packages() {
 	run "installing $*" apt_get -o APT::Status-Fd=5 --no-download install "$@" 5> >(progress)
 }
 
-# journal: adds to the ledger what a simulation says will be new, and who has an account now, before anything is
-# done. A line with the old version in brackets is an upgrade: that package was there.
+# journal: adds to the ledger what a simulation says will be new, who has an account now, and which leftovers
+# are there, before anything is done. A line with the old version in brackets is an upgrade: that package was there.
 journal() {
 	{
 		cat "$entry/planned" 2>/dev/null || :
 		sed -nE 's/^Inst ([^ :]+)(:[^ ]+)? \(.*/\1/p' | comm -23 <(sort -u) "$entry/before"
 	} | sort -u | write_file "$entry/planned" 644
 	[ -e "$entry/accounts-before" ] || accounts | write_file "$entry/accounts-before" 644
+	[ -e "$entry/leftovers-before" ] || leftovers | write_file "$entry/leftovers-before" 644
 }
 
 # accounts: `passwd NAME` and `group NAME` for all in the files, sorted.
@@ -113,7 +114,7 @@ purge() {
 	stop_daemons "${ours[@]}"
 	say "$step: purging ${#ours[@]} packages"
 	run "purging ${ours[*]}" apt_get -o APT::Status-Fd=5 --allow-remove-essential purge "${ours[@]}" 5> >(progress)
-	remove_leftovers "${ours[@]}"
+	remove_leftovers
 	remove_accounts
 }
 
@@ -155,25 +156,39 @@ stop_daemons() {
 	if among lttng-tools "$@" && service_running lttng-sessiond; then service_stop lttng-sessiond; fi
 }
 
-# remove_leftovers NAME…: what the daemons of purged packages wrote and dpkg doesn't know of. What is not theirs,
-# such as a disk image in /var/lib/libvirt/images, stays.
-remove_leftovers() {
-	if among libvirt-daemon-system "$@"; then
-		rm -rf --one-file-system "$root/run/libvirt" "$root/var/cache/libvirt" "$root/var/log/libvirt"
-		rm -rf --one-file-system "$root/etc/libvirt/secrets" "$root/etc/apparmor.d/libvirt"
-		rm -f "$root/var/lib/libvirt/qemu/channel/target/"* "$root/run/libvirtd.pid" "$root/run/virtlogd.pid"
-		prune "$root/etc/libvirt" "$root/var/lib/libvirt"
-	fi
-	if among lttng-tools "$@"; then rm -rf --one-file-system "$root/run/lttng"; fi
+# What packages make by themselves and don't take along when they are purged: what goes whole, and folders that
+# go unless somebody put a file in them, such as a disk image in /var/lib/libvirt/images.
+generated=(
+	/etc/apparmor.d/libvirt /etc/apparmor.d/local/abstractions/libvirt-lxc /etc/apparmor.d/local/abstractions/libvirt-qemu
+	/run/libvirt /var/cache/libvirt /var/log/libvirt # libvirt-daemon-system
+	/run/lttng                                       # lttng-tools
+	/etc/machine-id /etc/mtab                        # systemd
+)
+folders=(
+	/etc/libvirt /var/lib/libvirt /etc/apparmor.d                                             # libvirt-daemon-system
+	/etc/xml                                                                                  # xml-core
+	/var/cache/private /var/lib/machines /var/lib/portables /var/lib/private /var/log/private # systemd
+)
+
+# leftovers: prints which of these are there.
+leftovers() {
+	local path
+	for path in "${generated[@]}" "${folders[@]}"; do
+		if [ -e "$root$path" ] || [ -L "$root$path" ]; then printf '%s\n' "$path"; fi
+	done | sort
 }
 
-# prune FOLDER…: removes the empty folders in and including each.
-prune() {
-	local folder
-	for folder in "$@"; do
-		[ ! -d "$folder" ] || find "$folder" -depth -type d -empty -delete
-		[ ! -d "$folder" ] || say "$step: kept, because it holds files: $folder"
-	done
+# remove_leftovers: those of them that weren't there before the first installation.
+remove_leftovers() {
+	local path
+	while read -r path; do
+		if among "$path" "${generated[@]}"; then
+			rm -rf --one-file-system "$root$path"
+		else
+			find "$root$path" -depth -type d -empty -delete
+			[ ! -e "$root$path" ] || say "$step: kept, because it holds files: $path"
+		fi
+	done < <(comm -13 "$entry/leftovers-before" <(leftovers))
 }
 
 # remove_accounts: users first, a user's own group may go with it.

@@ -6,18 +6,15 @@
 #   targets         QEMU targets, such as x86_64-softmmu
 #   trace_backends  trace backends, such as ust (LTTng-UST)
 #   configure       further options of QEMU's configure
-# Owns the prefix. $prefix/source-version says what it was built from.
+# Owns the prefix: bin/ and share/qemu/, version (QEMU's own), source-version (what it was built from).
 source lib/source.sh
 : "${targets[*]:?}" "${trace_backends[*]:?}" "${configure[*]-}"
 
-probe() {
-	build_probe "QEMU"
-	source_probe "QEMU"
-}
+probe() { build_probe QEMU; }
 
-apply() { build_apply "QEMU" build; }
+apply() { build_apply QEMU build; }
 
-remove() { build_remove "QEMU"; }
+remove() { build_remove QEMU; }
 
 # Off is all that a traced guest does not use; on is what libvirt passes options for (seccomp, vhost), what the
 # lab's own domains use (virtfs for modules, slirp for a network on loopback), and both accelerators.
@@ -27,34 +24,70 @@ features=(
 	--enable-vhost-net --enable-vhost-kernel --enable-vhost-user --enable-virtfs --enable-attr --enable-slirp
 )
 
-# build PART: builds into the folder PART. QEMU looks for its files relative to where it was configured to be.
+# The programs of the targets. Everything else that QEMU builds is tests and tools: 900 of its 2,500 steps.
+emulators=()
+for target in "${targets[@]}"; do
+	case $target in
+	*-softmmu) emulators+=("qemu-system-${target%-softmmu}") ;;
+	*) emulators+=("qemu-${target%%-*}") ;;
+	esac
+done
+
 build() {
-	local part=$1 tree=$1.source
-	scratch+=("$tree" "$tree.version" "$part.build")
-	rm -rf --one-file-system "$tree" "$part.build"
-	source_tree "$tree"
-	mkdir -p "$part.build" "$cache_dir/ccache"
-	export CCACHE_DIR=$cache_dir/ccache CCACHE_BASEDIR=$part.build CCACHE_NOHASHDIR=1
-	run "configuring QEMU" in_folder "$part.build" "$tree/configure" --prefix="$prefix" --cc='ccache gcc' \
-		--target-list="$(IFS=, && printf '%s' "${targets[*]}")" \
-		--enable-trace-backends="$(IFS=, && printf '%s' "${trace_backends[*]}")" \
-		--meson=/usr/bin/meson --firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu \
-		"${features[@]}" "${configure[@]}"
-	run_long "building QEMU" ninja -C "$part.build"
-	run "installing QEMU" env DESTDIR="$part.install" ninja -C "$part.build" install
-	scratch+=("$part.install")
-	mv "$part.install$prefix"/* "$part/"
+	local part=$1 tree=$work/source objects
+	objects=$(objects_folder)
+	say "$step: fetching QEMU's source"
+	source_fetch "$tree"
+	use_ccache
+	configure_qemu "$(realpath "$tree")" "$objects"
+	run_long "building QEMU" ninja -C "$objects" "${emulators[@]}"
+	install_qemu "$objects" "$part"
 	cp "$tree.version" "$part/source-version"
 	prove "$part"
 }
 
+# configure_qemu TREE OBJECTS: once for a person's own tree; ninja itself sees to what changes there later.
+configure_qemu() {
+	local tree=$1 objects=$2 given
+	given=(--prefix=/opt/tracelab/qemu --cc='ccache gcc' --target-list="$(IFS=, && printf '%s' "${targets[*]}")"
+	--enable-trace-backends="$(IFS=, && printf '%s' "${trace_backends[*]}")"
+	--firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu "${features[@]}")
+	# Before 8.1 configure has a meson of its own, and writes submodules into the tree; later ones know neither option.
+	! knows "$tree" --meson= || given+=(--meson=/usr/bin/meson)
+	if [ "${source[kind]}" = path ]; then
+		! knows "$tree" --with-git-submodules || given+=(--with-git-submodules=ignore)
+		! knows "$tree" --disable-download || given+=(--disable-download)
+	fi
+	given+=("${configure[@]}")
+	if [ -e "$objects/build.ninja" ] && [ "$(cat "$objects/tracelab.configure" 2>/dev/null || :)" = "$tree ${given[*]}" ]; then
+		return
+	fi
+	rm -rf --one-file-system -- "$objects"
+	mkdir -p "$objects"
+	export PYTHONDONTWRITEBYTECODE=1
+	run "configuring QEMU" in_folder "$objects" "$tree/configure" "${given[@]}"
+	printf '%s' "$tree ${given[*]}" >"$objects/tracelab.configure"
+}
+
+knows() { grep -q -e "$2" "$1/configure" "$1/scripts/meson-buildoptions.sh" 2>/dev/null; }
+
+# install_qemu OBJECTS PART: QEMU looks for its files relative to where it is; firmware is Debian's.
+install_qemu() {
+	local objects=$1 part=$2 name
+	mkdir -p "$part/bin" "$part/share/qemu"
+	for name in "${emulators[@]}"; do install -m 755 "$objects/$name" "$part/bin/"; done
+	[ ! -e "$objects/trace/trace-events-all" ] || install -m 644 "$objects/trace/trace-events-all" "$part/share/qemu/"
+}
+
 # A build that cannot start, or that lacks its tracepoints, must never get the name of a finished one.
 prove() {
-	local emulator=$1/bin/qemu-system-x86_64
-	run "starting the new QEMU" "$emulator" --version
-	"$emulator" --version | sed -n '1s/.*version //p' >"$1/version"
-	case " ${trace_backends[*]} " in
-	*' ust '*) ldd "$emulator" | grep -q liblttng-ust.so ||
-		die "the new QEMU is not linked with LTTng-UST" "see the configure output in $log_file" ;;
-	esac
+	local name emulator linked
+	for name in "${emulators[@]}"; do
+		emulator=$1/bin/$name
+		run "starting the new $name" "$emulator" --version
+		linked=$(ldd "$emulator")
+		[[ " ${trace_backends[*]} " != *' ust '* || $linked = *liblttng-ust.so* ]] ||
+			die "the new $name is not linked with LTTng-UST" "see the configure output in $log_file"
+	done
+	"$emulator" --version | sed -n '1s/.*version \([^ ]*\).*/\1/p' >"$1/version"
 }

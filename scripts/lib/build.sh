@@ -1,32 +1,43 @@
 #!/usr/bin/env bash
 # Content-addressed builds: /opt/tracelab/KIND/HASH, made whole or not at all, shared by stacks.
-# A finished prefix holds `.tracelab-build`, a manifest (modification time, size, path) of the files that matter.
+#
+# A build is made in PREFIX.work and gets its name in one rename, so a kill at any instant leaves no half of it.
+# A whole prefix holds `.tracelab-build`, a manifest (modification time, size, path) of the files that matter.
 # The last owner's remove moves the prefix into $cache_dir/builds, from where the next apply takes it back.
 # Input: prefix, the whole path, /opt/tracelab/KIND/HASH.
 source lib/step.sh
 : "${prefix:?}"
 
-# build_complete: is the prefix there, whole?
-build_complete() { [ -e "$root$prefix/.tracelab-build" ]; }
+identity=${prefix#/opt/tracelab/}
+owners_dir=$state_dir/builds/$identity
+cached=$cache_dir/builds/$identity
+# Everything that a build needs while it is made, and nothing that stays.
+work=$root$prefix.work
+
+# whole FOLDER: does it hold a finished build?
+whole() { [ -e "$1/.tracelab-build" ]; }
 
 # build_probe NAME: drift for a prefix that is absent, not held by this stack, or not as it was built.
 build_probe() {
-	local name=$1 changed
-	if ! build_complete; then
-		drift "$name is not built ($prefix is absent)"
+	local what=$1 stale
+	if ! whole "$root$prefix"; then
+		drift "$what is not built ($prefix is absent)"
 		return
 	fi
-	[ -e "$(owners_dir)/$stack" ] || drift "$name is built, not yet used by stack $stack"
-	changed=$(build_changed)
-	[ -z "$changed" ] || drift "$prefix/$changed is not as it was built"
+	[ -e "$owners_dir/$stack" ] || drift "$what is built, not yet used by stack $stack"
+	stale=$(build_stale)
+	[ -z "$stale" ] || drift "$stale"
 }
 
-# build_changed: prints the first file that is absent or not as the manifest has it, and nothing if all is
-# well. Sizes and modification times stand in for hashes: a probe must stay fast.
+# build_stale: says why a finished build is to be made again (lib/source.sh has one that knows working trees).
+build_stale() { build_changed; }
+
+# build_changed: names the first file that is absent or not as the manifest has it. Sizes and modification times
+# stand in for hashes: a probe must stay fast.
 build_changed() {
-	local rest
-	rest=$(comm -13 <(build_listing "$root$prefix") "$root$prefix/.tracelab-build" | head -n 1)
-	printf '%s' "${rest#* * }"
+	local first
+	first=$(comm -13 <(build_listing "$root$prefix") "$root$prefix/.tracelab-build" | sed -n 1p)
+	[ -z "$first" ] || printf '%s is not as it was built' "$prefix/${first#* * }"
 }
 
 # build_listing FOLDER: a line for each file that a user of the build relies on. source/ and build/ are a
@@ -36,117 +47,143 @@ build_listing() {
 		-type f ! -name '.tracelab-build*' -printf '%Ts %s %P\n' | sort)
 }
 
-# build_apply NAME FUNCTION: makes the prefix, from the cache if it is there, else by FUNCTION, which builds
-# into the folder $1 (the final path's sibling; the final path itself is $root$prefix).
+# build_apply NAME FUNCTION: sees to it that the prefix is there, from the cache if it is in it, else made by
+# FUNCTION, which fills the folder $1.
 build_apply() {
-	local name=$1 build=$2 cached part=$root$prefix.part start
-	lock "build-${prefix//\//-}"
-	cached=$cache_dir/builds/${prefix#/opt/tracelab/}
-	if build_complete && [ -n "$(build_changed)" ]; then
-		say "$name: $prefix/$(build_changed) is not as it was built: building it again"
-		rm -rf --one-file-system "${root:?}$prefix"
+	local what=$1 build=$2
+	lock "build-${identity//\//-}"
+	scratch+=("$work")
+	if ! whole "$root$prefix" && whole "$cached"; then
+		move_build "$cached" "$root$prefix"
+		say "$what taken from the cache"
 	fi
-	if build_complete; then
-		say "$name is up to date"
-	elif [ -e "$cached/.tracelab-build" ]; then
-		mkdir -p "$root${prefix%/*}"
-		mv -T "$cached" "$root$prefix"
-		say "$name taken from the cache"
+	if ! whole "$root$prefix"; then
+		build_anew "$what" "$build"
+	elif [ -n "$(build_stale)" ]; then
+		say "$what: $(build_stale): building it again"
+		build_anew "$what" "$build"
 	else
-		start=$SECONDS
-		rm -rf --one-file-system "$part"
-		mkdir -p "$part"
-		"$build" "$part"
-		build_manifest "$part"
-		rm -rf --one-file-system "${root:?}$prefix"
-		mv -T "$part" "$root$prefix"
-		remember_duration $((SECONDS - start))
-		say "$name built in $((SECONDS - start)) s"
+		say "$what is up to date"
 	fi
-	mkdir -p "$(owners_dir)"
-	: >"$(owners_dir)/$stack"
+	mkdir -p "$owners_dir"
+	: >"$owners_dir/$stack"
 	output prefix "$prefix"
 }
 
-build_manifest() {
-	build_listing "$1" >"$1/.tracelab-build.part"
-	mv "$1/.tracelab-build.part" "$1/.tracelab-build"
+# build_anew NAME FUNCTION: what was there before stays until the new build is whole.
+build_anew() {
+	local begun=$SECONDS
+	rm -rf --one-file-system -- "$work"
+	mkdir -p "$work/prefix"
+	"$2" "$work/prefix"
+	build_listing "$work/prefix" >"$work/manifest"
+	mv "$work/manifest" "$work/prefix/.tracelab-build"
+	[ ! -e "$root$prefix" ] || mv -T "$root$prefix" "$work/old"
+	mv -T "$work/prefix" "$root$prefix"
+	say "$1 built in $((SECONDS - begun)) s"
+}
+
+# move_build FROM TO: never two builds that look whole and aren't, even across file systems, where mv copies.
+move_build() {
+	mkdir -p "${2%/*}"
+	rm -rf --one-file-system -- "$2"
+	mv "$1/.tracelab-build" "$1/.tracelab-build-moved"
+	mv -T "$1" "$2"
+	mv "$2/.tracelab-build-moved" "$2/.tracelab-build"
 }
 
 # build_remove NAME: gives up this stack's hold; the last one moves the prefix into the cache.
 build_remove() {
-	local owners cached
-	lock "build-${prefix//\//-}"
-	owners=$(owners_dir)
-	rm -f "$owners/$stack"
-	[ ! -d "$owners" ] || rmdir "$owners" 2>/dev/null || {
+	local folder
+	lock "build-${identity//\//-}"
+	rm -f "$owners_dir/$stack"
+	[ ! -d "$owners_dir" ] || rmdir "$owners_dir" 2>/dev/null || {
 		say "$1 is kept: another stack uses it"
 		return 0
 	}
-	rm -rf --one-file-system "$root$prefix.part"
-	if build_complete; then
-		cached=$cache_dir/builds/${prefix#/opt/tracelab/}
-		mkdir -p "${cached%/*}"
-		rm -rf --one-file-system "$cached"
-		mv -T "$root$prefix" "$cached"
-	fi
-	rmdir -p --ignore-fail-on-non-empty "$root${prefix%/*}" 2>/dev/null || :
+	rm -rf --one-file-system -- "$work"
+	! whole "$root$prefix" || move_build "$root$prefix" "$cached"
+	rm -rf --one-file-system -- "$root$prefix"
+	# /opt itself is Debian's.
+	for folder in "${owners_dir%/*}" "$state_dir/builds" "$root${prefix%/*}" "$root/opt/tracelab"; do
+		[ ! -d "$folder" ] || rmdir --ignore-fail-on-non-empty "$folder"
+	done
 }
 
-owners_dir() { printf '%s' "$state_dir/builds/${prefix#/opt/tracelab/}"; }
+# objects_folder: where objects go while building: into the work folder, or, for a person's own working tree, to
+# a folder that stays, so that the next build makes only what changed.
+objects_folder() {
+	if [ "${source[kind]:-}" = path ]; then printf '%s' "$cache_dir/work/$identity"; else printf '%s' "$work/objects"; fi
+}
 
-duration_file() { printf '%s' "$cache_dir/durations/${prefix#/opt/tracelab/}"; }
+# Debug information names the place where the sources will be. The compiler is given this name instead, of the
+# same length, and named_here puts the prefix in its place: so what the compiler cache has serves every prefix.
+# shellcheck disable=SC2034  # read by the scripts that source this library
+nowhere=${prefix%/*}/$(tr '0-9a-f' 0 <<<"${prefix##*/}")
 
-# A build's own last duration is exact; else the newest of its kind is a fair guess.
-last_duration() {
+named_here() { LC_ALL=C sed -i "s|$nowhere|$prefix|g" "$@"; }
+
+# use_ccache: a build that was stopped, or whose source got a few changes, carries on from what was compiled.
+use_ccache() {
+	mkdir -p "$cache_dir/ccache"
+	# Depend mode takes the headers from the compiler's own list: 1.1 times the plain compiler's time for a cold
+	# build, where the default, which runs the preprocessor first, takes 1.36 times.
+	export CCACHE_DIR=$cache_dir/ccache CCACHE_DEPEND=1 CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$work
+}
+
+# remember WHAT NUMBER, recall WHAT: of this very build, or else of the last of its kind, which is a fair guess.
+remember() {
 	local file
-	file=$(duration_file)
-	[ -e "$file" ] || file=${file%/*}/last
-	[ ! -r "$file" ] || cat "$file"
+	for file in "$cache_dir/durations/$identity" "$cache_dir/durations/${identity%/*}/last"; do
+		printf '%s\n' "$2" | write_file "$file.$1" 644
+	done
 }
 
-remember_duration() {
-	local file
-	file=$(duration_file)
-	printf '%s\n' "$1" | write_file "$file" 644
-	printf '%s\n' "$1" | write_file "${file%/*}/last" 644
-}
+recall() { cat "$cache_dir/durations/$identity.$1" 2>/dev/null || cat "$cache_dir/durations/${identity%/*}/last.$1" 2>/dev/null || :; }
 
-# run_long WHAT COMMAND…: as run, for minutes: every 10 s says how far it is, by the last [done/total] that the
-# command printed, or by the time the build took last, with the time left.
+# run_long WHAT COMMAND…: as run, for minutes: every 10 s says how far it is. COMMAND is no shell function.
 run_long() {
-	local what=$1 rc=0 start begun=$SECONDS pid
+	local what=$1 rc=0 start begun=$SECONDS pid ticks=0
 	shift
 	mkdir -p "${log_file%/*}"
 	printf '\n$ %s\n' "${*@Q}" >>"$log_file"
 	start=$(wc -c <"$log_file")
-	"$@" >>"$log_file" 2>&1 </dev/null &
+	# A build must not outlive its step: whether that is told to stop or killed outright.
+	setpriv --pdeathsig TERM -- "$@" >>"$log_file" 2>&1 </dev/null &
 	pid=$!
-	# The build must not outlive a step that is told to stop.
-	trap 'kill "$pid" 2>/dev/null; exit 143' TERM INT HUP
-	local ticks=0
+	trap 'kill "$pid" 2>/dev/null; wait "$pid"; exit 143' TERM INT HUP
 	while kill -0 "$pid" 2>/dev/null; do
-		sleep 1
+		sleep 0.5
 		ticks=$((ticks + 1))
-		[ $((ticks % 10)) != 0 ] || say_progress "$what" $((SECONDS - begun)) "$start"
+		[ $((ticks % 20)) != 0 ] || say_progress "$what" $((SECONDS - begun)) "$start"
 	done
 	wait "$pid" || rc=$?
 	trap 'exit 143' TERM INT HUP
 	[ "$rc" = 0 ] || failed "$what" "$rc" "$start"
+	remember seconds $((SECONDS - begun))
+	remember lines "$(tail -c "+$((start + 1))" "$log_file" | wc -l)"
 }
 
+# say_progress WHAT ELAPSED START: how much, by the last [done/total] that the command printed, or by how many lines
+# it logged the last time; how long, by the last time's duration, or by this one's pace.
 say_progress() {
-	local what=$1 elapsed=$2 pair='' ready total last
+	local what=$1 elapsed=$2 pair ready total from='' last
 	pair=$(tail -c "+$(($3 + 1))" "$log_file" | tail -c 4000 | grep -oE '\[[0-9]+/[0-9]+\]' | tail -n 1 || :)
-	last=$(last_duration)
+	last=$(recall seconds)
 	if [ -n "$pair" ]; then
 		IFS=/ read -r ready total <<<"${pair//[\[\]]/}"
-		say "$step: $what: $((ready * 100 / total)) %, $ready of $total, $(left $((elapsed * (total - ready) / (ready > 0 ? ready : 1))))"
-	elif [ -n "$last" ] && [ "$last" -gt "$elapsed" ]; then
-		say "$step: $what: $((elapsed * 100 / last)) %, $(left $((last - elapsed))), by the last run's duration"
+		from=", $ready of $total"
 	else
-		say "$step: $what: $elapsed s so far"
+		ready=$(tail -c "+$(($3 + 1))" "$log_file" | wc -l)
+		total=$(recall lines)
 	fi
+	if [ "${total:-0}" -le "$ready" ] || [ "$ready" = 0 ]; then
+		say "$step: $what: $elapsed s so far"
+		return
+	fi
+	# The first steps of a build are its shortest, so where there was a last time, that says more than this one's pace.
+	if [ -n "$last" ]; then last=$((last * (total - ready) / total)); else last=$((elapsed * (total - ready) / ready)); fi
+	say "$step: $what: $((ready * 100 / total)) %$from, $(left "$last")"
 }
 
 left() { if [ "$1" -ge 60 ]; then printf '%d min %d s left' $(($1 / 60)) $(($1 % 60)); else printf '%d s left' "$1"; fi; }

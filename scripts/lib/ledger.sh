@@ -31,3 +31,11 @@ ledger_release() {
 	rm -f "$entry/owners/$stack"
 	if rmdir "$entry/owners" 2>/dev/null; then rm -rf "$entry"; fi
 }
+
+# ledger_restore KEY FUNCTION: gives up this stack's ownership; the last owner calls FUNCTION first, with what
+# was there before the first one.
+ledger_restore() {
+	ledger_has "$1" || return 0
+	if ledger_last "$1"; then "$2" "$(ledger_before "$1")"; fi
+	ledger_release "$1"
+}

@@ -18,17 +18,18 @@ service_units() {
 	esac
 }
 
-# service_pid PROGRAM: prints the process id, or fails. A pid file outlives its process: the name is compared.
+# service_pid PROGRAM: prints the process id, or fails. A pid file can outlive its process, so the name is compared;
+# an ended process may wait for a parent that never looks.
 service_pid() {
-	local program=$1 pid='' name='' file
+	local program=$1 pid='' name='' state='' file
 	case $program in
 	lttng-sessiond) file=$root/run/lttng/lttng-sessiond.pid ;;
 	*) file=$root/run/$program.pid ;;
 	esac
 	read -r pid 2>/dev/null <"$file" || :
 	[ -n "$pid" ] || return 1
-	read -r name 2>/dev/null <"/proc/$pid/comm" || :
-	[ "$name" = "$program" ] && printf '%s' "$pid"
+	read -r _ name state _ 2>/dev/null <"/proc/$pid/stat" || :
+	[ "$name" = "($program)" ] && [ "$state" != Z ] && printf '%s' "$pid"
 }
 
 # service_running NAME: only looks, starts nothing.
@@ -150,11 +151,11 @@ end_process() {
 	done
 }
 
-# running_domains: prints the names of libvirt's running QEMU domains, whoever's; asks no daemon.
+# running_domains: prints the names of libvirt's running QEMU domains, whoever's; asks no daemon. A domain has its
+# state beside its pid file; the driver's own pid file has none.
 running_domains() {
 	local file
-	for file in "$root/run/libvirt/qemu/"*.pid; do
-		[ -e "$file" ] || continue
-		if [ -e "/proc/$(<"$file")" ]; then basename "$file" .pid; fi
+	for file in "$root/run/libvirt/qemu/"*.xml; do
+		if [ -e "${file%.xml}.pid" ] && [ -e "/proc/$(<"${file%.xml}.pid")" ]; then basename "$file" .xml; fi
 	done
 }

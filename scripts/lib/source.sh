@@ -2,161 +2,164 @@
 # Sources of builds, kept in $cache_dir/sources once they are verified.
 # Input: source, by name: kind=debian package suite? | git url ref | tarball url sha256 | path path
 source lib/build.sh
+source lib/debian.sh
 : "${source[kind]:?}"
 
-# source_tree FOLDER: unpacks the source into FOLDER, which must be absent; for `path:` makes FOLDER a link to
-# the person's own tree, which is never written to.
-source_tree() {
+sources=$cache_dir/sources
+
+# source_fetch FOLDER [EXCLUDED…]: unpacks the source into FOLDER, which must be absent, and writes what it is to
+# FOLDER.version. EXCLUDED are tar's patterns of what may be left out, where that saves time. For `path:` FOLDER
+# becomes a link to the person's own tree, which is never written to.
+source_fetch() (
+	# In a shell of its own: its locks end with it, so that one build does not wait for all of another.
+	mkdir -p "${log_file%/*}"
 	case ${source[kind]} in
-	debian) debian_source "$1" ;;
+	debian) debian_source "$@" ;;
 	git) git_source "$1" ;;
-	tarball) tarball_source "$1" ;;
+	tarball) tarball_source "$@" ;;
 	path) path_source "$1" ;;
 	*) die "unknown kind of source: ${source[kind]}" ;;
 	esac
-}
+)
 
-# Apt as the host has it, plus the source packages, in a state folder of ours: the host's own lists and
-# sources stay as they are. Signatures are checked by apt with the host's keys.
-apt_options=()
-apt_prepare() {
-	local state=$cache_dir/apt-sources suite=${source[suite]:-}
-	mkdir -p "$state/lists/partial" "$state/archives/partial" "$cache_dir/sources"
-	debian_entries "$suite" >"$state/sources.list"
-	apt_options=(-o "Dir::Etc::sourcelist=$state/sources.list" -o Dir::Etc::sourceparts=-
-		-o "Dir::State::lists=$state/lists" -o "Dir::Cache::archives=$state/archives"
-		-o "Dir::Cache::srcpkgcache=$state/srcpkgcache.bin" -o "Dir::Cache::pkgcache=$state/pkgcache.bin"
-		-o APT::Sandbox::User=root)
-	run "reading the list of Debian's source packages" apt-get "${apt_options[@]}" update
-}
-
-# debian_entries SUITE: deb-src and deb lines for the suite (the host's own where none is given) and its
-# updates, from the mirrors that the host uses.
-debian_entries() {
-	local suite=$1 mirror security
-	[ -n "$suite" ] || suite=$(. "$root/etc/os-release" && printf '%s' "$VERSION_CODENAME")
-	mirror=$(mirrors | grep -v security | head -n 1)
-	security=$(mirrors | grep security | head -n 1)
-	[ -n "$mirror" ] || die "no Debian mirror in /etc/apt" "add one to /etc/apt/sources.list.d"
-	local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-	printf '%s [signed-by=%s] %s %s main\n' deb "$keyring" "$mirror" "$suite" deb-src "$keyring" "$mirror" "$suite"
-	case $suite in sid | unstable | experimental | *-backports) return ;; esac
-	[ -z "$security" ] ||
-		printf '%s [signed-by=%s] %s %s-security main\n' deb "$keyring" "$security" "$suite" deb-src "$keyring" "$security" "$suite"
-}
-
-# mirrors: the URIs of the host's apt sources, both in one-line and in deb822 form.
-mirrors() {
-	local file
-	for file in "$root/etc/apt/sources.list" "$root"/etc/apt/sources.list.d/*.list; do
-		[ ! -e "$file" ] || sed -nE 's/^deb(-src)? +(\[[^]]*\] +)?([^ ]+) .*/\3/p' "$file"
-	done
-	for file in "$root"/etc/apt/sources.list.d/*.sources; do
-		[ ! -e "$file" ] || sed -nE 's/^URIs: *([^ ]+).*/\1/p' "$file"
-	done | grep -iE 'debian' || :
-}
+source_is() { printf '%s\n' "$2" >"$1.version"; }
 
 debian_source() {
-	local folder=$1 package=${source[package]} version downloads
+	local folder=$1 package=${source[package]} suite=${source[suite]:-}
+	[ -n "$suite" ] || suite=$(host_suite)
 	lock apt-sources
-	apt_prepare
-	downloads=$cache_dir/sources/debian
-	mkdir -p "$downloads"
+	apt_own "$suite"
+	mkdir -p "$sources/debian"
 	case $package in
-	linux-source-*) linux_source "$folder" ;;
-	*)
-		version=$(apt-cache "${apt_options[@]}" showsrc "$package" 2>/dev/null | sed -n 's/^Version: //p' | sort -V | tail -n 1)
-		[ -n "$version" ] || die "there is no Debian source package $package${source[suite]:+ in ${source[suite]}}" \
-			"see what there is: apt-cache search --names-only ${package%%-*}"
-		say "$step: unpacking Debian's $package $version"
-		# dpkg-source applies Debian's patches; the .dsc's signature and sums are checked by apt.
-		run "downloading the source of $package" in_folder "$downloads" \
-			apt-get "${apt_options[@]}" source --only-source --download-only "$package=$version"
-		run "unpacking the source of $package" dpkg-source -x "$downloads/${package}_${version#*:}.dsc" "$folder"
-		printf '%s %s\n' "$package" "$version" >"$folder.version"
-		;;
+	# The kernel's source is a tarball inside a binary package.
+	linux-source-*) debian_tarball "$package" "$suite" "$@" ;;
+	*) debian_patched "$package" "$suite" "$folder" ;;
 	esac
 }
 
-# The kernel's source comes as a tarball inside a binary package.
-linux_source() {
-	local folder=$1 package=${source[package]} version deb
-	version=$(apt-cache "${apt_options[@]}" show "$package" 2>/dev/null | sed -n 's/^Version: //p' | sort -V | tail -n 1)
-	[ -n "$version" ] || die "there is no Debian package $package${source[suite]:+ in ${source[suite]}}" \
-		"see what there is: apt-cache search --names-only linux-source"
-	deb=$cache_dir/sources/debian/${package}_${version#*:}_all.deb
-	say "$step: unpacking Debian's $package $version"
-	[ -e "$deb" ] || run "downloading $package" in_folder "${deb%/*}" apt-get "${apt_options[@]}" download "$package=$version"
+# debian_patched PACKAGE SUITE FOLDER: with Debian's patches applied, as dpkg-source does it: what upstream's
+# tarball has and Debian's lacks (QEMU's firmware) is accounted for in them.
+debian_patched() {
+	local package=$1 suite=$2 folder=$3 listing dsc
+	listing=$(apt-get "${apt_options[@]}" --only-source --print-uris source "$package" 2>/dev/null || :)
+	dsc=$(awk '$2 ~ /\.dsc$/ {print $2; exit}' <<<"$listing")
+	[ -n "$dsc" ] || no_package "source package $package" "$suite"
+	# What is there already is checked and kept by apt.
+	run "downloading the source of $package" in_folder "$sources/debian" \
+		apt-get "${apt_options[@]}" --only-source --download-only source "$package"
+	mkdir -p "${folder%/*}"
+	run "unpacking the source of $package" dpkg-source --no-check -x "$sources/debian/$dsc" "$folder"
+	source_is "$folder" "$package $(sed -n 's/^Version: //p' "$sources/debian/$dsc")"
+}
+
+# debian_tarball PACKAGE SUITE FOLDER [EXCLUDED…]
+debian_tarball() {
+	local package=$1 suite=$2 folder=$3 version deb
+	shift 3
+	version=$(apt-cache "${apt_options[@]}" --no-all-versions show "$package" 2>/dev/null | sed -n 's/^Version: //p' || :)
+	[ -n "$version" ] || no_package "package $package" "$suite"
+	deb=$sources/debian/${package}_${version//:/%3a}_all.deb
+	# apt checks the sum of what it downloads, and gives it its name only then.
+	[ -e "$deb" ] || run "downloading $package" in_folder "$sources/debian" apt-get "${apt_options[@]}" download "$package=$version"
 	mkdir -p "$folder"
-	# Straight through: the tarball is 130 MB that nobody needs unpacked twice.
-	run "unpacking $package" unpack_linux_source "$deb" "$folder"
-	printf '%s %s\n' "$package" "$version" >"$folder.version"
+	run "unpacking $package" unpack_deb_tarball "$deb" "$folder" "${@/#/--exclude=}"
+	source_is "$folder" "$package $version"
 }
 
-unpack_linux_source() {
-	dpkg-deb --fsys-tarfile "$1" | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' | xz -dc -T0 | tar -x -C "$2" --strip-components=1
+unpack_deb_tarball() {
+	dpkg-deb --fsys-tarfile "$1" | tar -xO --wildcards './usr/src/*.tar.xz' | xz -dc -T0 |
+		tar -x -C "$2" --strip-components=1 "${@:3}"
 }
 
-in_folder() {
-	local folder=$1
-	shift
-	(cd "$folder" && "$@")
-}
+no_package() { die "Debian's $2 has no $1" "see what there is: apt-cache search --names-only, or packages of other suites: debian:PACKAGE/SUITE"; }
+
+in_folder() { (cd "$1" && "${@:2}"); }
 
 git_source() {
 	local folder=$1 url=${source[url]} ref=${source[ref]} mirror commit
-	mirror=$cache_dir/sources/git/$(printf '%s' "$url" | sha256sum | cut -c 1-16)
+	mirror=$sources/git/$(printf '%s' "$url" | sha256sum | cut -c 1-16)
 	lock "source-${mirror##*/}"
 	[ -d "$mirror" ] || run "making a place for $url" git init -q --bare "$mirror"
-	# A ref that cannot be fetched by its name (a commit's hash, on some servers) needs the whole history.
-	run "fetching $ref from $url" fetch_ref "$mirror" "$url" "$ref"
-	commit=$(git -C "$mirror" rev-parse --verify --quiet refs/tracelab/wanted^{commit}) ||
-		die "$url has no $ref" "give a tag, a branch or a commit that is there: git ls-remote $url"
-	mkdir -p "$folder"
-	run "unpacking $ref" unpack_commit "$mirror" "$commit" "$folder"
-	printf '%s %s\n' "$url" "$commit" >"$folder.version"
+	commit=$(git_commit "$mirror" "$url" "$ref")
+	if [ -z "$commit" ]; then
+		# A commit by its hash cannot be had alone from every server: then it is in the whole history, or not there.
+		run "fetching $url" git -C "$mirror" fetch -q --depth 2147483647 "$url" \
+			'+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*'
+		commit=$(git -C "$mirror" rev-parse --verify --quiet "$ref^{commit}" || :)
+	fi
+	[ -n "$commit" ] || die "$url has no $ref" "give a tag, a branch or a commit that is there: git ls-remote $url"
+	run "unpacking $ref of $url" git_checkout "$mirror" "$commit" "$url" "$folder"
+	source_is "$folder" "$url $commit"
 }
 
-fetch_ref() {
-	git -C "$1" fetch -q --depth 1 "$2" "+$3:refs/tracelab/wanted" && return
-	git -C "$1" fetch -q --tags "$2" '+refs/heads/*:refs/heads/*' &&
-		git -C "$1" update-ref refs/tracelab/wanted "$(git -C "$1" rev-parse --verify "$3^{commit}")"
+# git_commit MIRROR URL REF: fetches REF alone; prints its commit, or nothing.
+git_commit() {
+	git -C "$1" fetch -q --depth 1 "$2" "+$3:refs/tracelab/wanted" >>"$log_file" 2>&1 || return 0
+	git -C "$1" rev-parse --verify --quiet 'refs/tracelab/wanted^{commit}' || :
 }
 
-unpack_commit() { git -C "$1" archive "$2" | tar -x -C "$3"; }
+# git_checkout MIRROR COMMIT URL FOLDER: a repository, not an archive: QEMU's configure fetches its submodules. Its
+# first files get the commit's date, which a kernel's build says.
+git_checkout() {
+	git init -q "$4" &&
+		git -C "$4" remote add origin "$3" &&
+		printf '%s\n' "$1/objects" >"$4/.git/objects/info/alternates" &&
+		{ [ ! -e "$1/shallow" ] || cp "$1/shallow" "$4/.git/shallow"; } &&
+		git -C "$4" -c advice.detachedHead=false checkout -q --detach "$2" &&
+		find "$4" -maxdepth 1 -type f -exec touch -d "@$(git -C "$4" log -1 --format=%ct)" {} +
+}
 
 tarball_source() {
 	local folder=$1 url=${source[url]} wanted=${source[sha256]} file sum
-	file=$cache_dir/sources/sha256/$wanted
+	shift
+	file=$sources/sha256/$wanted
 	lock "source-$wanted"
 	if [ ! -e "$file" ]; then
 		mkdir -p "${file%/*}"
-		scratch+=("$file.part")
+		trap 'rm -f "$file.part"' EXIT
 		run "downloading $url" curl --fail --location --silent --show-error --output "$file.part" "$url"
-		sum=$(sha256sum <"$file.part" | cut -d ' ' -f 1)
+		sum=$(sha256sum <"$file.part")
+		sum=${sum%% *}
 		[ "$sum" = "$wanted" ] || die "$url has the sha256 $sum, not $wanted; nothing of it was kept" \
 			"check the address and the sum in the stack file; if both are right, the file was changed since"
 		mv "$file.part" "$file"
+		trap - EXIT
 	fi
 	mkdir -p "$folder"
-	run "unpacking $url" tar -xf "$file" -C "$folder" --strip-components=1
-	printf '%s %s\n' "$url" "$wanted" >"$folder.version"
+	run "unpacking $url" tar -xf "$file" -C "$folder" "${@/#/--exclude=}"
+	without_top "$folder"
+	source_is "$folder" "$url $wanted"
+}
+
+# without_top FOLDER: most tarballs hold one folder with everything in it.
+without_top() {
+	local top
+	top=$(ls -A "$1")
+	[ -d "$1/$top" ] || return 0
+	mv -T "$1/$top" "$1.top"
+	rmdir "$1"
+	mv -T "$1.top" "$1"
 }
 
 path_source() {
 	[ -d "${source[path]}" ] || die "the folder ${source[path]} is not there" "mend the path in the stack file"
+	mkdir -p "${1%/*}"
 	ln -s "${source[path]}" "$1"
-	printf '%s %s\n' "${source[path]}" "$(source_state)" >"$1.version"
+	source_is "$1" "${source[path]} $(tree_state)"
 }
 
-# source_state: what a working tree looks like now: a digest of names, sizes and times, fast enough for a probe.
-source_state() {
+# tree_state: what a working tree looks like now: a digest of names, sizes and times, fast enough for a probe.
+tree_state() {
 	find "${source[path]}" -name .git -prune -o -type f -printf '%P %s %T@\n' 2>/dev/null | sort | sha256sum | cut -c 1-16
 }
 
-# source_probe NAME: drift when a working tree changed since it was built.
-source_probe() {
-	if [ "${source[kind]}" = path ] && build_complete && [ "$(source_state)" != "$(cut -d ' ' -f 2 "$root$prefix/source-version")" ]; then
-		drift "${source[path]} changed since $1 was built from it"
+# build_stale, for builds from sources: a working tree may have changed since.
+build_stale() {
+	local built
+	built=$(build_changed)
+	if [ -z "$built" ] && [ "${source[kind]}" = path ]; then
+		read -r built <"$root$prefix/source-version"
+		if [ "${built##* }" = "$(tree_state)" ]; then built=''; else built="the tree ${source[path]} changed since it was built"; fi
 	fi
+	printf '%s' "$built"
 }

@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# A kernel to look into: the bzImage that guests boot, and the vmlinux, gdb scripts, sources and build tree of
+# that same build.
+# Inputs:
+#   prefix     /opt/tracelab/kernel/HASH
+#   source     where its source comes from (lib/source.sh)
+#   fragments  text of each configuration fragment, by name, merged in the order of the names over the base
+#   config     further configuration lines, which win
+#   base       (tinyconfig) make target of the configuration that they are merged over
+# Owns the prefix:
+#   bzImage vmlinux System.map config     of this build
+#   release build-id source-version       the kernel's version as uname -r has it, vmlinux's GNU build-id in hex
+#   vmlinux-gdb.py scripts/gdb/           the kernel's own gdb commands (lx-…)
+#   modules/lib/modules/RELEASE/          its modules
+#   build/ source/                        what external modules are built against, and what gdb shows
+source lib/source.sh
+source lib/kconfig.sh
+: "${fragments[*]?}" "${config[*]-}" "${base:=tinyconfig}"
+
+probe() { build_probe "the kernel"; }
+
+apply() { build_apply "the kernel" build; }
+
+remove() { build_remove "the kernel"; }
+
+# What no x86 kernel is built from, which is a third of the files; crypto/Kconfig reads every architecture's Kconfig.
+unneeded=('*/Documentation/*/*' '*/tools/testing/*' '*/tools/perf/*')
+for arch in alpha arc arm arm64 csky hexagon ia64 loongarch m68k microblaze mips nios2 openrisc parisc powerpc riscv \
+	s390 sh sparc um xtensa; do
+	unneeded+=("*/arch/$arch/*.[chS]" "*/arch/$arch/*.dts*" "*/arch/$arch/*_defconfig")
+done
+
+build() {
+	local part=$1 tree=$work/source objects
+	objects=$(objects_folder)
+	say "$step: fetching the kernel's source"
+	source_fetch "$tree" "${unneeded[@]}"
+	clean_tree "$tree"
+	mkdir -p "$objects"
+	use_ccache
+	make_options "$tree" "$objects"
+	configure_kernel "$tree" "$objects"
+	run_long "building the kernel" make "${kbuild[@]}" bzImage modules vmlinux scripts_gdb
+	install_results "$part" "$tree" "$objects"
+	install_build_tree "$part" "$objects"
+	install_source "$part" "$tree" "$objects"
+	prove "$part"
+}
+
+# clean_tree TREE: a build in the tree itself would be found before the objects of ours.
+clean_tree() {
+	[ "${source[kind]}" = path ] || rm -rf "$1/.git"
+	if [ -e "$1/.config" ] || [ -d "$1/include/config" ]; then
+		die "the tree ${source[path]:-} was built in place, so it cannot be built elsewhere" \
+			"run make mrproper in it (it removes .config, so keep a copy), or give another tree"
+	fi
+}
+
+# make_options TREE OBJECTS: makes the array kbuild. The same source and configuration give the same kernel, whoever
+# builds it, wherever and whenever; and debug information names the sources where they will be (build.sh: nowhere).
+make_options() {
+	local tree=$1 objects=$2 maps
+	maps="-fdebug-prefix-map=$(realpath "$tree")=$nowhere/source -fdebug-prefix-map=$tree=$nowhere/source -fdebug-prefix-map=$objects=$nowhere/build"
+	kbuild=(-C "$tree" O="$objects" -j"$(nproc)" CC='ccache gcc' HOSTCC='ccache gcc' "KCFLAGS=$maps" "KAFLAGS=$maps"
+	LOCALVERSION= KBUILD_BUILD_USER=tracelab KBUILD_BUILD_HOST=tracelab KBUILD_BUILD_VERSION=1
+	KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$(stat -L -c %Y "$tree/Makefile")")")
+}
+
+# configure_kernel TREE OBJECTS: nothing is compiled before every symbol that was asked for has its value.
+configure_kernel() {
+	local tree=$1 objects=$2 wanted=$work/wanted name
+	for name in $(printf '%s\n' "${!fragments[@]}" | sort); do printf '%s\n' "${fragments[$name]}"; done >"$wanted"
+	[ ${#config[@]} = 0 ] || printf '%s\n' "${config[@]}" >>"$wanted"
+	# A person's own tree: an untouched .config spares make from looking at everything again.
+	if [ ! -e "$objects/.config" ] || ! cmp -s "$wanted" "$objects/tracelab.asked"; then
+		rm -f "$objects/tracelab.asked"
+		run "making $base" make "${kbuild[@]}" "$base"
+		cat "$wanted" >>"$objects/.config"
+	fi
+	run "merging the configuration" make "${kbuild[@]}" olddefconfig
+	kconfig_check "$tree" "$objects/.config" "$wanted"
+	cp "$wanted" "$objects/tracelab.asked"
+}
+
+install_results() {
+	local part=$1 tree=$2 objects=$3 modules
+	cp "$objects/arch/x86/boot/bzImage" "$objects/vmlinux" "$objects/System.map" "$part/"
+	cp "$objects/.config" "$part/config"
+	cp "$objects/include/config/kernel.release" "$part/release"
+	cp "$tree.version" "$part/source-version"
+	readelf -n "$part/vmlinux" | awk '/Build ID:/ {print $3; exit}' >"$part/build-id"
+	mkdir -p "$part/scripts"
+	cp -rL "$tree/scripts/gdb" "$part/scripts/"
+	cp -L "$objects/scripts/gdb/linux/constants.py" "$part/scripts/gdb/linux/"
+	mv "$part/scripts/gdb/vmlinux-gdb.py" "$part/"
+	run "installing the kernel's modules" make "${kbuild[@]}" INSTALL_MOD_PATH="$part/modules" modules_install
+	rm -f "$part/modules/lib/modules"/*/{build,source}
+	mapfile -t modules < <(find "$part/modules" -name '*.ko')
+	named_here "$part/vmlinux" "${modules[@]}"
+}
+
+# install_build_tree PART OBJECTS: the objects folder less its objects, with the paths it will have. SystemTap looks
+# for vmlinux in it.
+install_build_tree() {
+	local part=$1 objects=$2
+	mkdir "$part/build"
+	tar -C "$objects" -c --exclude='*.o' --exclude='*.a' --exclude='*.cmd' --exclude='.tmp*' --exclude='*vmlinux*' \
+		--exclude=bzImage --exclude='*.bin' --exclude=./source --exclude='./tracelab.*' . | tar -x -C "$part/build"
+	ln -s ../vmlinux "$part/build/vmlinux"
+	cp "$objects/scripts/module.lds" "$part/build/scripts/"
+	ln -s ../source "$part/build/source"
+	[ "${source[kind]}" = path ] || sed -i "s|$work/source|$prefix/source|g" "$part/build/Makefile"
+}
+
+# install_source PART TREE OBJECTS: the tree, but for drivers that are no part of this kernel: most of its files. A
+# person's own tree is only pointed at.
+install_source() {
+	local part=$1 tree=$2 objects=$3 folder
+	if [ "${source[kind]}" != path ]; then
+		for folder in "$tree"/{drivers,sound}/*/; do
+			[ -n "$(find "$objects/${folder#"$tree/"}" -name '*.o' -print -quit 2>/dev/null)" ] ||
+				find "$folder" -type f ! -name 'Kconfig*' ! -name Makefile -delete
+		done
+	fi
+	mv -T "$tree" "$part/source"
+}
+
+# A kernel that gdb cannot read is not what was asked for.
+prove() {
+	grep -q '^CONFIG_DEBUG_INFO=y' "$1/config" ||
+		die "this kernel has no debug information" "ask for CONFIG_DEBUG_INFO_DWARF5=y, as the fragment quickstart does"
+	[ -s "$1/build-id" ] || die "vmlinux has no build-id" "the linker must write one (--build-id)"
+}

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# The root file system that guests start from.
+# Inputs:
+#   prefix    /opt/tracelab/image/HASH
+#   suite     Debian suite, such as bookworm
+#   packages  all packages beyond Debian's essential ones
+# Owns the prefix: image.qcow2 (ext4 on the whole disk, no partitions) and packages (name and version a line).
+source lib/build.sh
+source lib/debian.sh
+source lib/guest-tree.sh
+: "${suite:?}" "${packages[*]:?}"
+
+probe() { build_probe "the guest image"; }
+
+apply() { build_apply "the guest image" build; }
+
+remove() { build_remove "the guest image"; }
+
+build() {
+	local part=$1 tree=$work/tree
+	bootstrap "$tree"
+	guest_tree "$tree"
+	# shellcheck disable=SC2016  # dpkg-query's own variables
+	dpkg-query --admindir="$tree/var/lib/dpkg" -W -f '${Package} ${Version}\n' >"$part/packages"
+	pack "$tree" "$part/image.qcow2"
+}
+
+# bootstrap TREE: with the packages kept for the next image.
+bootstrap() {
+	local tree=$1 kept=$cache_dir/apt-image/$suite options
+	mkdir -p "$kept"
+	lock "apt-image-$suite"
+	debian_entries "$suite" >"$work/sources.list"
+	sed -i '/^deb-src/d' "$work/sources.list"
+	options=(
+		--variant=minbase --format=directory
+		--include="$(IFS=, && printf '%s' "${packages[*]}")"
+		--aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"'
+		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*'
+		--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io
+		--skip=essential/unlink
+		--setup-hook="mkdir -p \"\$1/var/cache/apt/archives\"; cp -f '$kept'/*.deb \"\$1/var/cache/apt/archives/\" 2>/dev/null || :"
+		--customize-hook="rm -f '$kept'/*.deb; mv \"\$1\"/var/cache/apt/archives/*.deb '$kept/'"
+	)
+	run_long "installing the guest's packages" mmdebstrap "${options[@]}" "$suite" "$tree" "$work/sources.list"
+}
+
+# pack TREE IMAGE: with a fixed uuid and hash seed, as nothing of a disk's identity matters here.
+pack() {
+	local seed=7ea1ab00-0000-4000-8000-000000000000
+	truncate -s 4G "$work/raw"
+	run "making the file system" mke2fs -q -t ext4 -L tracelab -U "$seed" -E "hash_seed=$seed,lazy_itable_init=1" \
+		-d "$1" "$work/raw"
+	run "making the image" qemu-img convert -f raw -O qcow2 "$work/raw" "$2"
+}

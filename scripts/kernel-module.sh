@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# A kernel module, built against one debug kernel.
+# Inputs:
+#   prefix         /opt/tracelab/module/HASH
+#   name           the module's name; its source has a Kbuild or Makefile that makes NAME.ko
+#   source         where its source comes from (lib/source.sh)
+#   kernel_prefix  the kernel's build
+# Owns the prefix: NAME.ko with its debug information, kernel (the kernel's hash), and source/, what it was built
+# from, for gdb.
+source lib/source.sh
+: "${name:?}" "${kernel_prefix:?}"
+
+probe() { build_probe "module $name"; }
+
+apply() { build_apply "module $name" build; }
+
+remove() { build_remove "module $name"; }
+
+# The hash in the prefix covers the text of a working tree: another text is another prefix, touched files are not.
+build_stale() { build_changed; }
+
+# build PART: in a copy, so that nothing is written into a person's own tree.
+build() {
+	local part=$1 tree=$work/source objects=$work/objects kernel=$root$kernel_prefix
+	[ -e "$kernel/build/Makefile" ] || die "the kernel $kernel_prefix is not built" "run up again: it builds it"
+	source_fetch "$tree"
+	cp -rL "$tree" "$part/source"
+	rm -rf "$part/source/.git"
+	cp -r "$part/source" "$objects"
+	use_ccache
+	run "building module $name" make -C "$kernel/build" M="$objects" W=1 CC='ccache gcc' -j"$(nproc)" \
+		KCFLAGS="-fdebug-prefix-map=$objects=$nowhere/source" modules
+	[ -e "$objects/$name.ko" ] || die "the source of module $name made no $name.ko" "its Kbuild must say: obj-m := $name.o"
+	cp "$objects/$name.ko" "$part/"
+	named_here "$part/$name.ko"
+	basename "$kernel_prefix" >"$part/kernel"
+	prove "$part/$name.ko" "$kernel"
+}
+
+# modprobe refuses a module whose vermagic is not the running kernel's: better to hear of it here.
+prove() {
+	local made wanted
+	made=$(modinfo -F vermagic "$1")
+	wanted=$(<"$2/release")
+	[ "${made%% *}" = "$wanted" ] || die "module $name was made for kernel ${made%% *}, not for $wanted" \
+		"its Makefile must use the kernel that it is given (make -C … M=…), and not the running one"
+}

@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# libvirt as the lab needs it: libvirtd answers, names its QEMU processes, and, where AppArmor is on, may run
+# emulators from the lab's prefixes.
+# Inputs:
+#   process_names  "1" to have libvirt name each QEMU process after its domain, else ""
+#   emulators      array of prefixes of QEMU builds, /opt/tracelab/qemu/HASH; may be empty
+# Owns on the host: marked lines in /etc/libvirt/qemu.conf (ledger entry `set-process-name`) and, a stack its own,
+# in /etc/apparmor.d/local; libvirtd and virtlogd where it started them (ledger entry `libvirtd`).
+# Output: uri.
+source lib/ledger.sh
+source lib/marked.sh
+source lib/service.sh
+: "${process_names?}"
+: "${emulators[*]-}"
+
+qemu_conf=$root/etc/libvirt/qemu.conf
+apparmor=$root/etc/apparmor.d
+
+probe() {
+	if [ ! -e "$qemu_conf" ]; then
+		drift 'libvirt is not installed (/etc/libvirt/qemu.conf is absent)'
+		return
+	fi
+	if [ -n "$process_names" ] && ! names_processes; then
+		drift 'set_process_name is not 1 in /etc/libvirt/qemu.conf'
+	fi
+	if ! rules_are_there; then drift 'AppArmor does not allow libvirt to run the emulators of this lab'; fi
+	if ! service_running libvirtd; then
+		drift 'libvirtd is not running'
+	elif [ -e "$(service_pending libvirtd)" ]; then
+		drift 'libvirtd was not restarted since its settings changed'
+	fi
+}
+
+apply() {
+	lock services
+	[ -e "$qemu_conf" ] || die '/etc/libvirt/qemu.conf is absent' 'install libvirt-daemon-system'
+	ledger_claim libvirtd "$(if service_running libvirtd; then printf running; else printf stopped; fi)"
+	name_processes
+	allow_emulators
+	if service_running libvirtd; then
+		service_restart_if_needed libvirtd
+		service_await libvirtd
+		say "$step: libvirtd is running"
+	else
+		service_start libvirtd
+		say "$step: started libvirtd"
+	fi
+	output uri qemu:///system
+}
+
+remove() {
+	lock services
+	forbid_emulators
+	ledger_restore set-process-name forget_process_names
+	ledger_restore libvirtd stop_libvirt
+	service_restart_if_needed libvirtd
+}
+
+# names_processes: libvirt takes the first of several equal keys, so that our lines, at the top, win over a later
+# `set_process_name = 0`, and that line can stay as it is.
+names_processes() {
+	[ "$(sed -nE '/^[[:space:]]*set_process_name[[:space:]]*=/{s/^[^=]*=[[:space:]]*([0-9]+).*/\1/p;q}' "$qemu_conf")" = 1 ]
+}
+
+name_processes() {
+	[ -n "$process_names" ] || return 0
+	if names_processes && [ -z "$(marked_text "$qemu_conf")" ]; then
+		say "$step: set_process_name is 1 already"
+		return
+	fi
+	ledger_claim set-process-name 'marked lines'
+	if names_processes; then return; fi
+	service_needs_restart libvirtd
+	marked_set "$qemu_conf" '# Names each QEMU process after its domain. The first line of its kind wins over later ones.
+set_process_name = 1'
+	say "$step: set_process_name = 1 in /etc/libvirt/qemu.conf"
+}
+
+forget_process_names() {
+	[ -n "$(marked_text "$qemu_conf")" ] || return 0
+	service_needs_restart libvirtd
+	marked_set "$qemu_conf" ''
+}
+
+stop_libvirt() {
+	local domains
+	[ "$1" = stopped ] && service_running libvirtd || return 0
+	mapfile -t domains < <(running_domains)
+	if [ ${#domains[@]} -gt 0 ]; then
+		say "$step: libvirtd is left running, because domains are: ${domains[*]}"
+	else
+		service_stop libvirtd
+	fi
+}
+
+# AppArmor. libvirt's profiles know emulators in the distribution's folders alone; each includes a file of local
+# additions. These rules were written from the profiles of libvirt 9.0 and have not been run: no host with
+# AppArmor was at hand. The profile of QEMU denies /dev/shm/lttng-ust-wait-*, which no addition can undo: a
+# traced QEMU then finds the session daemon only if that runs first, which the lab sees to.
+apparmor_is_on() {
+	local enabled=''
+	read -r enabled 2>/dev/null <"$root/sys/module/apparmor/parameters/enabled" || :
+	[ "$enabled" = Y ]
+}
+
+# apparmor_rules FILE: the lines of this stack in a file of local additions; they end in a comma.
+apparmor_rules() {
+	local prefix
+	for prefix in "${emulators[@]}"; do
+		case $1 in
+		usr.sbin.libvirtd) printf '%s\n' "$prefix/bin/* PUx," ;;
+		abstractions/libvirt-qemu) printf '%s\n' "$prefix/bin/* rmix," "$prefix/share/** r," ;;
+		esac
+	done
+	# What LTTng-UST inside QEMU opens.
+	if [ "$1" = abstractions/libvirt-qemu ]; then
+		printf '%s\n' '/{var/,}run/lttng/** rw,' '/{dev,run}/shm/*ust-shm* rw,'
+	fi
+}
+
+apparmor_files=(usr.sbin.libvirtd abstractions/libvirt-qemu)
+
+rules_are_there() {
+	local file
+	apparmor_is_on && [ ${#emulators[@]} -gt 0 ] || return 0
+	for file in "${apparmor_files[@]}"; do
+		[ "$(marked_text "$apparmor/local/$file" "$stack")" = "$(apparmor_rules "$file")" ] || return 1
+	done
+}
+
+allow_emulators() {
+	local file
+	if rules_are_there; then return; fi
+	for file in "${apparmor_files[@]}"; do
+		marked_set "$apparmor/local/$file" "$(apparmor_rules "$file")" "$stack"
+	done
+	reload_apparmor
+	say "$step: AppArmor allows libvirt to run ${emulators[*]}"
+}
+
+forbid_emulators() {
+	local file changed=''
+	for file in "${apparmor_files[@]}"; do
+		[ -n "$(marked_text "$apparmor/local/$file" "$stack")" ] || continue
+		marked_set "$apparmor/local/$file" '' "$stack"
+		changed=1
+	done
+	if [ -n "$changed" ] && apparmor_is_on; then reload_apparmor; fi
+}
+
+# A domain's own profile is made when it starts, and takes the abstraction as it is then.
+reload_apparmor() { run "reloading libvirt's AppArmor profile" apparmor_parser --replace "$apparmor/usr.sbin.libvirtd"; }

@@ -1,0 +1,181 @@
+import test, { type ExecutionContext } from "ava";
+import { execa } from "execa";
+import { ScratchHost, type StepRun } from "./run-step.ts";
+
+const prefix = "/opt/tracelab/thing/0123456789abcdef";
+const cached = "var/cache/tracelab/builds/thing/0123456789abcdef";
+const recipe = 'mkdir "$1/bin"; echo program >"$1/bin/program"; echo x >"$1/x"';
+
+function host(t: ExecutionContext): ScratchHost {
+	const scratch = new ScratchHost();
+	t.teardown(() => scratch.clean());
+	scratch.write("opt/other", "");
+	return scratch;
+}
+
+/** A step whose build is `make`, the body of a function that fills the folder $1. */
+function thing(scratch: ScratchHost, verb: string, make = recipe, stack = "quick"): Promise<StepRun> {
+	const verbs = "probe() { build_probe thing; }; apply() { build_apply thing make; }; remove() { build_remove thing; }";
+	return scratch.library("build", `make() { ${make}\n}\n${verbs}\nstep_main ${verb}`, {
+		prefix,
+		stack,
+		step: "thing",
+	});
+}
+
+/** What a step said, with durations as N: tests share the machine. */
+function words(run: StepRun): string {
+	return run.stderr.replaceAll(/built in \d+ s/g, "built in N s");
+}
+
+/** What is at the prefix's place, without the manifest. */
+function installed(scratch: ScratchHost): string[] {
+	return Object.keys(scratch.tree()).filter(
+		(path) => path.startsWith("opt/tracelab") && !path.includes(".tracelab-build"),
+	);
+}
+
+const whole = ["", "/bin", "/bin/program", "/x"].map((path) => `opt/tracelab/thing/0123456789abcdef${path}`);
+
+test("a build is made once, and the second apply changes nothing and says so", async (t) => {
+	const scratch = host(t);
+	t.is((await thing(scratch, "probe")).stdout["drift"], `thing is not built (${prefix} is absent)`);
+	const first = await thing(scratch, "apply");
+	t.is(words(first), "thing built in N s");
+	t.deepEqual(first.stdout, { prefix });
+	t.deepEqual(installed(scratch), ["opt/tracelab", "opt/tracelab/thing", ...whole]);
+	t.is((await thing(scratch, "probe")).stdout["drift"], "");
+	const before = scratch.tree();
+	const second = await thing(scratch, "apply", "exit 9");
+	t.is(second.stderr, "thing is up to date");
+	t.deepEqual(scratch.tree(), before);
+});
+
+test("a build that fails leaves nothing at its place", async (t) => {
+	const scratch = host(t);
+	const { code, stderr } = await thing(scratch, "apply", 'echo half >"$1/half"; die "no compiler" "install one"');
+	t.is(code, 1);
+	t.is(stderr, "tracelab: thing: no compiler\n  what to do: install one");
+	t.deepEqual(installed(scratch), ["opt/tracelab", "opt/tracelab/thing"]);
+	t.is(words(await thing(scratch, "apply")), "thing built in N s");
+});
+
+test("a build that is killed half way leaves nothing that looks whole, and the next apply makes it", async (t) => {
+	const scratch = host(t);
+	t.not((await thing(scratch, "apply", 'echo half >"$1/half"; kill -9 $$')).code, 0);
+	t.is((await thing(scratch, "probe")).stdout["drift"], `thing is not built (${prefix} is absent)`);
+	await thing(scratch, "apply");
+	t.deepEqual(installed(scratch), ["opt/tracelab", "opt/tracelab/thing", ...whole]);
+});
+
+for (const [what, harm] of [
+	["removed", "rm"],
+	["made longer", "echo more >>"],
+	["touched", "touch -d 2020-01-01"],
+] as const) {
+	test(`a file of a build that was ${what} is drift, and the build is made again`, async (t) => {
+		const scratch = host(t);
+		await thing(scratch, "apply");
+		await scratch.bash(`${harm} '${scratch.root}${prefix}/bin/program'`);
+		const sentence = `${prefix}/bin/program is not as it was built`;
+		t.is((await thing(scratch, "probe")).stdout["drift"], sentence);
+		t.is(words(await thing(scratch, "apply")), `thing: ${sentence}: building it again\nthing built in N s`);
+		t.is((await thing(scratch, "probe")).stdout["drift"], "");
+	});
+}
+
+test("a damaged build stays as it is when it cannot be made again", async (t) => {
+	const scratch = host(t);
+	await thing(scratch, "apply");
+	await scratch.bash(`rm '${scratch.root}${prefix}/x'`);
+	t.is((await thing(scratch, "apply", 'die "no compiler"')).code, 1);
+	t.is(scratch.read(`${prefix}/bin/program`), "program\n");
+	t.is((await thing(scratch, "probe")).stdout["drift"], `${prefix}/x is not as it was built`);
+});
+
+test("the last stack's remove moves the build into the cache, from where the next apply takes it", async (t) => {
+	const scratch = host(t);
+	await thing(scratch, "apply");
+	t.is((await thing(scratch, "probe", recipe, "other")).stdout["drift"], "thing is built, not yet used by stack other");
+	t.is((await thing(scratch, "apply", "exit 9", "other")).stderr, "thing is up to date");
+	t.is((await thing(scratch, "remove")).stderr, "thing is kept: another stack uses it");
+	t.is(scratch.read(`${prefix}/x`), "x\n");
+	t.is((await thing(scratch, "remove", recipe, "other")).stderr, "");
+	t.deepEqual(Object.keys(scratch.hostTree()), ["opt", "opt/other"]);
+	t.is(scratch.read(`${cached}/x`), "x\n");
+	t.is((await thing(scratch, "apply", "exit 9")).stderr, "thing taken from the cache\nthing is up to date");
+	t.is((await thing(scratch, "probe")).stdout["drift"], "");
+	t.false(Object.keys(scratch.tree()).includes(cached));
+});
+
+test("a move into the cache that was killed half way is no build", async (t) => {
+	const scratch = host(t);
+	await thing(scratch, "apply");
+	const killed = 'mv() { command mv "$@"; kill -9 $$; }';
+	await scratch.library(
+		"build",
+		`${killed}\nprobe() { :; }; apply() { :; }; remove() { build_remove thing; }\nstep_main remove`,
+		{
+			prefix,
+		},
+	);
+	t.is(words(await thing(scratch, "apply")), "thing built in N s");
+});
+
+test("removing what was never built is nothing", async (t) => {
+	const scratch = host(t);
+	const { code, stderr } = await thing(scratch, "remove");
+	t.is(code, 0);
+	t.is(stderr, "");
+	t.deepEqual(Object.keys(scratch.hostTree()), ["opt", "opt/other"]);
+});
+
+test("a long command says how far it is, by the steps that it prints", async (t) => {
+	const scratch = host(t);
+	const progress = (text: string, elapsed: number) =>
+		scratch.library(
+			"build",
+			`mkdir -p "\${log_file%/*}"; printf '${text}' >"$log_file"; say_progress compiling ${elapsed} 0`,
+			{
+				prefix,
+			},
+		);
+	t.is((await progress("[1/8] a\\n[2/8] b\\n", 30)).stderr, "test: compiling: 25 %, 2 of 8, 1 min 30 s left");
+	t.is((await progress("CC a\\nCC b\\n", 30)).stderr, "test: compiling: 30 s so far");
+	await scratch.library("build", "remember lines 4; remember seconds 20", { prefix });
+	t.is((await progress("CC a\\nCC b\\n", 30)).stderr, "test: compiling: 50 %, 10 s left");
+	t.is((await progress("CC a\\n", 0)).stderr, "test: compiling: 25 %, 15 s left");
+});
+
+test("a long command that fails ends the step with its last lines", async (t) => {
+	const scratch = host(t);
+	const { code, stderr } = await thing(scratch, "apply", "run_long 'compiling the thing' sh -c 'echo oops; exit 3'");
+	t.is(code, 1);
+	t.is(
+		stderr,
+		[
+			`tracelab: thing: compiling the thing failed (exit 3); the last lines of ${scratch.root}/var/log/tracelab/quick/thing.log:`,
+			"  | oops",
+			"  what to do: mend what the log shows, then run up again: it carries on from what was built",
+		].join("\n"),
+	);
+});
+
+for (const signal of ["TERM", "KILL"]) {
+	test(`a long command dies with its step, by ${signal}`, async (t) => {
+		const scratch = host(t);
+		const pidFile = `${scratch.root}/pid`;
+		const long = `run_long compiling sh -c 'echo $$ >${pidFile}; exec sleep 60'`;
+		const killer = `(while [ ! -s ${pidFile} ]; do sleep 0.05; done; kill -${signal} $$) & `;
+		t.not((await thing(scratch, "apply", `${killer} ${long}`)).code, 0);
+		const gone = `for i in $(seq 40); do kill -0 "$(cat ${pidFile})" 2>/dev/null || exit 0; sleep 0.05; done; exit 1`;
+		t.is((await execa("bash", ["-c", gone], { reject: false })).exitCode, 0);
+	});
+}
+
+test("debug information names the prefix, whatever was compiled under the name of another", async (t) => {
+	const scratch = host(t);
+	const file = scratch.write("file", "\0/opt/tracelab/thing/0000000000000000/source\0");
+	await scratch.library("build", `named_here '${file}'`, { prefix });
+	t.is(scratch.read("file"), `\0${prefix}/source\0`);
+});

@@ -1,0 +1,68 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
+import { scriptText } from "../../components/step-program.ts";
+import { hostFactsSchema } from "../../spec/host-facts.ts";
+import { ScratchHost } from "./run-step.ts";
+
+function host(t: ExecutionContext, flags: string): ScratchHost {
+	const scratch = new ScratchHost();
+	t.teardown(() => scratch.clean());
+	scratch.fake("uname", "echo 6.1.0-test");
+	scratch.fake("gcc", "echo 12.2.0");
+	const processor = (n: number) => `processor\t: ${n}\nmodel name\t: Test: CPU\nflags\t\t: fpu ${flags} sse\n\n`;
+	scratch.write("proc/cpuinfo", processor(0) + processor(1));
+	scratch.write("proc/meminfo", "MemTotal:       24682784 kB\nMemFree: 1 kB\n");
+	scratch.write("etc/os-release", `PRETTY_NAME="Debian"\nVERSION_ID="12"\nID=debian\nHOME_URL="https://a/?b=c"\n`);
+	return scratch;
+}
+
+async function facts(scratch: ScratchHost) {
+	return hostFactsSchema.parse((await scratch.bash(scriptText("host-facts"))).stdout);
+}
+
+test("a bare host has its facts said, and nothing is changed", async (t) => {
+	const scratch = host(t, "hypervisor");
+	const before = scratch.tree();
+	t.deepEqual(await facts(scratch), {
+		os: { id: "debian", version: "12" },
+		kernel: "6.1.0-test",
+		cpus: 2,
+		memory: 24_104,
+		virtualization: "",
+		hypervisor: true,
+		kvm: null,
+		systemd: false,
+		apparmor: false,
+		euid: process.geteuid?.() ?? -1,
+		compiler: "12.2.0",
+	});
+	t.deepEqual(scratch.tree(), before);
+});
+
+test("a host with everything has it said", async (t) => {
+	const scratch = host(t, "vmx");
+	scratch.write("dev/kvm", "", 0o600);
+	scratch.write("sys/module/apparmor/parameters/enabled", "Y\n");
+	mkdirSync(join(scratch.root, "run/systemd/system"), { recursive: true });
+	const { virtualization, hypervisor, kvm, systemd, apparmor } = await facts(scratch);
+	t.deepEqual([virtualization, hypervisor, systemd, apparmor], ["vmx", false, true, true]);
+	t.is(kvm?.mode, "600");
+});
+
+test("AppArmor that is built in and turned off is off", async (t) => {
+	const scratch = host(t, "svm");
+	scratch.write("sys/module/apparmor/parameters/enabled", "N\n");
+	t.false((await facts(scratch)).apparmor);
+	t.is((await facts(scratch)).virtualization, "svm");
+});
+
+test("a flag that only contains svm is not svm", async (t) => {
+	t.is((await facts(host(t, "svm_lock"))).virtualization, "");
+});
+
+test("a host without a compiler says so with an empty version", async (t) => {
+	const scratch = host(t, "vmx");
+	scratch.fake("gcc", "exit 127");
+	t.is((await facts(scratch)).compiler, "");
+});

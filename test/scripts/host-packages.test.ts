@@ -1,0 +1,184 @@
+import test, { type ExecutionContext } from "ava";
+import { hostPackages, hostPackageTable } from "../../spec/host-packages.ts";
+import { fakeDaemons } from "./fake-daemons.ts";
+import { ScratchHost } from "./run-step.ts";
+
+const step = "host-packages";
+const inputs = { packages: ["gdb", "jq", "lttng-tools"] };
+const untouched = "ii  bash\nii  jq\n";
+
+/**
+ * A host with bash and jq, whose packages each need lib-PACKAGE; `var/lib/dpkg` below the root lists what is
+ * installed, `needs` what depends on ours ("mytool lib-gdb").
+ */
+function host(t: ExecutionContext): ScratchHost {
+	const scratch = new ScratchHost();
+	t.teardown(() => scratch.clean());
+	scratch.write("var/lib/dpkg", untouched);
+	scratch.write("needs", "");
+	scratch.write("etc/passwd", "root:x:0:0::/root:\n");
+	scratch.write("etc/group", "root:x:0:\n");
+	scratch.fake("dpkg-query", 'cat "$root/var/lib/dpkg"');
+	scratch.fake("dpkg", "");
+	scratch.fake("apt-cache", `echo "\${*: -1}"; sed -n "s/^\${*: -1} /  Depends: /p; s/^\${*: -1} //p" "$root/needs"`);
+	scratch.fake("userdel", `sed -i "/^$1:/d" "$root/etc/passwd"`);
+	scratch.fake("groupdel", `sed -i "/^$1:/d" "$root/etc/group"`);
+	fakeApt(scratch);
+	return scratch;
+}
+
+/** `duringInstall` runs when half of it is installed. */
+function fakeApt(scratch: ScratchHost, duringInstall = ""): void {
+	scratch.fake(
+		"apt-get",
+		`db=$root/var/lib/dpkg mode=real verb='' names=()
+		while [ $# -gt 0 ]; do
+			case $1 in
+			-o) shift ;;
+			-s) mode=simulated ;;
+			--download-only) mode=download ;;
+			-*) ;;
+			*) if [ -z "$verb" ]; then verb=$1; else names+=("$1"); fi ;;
+			esac
+			shift
+		done
+		echo "$mode $verb \${names[*]}" >>"$root/apt"
+		[ ! -e "$root/no-lists" ] || [ "$verb" != install ] || { echo 'E: Unable to locate package' >&2; exit 100; }
+		case $mode-$verb in
+		real-update) rm -f "$root/no-lists" ;;
+		simulated-install) for n in "\${names[@]}"; do printf 'Inst lib-%s (1.0 Debian [amd64])\\nInst %s:amd64 (1.0 Debian)\\n' "$n" "$n"; done; echo 'Inst bash [1] (2 Debian)' ;;
+		real-install)
+			for n in "\${names[@]}"; do echo "ii  lib-$n" >>"$db"; done
+			echo 'tracing:x:107:' >>"$root/etc/group"
+			${duringInstall}
+			for n in "\${names[@]}"; do echo "ii  $n" >>"$db"; done
+			echo 'tracer:x:64055:107::/:' >>"$root/etc/passwd"
+			mkdir -p "$root/var/lib/libvirt/images" "$root/var/log/libvirt"
+			;;
+		simulated-purge)
+			printf 'Purg %s [1]\\n' "\${names[@]}"
+			while read -r outside needed; do [[ " \${names[*]} " != *" $needed "* ]] || echo "Remv $outside [1]"; done <"$root/needs"
+			;;
+		real-purge) for n in "\${names[@]}"; do sed -i "/ $n$/d" "$db"; done ;;
+		esac`,
+	);
+}
+
+function did(scratch: ScratchHost): string[] {
+	const calls = scratch.read("apt").trimEnd().split("\n");
+	scratch.write("apt", "");
+	return calls;
+}
+
+test("missing packages are named, installed once, and purged with all they brought", async (t) => {
+	const scratch = host(t);
+	scratch.write("apt", "");
+	const before = scratch.hostTree();
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "packages not installed: gdb lttng-tools");
+	const first = await scratch.step(step, "apply", inputs);
+	t.is(first.stderr, "host-packages: installing 5 packages");
+	t.deepEqual(did(scratch), [
+		"simulated install gdb lttng-tools",
+		"download install gdb lttng-tools",
+		"real install gdb lttng-tools",
+	]);
+	t.is(scratch.read("var/lib/tracelab/ledger/packages/planned"), "gdb\nlib-gdb\nlib-lttng-tools\nlttng-tools\n");
+	const applied = scratch.tree();
+	t.is((await scratch.step(step, "apply", inputs)).stderr, "host-packages: all packages are installed");
+	t.deepEqual(scratch.tree(), applied);
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
+	const { stderr } = await scratch.step(step, "remove", inputs);
+	t.is(stderr, "host-packages: purging 4 packages");
+	scratch.write("apt", "");
+	t.deepEqual(scratch.hostTree(), before);
+});
+
+test("packages that were there are neither installed nor purged", async (t) => {
+	const scratch = host(t);
+	const { stderr, calls } = await scratch.step(step, "apply", { packages: ["jq"] });
+	t.is(stderr, "host-packages: all packages are installed");
+	t.deepEqual(calls, [
+		"dpkg-query -W -f ${db:Status-Abbrev} ${Package}\\n",
+		"dpkg-query -W -f ${db:Status-Abbrev} ${Package}\\n",
+	]);
+	await scratch.step(step, "remove", { packages: ["jq"] });
+	t.is(scratch.read("var/lib/dpkg"), untouched);
+});
+
+test("package lists are read only where the installation cannot be planned without", async (t) => {
+	const scratch = host(t);
+	scratch.write("no-lists", "");
+	const { stderr } = await scratch.step(step, "apply", inputs);
+	t.is(stderr, "host-packages: reading the package lists\nhost-packages: installing 5 packages");
+	t.is(did(scratch)[1], "real update ");
+});
+
+test("an installation that is killed half way loses nothing of what it did", async (t) => {
+	const scratch = host(t);
+	scratch.write("apt", "");
+	const before = scratch.hostTree();
+	fakeApt(scratch, "kill -9 $PPID; exit 1");
+	t.not((await scratch.step(step, "apply", inputs)).code, 0);
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "packages not installed: gdb lttng-tools");
+	await scratch.step(step, "remove", inputs);
+	scratch.write("apt", "");
+	t.deepEqual(scratch.hostTree(), before);
+});
+
+test("an installation that is killed half way is finished by the next run, and wholly undone later", async (t) => {
+	const scratch = host(t);
+	scratch.write("apt", "");
+	const before = scratch.hostTree();
+	fakeApt(scratch, "kill -9 $PPID; exit 1");
+	await scratch.step(step, "apply", inputs);
+	fakeApt(scratch);
+	await scratch.step(step, "apply", inputs);
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
+	await scratch.step(step, "remove", inputs);
+	scratch.write("apt", "");
+	t.deepEqual(scratch.hostTree(), before);
+});
+
+test("what something else has come to need is kept, and that is said", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	scratch.write("needs", "mytool lib-gdb\n");
+	scratch.write("var/lib/dpkg", `${scratch.read("var/lib/dpkg")}ii  mytool\n`);
+	const { stderr } = await scratch.step(step, "remove", inputs);
+	t.is(stderr, "host-packages: kept, because mytool needs it: lib-gdb\nhost-packages: purging 3 packages");
+	t.is(scratch.read("var/lib/dpkg"), `${untouched}ii  lib-gdb\nii  mytool\n`);
+});
+
+test("a file that somebody put into a folder of a purged package is kept, and that is said", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	scratch.write("var/lib/libvirt/images/mine.qcow2", "");
+	const { stderr } = await scratch.step(step, "remove", inputs);
+	t.is(stderr, "host-packages: purging 4 packages\nhost-packages: kept, because it holds files: /var/lib/libvirt");
+});
+
+test("packages stay until the last stack has gone", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	await scratch.step(step, "apply", { ...inputs, stack: "other" });
+	const { stderr } = await scratch.step(step, "remove", inputs);
+	t.is(stderr, "host-packages: packages are kept: another stack uses them");
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
+	await scratch.step(step, "remove", { ...inputs, stack: "other" });
+	t.is(scratch.read("var/lib/dpkg"), untouched);
+});
+
+test("daemons that came with the packages are stopped before those go", async (t) => {
+	const scratch = host(t);
+	fakeDaemons(scratch);
+	await scratch.step(step, "apply", inputs);
+	await scratch.bash(`setsid "$(command -v lttng-sessiond)" --daemonize </dev/null >/dev/null 2>&1`);
+	const pid = Number(scratch.read("run/lttng/lttng-sessiond.pid"));
+	await scratch.step(step, "remove", inputs);
+	t.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+});
+
+test("each host package says why it is needed", (t) => {
+	t.deepEqual(hostPackages, Object.keys(hostPackageTable).sort());
+	for (const [name, why] of Object.entries(hostPackageTable)) t.true(why.length > 0, name);
+});

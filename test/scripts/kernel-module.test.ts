@@ -1,0 +1,87 @@
+import test, { type ExecutionContext } from "ava";
+import { ScratchHost, treeHash } from "./run-step.ts";
+
+const step = "kernel-module";
+const prefix = "/opt/tracelab/module/0123456789abcdef";
+const kernel = "/opt/tracelab/kernel/fedcba9876543210";
+
+/** A built kernel 6.1.0 and a module's source; the fake make "compiles" it where M= says. */
+function host(t: ExecutionContext, vermagic = "6.1.0 SMP mod_unload"): ScratchHost {
+	const scratch = new ScratchHost();
+	t.teardown(() => scratch.clean());
+	scratch.write(`${kernel}/build/Makefile`, "");
+	scratch.write(`${kernel}/release`, "6.1.0\n");
+	scratch.write("mine/Kbuild", "obj-m := hello.o\n");
+	scratch.write("mine/hello.c", "int x;\n");
+	scratch.fake(
+		"make",
+		`for a; do case $a in M=*) cd "\${a#M=}" ;; KCFLAGS=*) maps=$a ;; esac; done
+		! grep -q broken hello.c || { echo 'hello.c:1: error: broken'; exit 2; }
+		printf '%s\\n%s\\n' "$(cat hello.c)" "\${maps##*=}" >hello.ko; touch hello.o`,
+	);
+	scratch.fake("modinfo", `echo '${vermagic}'`);
+	return scratch;
+}
+
+function inputs(scratch: ScratchHost, name = "hello") {
+	return { prefix, name, source: { kind: "path", path: `${scratch.root}/mine` }, kernel_prefix: kernel };
+}
+
+test("a module is built in a copy of its source, and the second apply changes nothing", async (t) => {
+	const scratch = host(t);
+	const mine = treeHash(`${scratch.root}/mine`);
+	t.is(
+		(await scratch.step(step, "probe", inputs(scratch))).stdout["drift"],
+		`module hello is not built (${prefix} is absent)`,
+	);
+	const first = await scratch.step(step, "apply", inputs(scratch));
+	t.regex(first.stderr, /^module hello built in \d+ s$/);
+	t.is(treeHash(`${scratch.root}/mine`), mine);
+	const files = Object.keys(scratch.tree()).filter((path) => path.startsWith(`${prefix.slice(1)}/`));
+	t.deepEqual(
+		files.map((path) => path.slice(prefix.length)),
+		[".tracelab-build", "hello.ko", "kernel", "source", "source/Kbuild", "source/hello.c"],
+	);
+	t.is(scratch.read(`${prefix}/kernel`), "fedcba9876543210\n");
+	t.is(scratch.read(`${prefix}/hello.ko`), `int x;\n${prefix}/source\n`);
+	const applied = scratch.tree();
+	const second = await scratch.step(step, "apply", inputs(scratch));
+	t.is(second.stderr, "module hello is up to date");
+	t.deepEqual(scratch.tree(), applied);
+	t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], "");
+});
+
+test("a module that does not compile is an error with the compiler's words", async (t) => {
+	const scratch = host(t);
+	scratch.write("mine/hello.c", "broken\n");
+	const { code, stderr } = await scratch.step(step, "apply", inputs(scratch));
+	t.is(code, 1);
+	t.regex(
+		stderr,
+		/^tracelab: kernel-module: building module hello failed \(exit 2\); the last lines of .*\n {2}\| hello\.c:1: error: broken\n/,
+	);
+	t.false(prefix.slice(1) in scratch.tree());
+});
+
+test("a module for another kernel is an error with both releases", async (t) => {
+	const { code, stderr } = await ((scratch) => scratch.step(step, "apply", inputs(scratch)))(host(t, "6.5.0 SMP"));
+	t.is(code, 1);
+	t.is(stderr.split("\n")[0], "tracelab: kernel-module: module hello was made for kernel 6.5.0, not for 6.1.0");
+});
+
+test("a source that makes no module of that name is an error", async (t) => {
+	const scratch = host(t);
+	const { code, stderr } = await scratch.step(step, "apply", inputs(scratch, "goodbye"));
+	t.is(code, 1);
+	t.is(
+		stderr,
+		"tracelab: kernel-module: the source of module goodbye made no goodbye.ko\n  what to do: its Kbuild must say: obj-m := goodbye.o",
+	);
+});
+
+test("a file that was only touched does not make a module again", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs(scratch));
+	scratch.write("mine/hello.c", "int x;\n");
+	t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], "");
+});

@@ -1,0 +1,191 @@
+import { appendFileSync } from "node:fs";
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
+import { fakeDaemons } from "./fake-daemons.ts";
+import { ScratchHost } from "./run-step.ts";
+
+const step = "libvirt-host";
+const inputs = { process_names: "1", emulators: ["/opt/tracelab/qemu/0123456789abcdef"] };
+// No newline at its end: what we add must not give it one.
+const original = '# Master configuration file\n#set_process_name = 1\nuser = "libvirt-qemu"';
+const ours = `# tracelab BEGIN
+# Names each QEMU process after its domain. The first line of its kind wins over later ones.
+set_process_name = 1
+# tracelab END
+`;
+
+function host(t: ExecutionContext, conf = original): ScratchHost {
+	const scratch = new ScratchHost();
+	t.teardown(() => scratch.clean());
+	scratch.write("etc/libvirt/qemu.conf", conf, 0o600);
+	fakeDaemons(scratch);
+	return scratch;
+}
+
+async function startLibvirt(scratch: ScratchHost): Promise<string> {
+	await scratch.bash(`for d in virtlogd libvirtd; do setsid "$(command -v $d)" -d </dev/null >/dev/null 2>&1; done`);
+	return scratch.read("run/libvirtd.pid");
+}
+
+/** Is the process of that pid file's text there still? */
+function runs(pid: string): boolean {
+	try {
+		return process.kill(Number(pid), 0);
+	} catch {
+		return false;
+	}
+}
+
+test("an untouched host is drift, is mended once, and goes back byte for byte", async (t) => {
+	const scratch = host(t);
+	const before = scratch.hostTree();
+	t.is(
+		(await scratch.step(step, "probe", inputs)).stdout["drift"],
+		"set_process_name is not 1 in /etc/libvirt/qemu.conf; libvirtd is not running",
+	);
+	const first = await scratch.step(step, "apply", inputs);
+	t.deepEqual(first.stdout, { uri: "qemu:///system" });
+	t.is(first.stderr, "libvirt-host: set_process_name = 1 in /etc/libvirt/qemu.conf\nlibvirt-host: started libvirtd");
+	t.deepEqual(first.calls, ["virtlogd -d", "libvirtd -d", "virsh -c qemu:///system list --name"]);
+	t.is(scratch.read("etc/libvirt/qemu.conf"), ours + original);
+	const applied = scratch.tree();
+	const second = await scratch.step(step, "apply", inputs);
+	t.is(second.stderr, "libvirt-host: libvirtd is running");
+	t.deepEqual(scratch.tree(), applied);
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
+	const pids = [scratch.read("run/libvirtd.pid"), scratch.read("run/virtlogd.pid")];
+	await scratch.step(step, "remove", inputs);
+	t.deepEqual(pids.map(runs), [false, false]);
+	t.deepEqual(scratch.hostTree(), before);
+});
+
+test("a libvirtd from before is restarted for a changed file alone, and stays up", async (t) => {
+	const scratch = host(t);
+	const before = await startLibvirt(scratch);
+	await scratch.step(step, "apply", inputs);
+	const restarted = scratch.read("run/libvirtd.pid");
+	t.not(restarted, before);
+	await scratch.step(step, "apply", inputs);
+	t.is(scratch.read("run/libvirtd.pid"), restarted);
+	const { stderr } = await scratch.step(step, "remove", inputs);
+	t.is(stderr, "libvirt-host: restarting libvirtd");
+	t.true(runs(scratch.read("run/libvirtd.pid")));
+});
+
+test("a setting of the user's own that is 1 already is left alone", async (t) => {
+	const conf = "  set_process_name=1\n";
+	const scratch = host(t, conf);
+	const { stderr } = await scratch.step(step, "apply", inputs);
+	t.is(stderr, "libvirt-host: set_process_name is 1 already\nlibvirt-host: started libvirtd");
+	await scratch.step(step, "remove", inputs);
+	t.is(scratch.read("etc/libvirt/qemu.conf"), conf);
+});
+
+test("a setting of the user's own that is 0 is outdone, and untouched", async (t) => {
+	const conf = "set_process_name = 0 # mine\n";
+	const scratch = host(t, conf);
+	t.regex((await scratch.step(step, "probe", inputs)).stdout["drift"] ?? "", /^set_process_name is not 1/);
+	await scratch.step(step, "apply", inputs);
+	t.is(scratch.read("etc/libvirt/qemu.conf"), ours + conf);
+	await scratch.step(step, "remove", inputs);
+	t.is(scratch.read("etc/libvirt/qemu.conf"), conf);
+});
+
+test("what the user writes in the meantime is kept", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	appendFileSync(join(scratch.root, "etc/libvirt/qemu.conf"), "\nmax_files = 5\n");
+	await scratch.step(step, "remove", inputs);
+	t.is(scratch.read("etc/libvirt/qemu.conf"), `${original}\nmax_files = 5\n`);
+});
+
+test("without process names the file is not touched", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", { ...inputs, process_names: "" });
+	t.is(scratch.read("etc/libvirt/qemu.conf"), original);
+	t.is((await scratch.step(step, "probe", { ...inputs, process_names: "" })).stdout["drift"], "");
+});
+
+test("a daemon of ours is left to domains that run, and that is said", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	scratch.write("run/libvirt/qemu/driver.pid", `${process.pid}`);
+	scratch.write("run/libvirt/qemu/someones.xml", "");
+	const domain = scratch.write("run/libvirt/qemu/someones.pid", "");
+	await scratch.bash(`sleep 600 </dev/null >/dev/null 2>&1 & echo $! >'${domain}'`);
+	const { stderr } = await scratch.step(step, "remove", inputs);
+	t.is(
+		stderr,
+		"libvirt-host: libvirtd is left running, because domains are: someones\nlibvirt-host: restarting libvirtd",
+	);
+	t.true(runs(scratch.read("run/libvirtd.pid")));
+});
+
+test("the last stack alone takes the setting out", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	await scratch.step(step, "apply", { ...inputs, stack: "other" });
+	await scratch.step(step, "remove", inputs);
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
+	await scratch.step(step, "remove", { ...inputs, stack: "other" });
+	t.is(scratch.read("etc/libvirt/qemu.conf"), original);
+});
+
+test("AppArmor gets rules for this stack's emulators, and loses them", async (t) => {
+	const scratch = host(t);
+	scratch.write("sys/module/apparmor/parameters/enabled", "Y\n");
+	scratch.write("etc/apparmor.d/local/usr.sbin.libvirtd", "/mine r,\n");
+	scratch.write("etc/apparmor.d/local/abstractions/libvirt-qemu", "");
+	scratch.fake("apparmor_parser", "");
+	const before = scratch.hostTree();
+	t.regex(
+		(await scratch.step(step, "probe", inputs)).stdout["drift"] ?? "",
+		/; AppArmor does not allow libvirt to run the emulators of this lab; /,
+	);
+	const { calls } = await scratch.step(step, "apply", inputs);
+	t.true(calls.includes(`apparmor_parser --replace ${scratch.root}/etc/apparmor.d/usr.sbin.libvirtd`));
+	t.is(
+		scratch.read("etc/apparmor.d/local/usr.sbin.libvirtd"),
+		`# tracelab BEGIN quick
+/opt/tracelab/qemu/0123456789abcdef/bin/* PUx,
+# tracelab END quick
+/mine r,
+`,
+	);
+	const second = await scratch.step(step, "apply", inputs);
+	t.deepEqual(second.calls, ["virsh -c qemu:///system list --name"], "nothing to reload");
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
+	await scratch.step(step, "apply", { ...inputs, stack: "other", emulators: ["/opt/tracelab/qemu/fedcba9876543210"] });
+	await scratch.step(step, "remove", inputs);
+	t.regex(scratch.read("etc/apparmor.d/local/usr.sbin.libvirtd"), /^# tracelab BEGIN other\n.*fedcba.*\n.*END other\n/);
+	await scratch.step(step, "remove", { ...inputs, stack: "other" });
+	t.deepEqual(scratch.hostTree(), before);
+});
+
+test("where AppArmor is off no rule is written", async (t) => {
+	const scratch = host(t);
+	scratch.write("sys/module/apparmor/parameters/enabled", "N\n");
+	const { calls } = await scratch.step(step, "apply", inputs);
+	t.false(calls.some((call) => call.startsWith("apparmor_parser")));
+	t.is(scratch.tree()["etc/apparmor.d"], undefined);
+});
+
+test("a host without libvirt says so", async (t) => {
+	const scratch = new ScratchHost();
+	t.teardown(() => scratch.clean());
+	t.is(
+		(await scratch.step(step, "probe", inputs)).stdout["drift"],
+		"libvirt is not installed (/etc/libvirt/qemu.conf is absent)",
+	);
+	const { code, stderr } = await scratch.step(step, "apply", inputs);
+	t.is(code, 1);
+	t.is(stderr, "tracelab: libvirt-host: /etc/libvirt/qemu.conf is absent\n  what to do: install libvirt-daemon-system");
+});
+
+test("a libvirtd that does not start is an error with its reason's place", async (t) => {
+	const scratch = host(t);
+	scratch.fake("virtlogd", "echo no >&2; exit 3");
+	const { code, stderr } = await scratch.step(step, "apply", inputs);
+	t.is(code, 1);
+	t.regex(stderr, /tracelab: libvirt-host: virtlogd did not start\n {2}what to do: see .*libvirt-host\.log$/);
+});

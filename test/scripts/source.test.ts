@@ -1,0 +1,297 @@
+import test, { type ExecutionContext } from "ava";
+import { scriptText } from "../../components/step-program.ts";
+import { ScratchHost, type StepRun, treeHash } from "./run-step.ts";
+
+const prefix = "/opt/tracelab/thing/0123456789abcdef";
+type Source = Readonly<Record<string, string>>;
+
+function host(t: ExecutionContext): ScratchHost {
+	const scratch = new ScratchHost();
+	t.teardown(() => scratch.clean());
+	return scratch;
+}
+
+/** Fetches into the folder `got`, then runs `more`. */
+function fetched(scratch: ScratchHost, source: Source, more = "", excluded = ""): Promise<StepRun> {
+	const entries = Object.entries(source).map(([key, value]) => `[${key}]='${value}'`);
+	const program = [
+		`stack=quick step=build generation=g prefix=${prefix}`,
+		`declare -A source=(${entries.join(" ")})`,
+		scriptText("lib/source"),
+		"trap on_exit EXIT",
+		`source_fetch "$root/got" ${excluded}`,
+		more,
+	];
+	return scratch.bash(program.join("\n"));
+}
+
+/** The files below `got`. */
+function got(scratch: ScratchHost): string[] {
+	const files = Object.entries(scratch.tree()).filter(([, text]) => text.startsWith("file"));
+	return files.flatMap(([path]) => (path.startsWith("got/") && !path.startsWith("got/.git/") ? [path.slice(4)] : []));
+}
+
+async function tarball(scratch: ScratchHost, folder: string, paths: string): Promise<{ url: string; sha256: string }> {
+	const { stdout } = await scratch.bash(`cd '${scratch.root}'; tar -C ${folder} -czf t.tar.gz ${paths}
+		printf '{"sha256":"%s"}' "$(sha256sum <t.tar.gz | cut -d' ' -f1)"`);
+	return { url: `file://${scratch.root}/t.tar.gz`, sha256: stdout["sha256"] ?? "" };
+}
+
+test("a tarball is checked, kept by its sum, and unpacked without its one folder", async (t) => {
+	const scratch = host(t);
+	scratch.fake("curl", 'exec /usr/bin/curl "$@"');
+	scratch.write("in/thing-1.0/Makefile", "all:\n");
+	scratch.write("in/thing-1.0/docs/big", "words\n");
+	const source = { kind: "tarball", ...(await tarball(scratch, "in", "thing-1.0")) };
+	const first = await fetched(scratch, source);
+	t.is(first.stderr, "");
+	t.deepEqual(got(scratch), ["Makefile", "docs/big"]);
+	t.is(scratch.read("got.version"), `${source.url} ${source.sha256}\n`);
+	t.is(first.calls.length, 1);
+	await scratch.bash(`rm -r '${scratch.root}/got'`);
+	const second = await fetched(scratch, source, "", "'*/docs/*'");
+	t.deepEqual(second.calls, []);
+	t.deepEqual(got(scratch), ["Makefile"]);
+});
+
+test("a tarball without a folder of its own is unpacked as it is", async (t) => {
+	const scratch = host(t);
+	scratch.write("in/Makefile", "all:\n");
+	scratch.write("in/main.c", "");
+	await fetched(scratch, { kind: "tarball", ...(await tarball(scratch, "in", "Makefile main.c")) });
+	t.deepEqual(got(scratch), ["Makefile", "main.c"]);
+});
+
+test("a tarball with another sum is an error with both, and nothing of it is kept", async (t) => {
+	const scratch = host(t);
+	scratch.write("in/thing/Makefile", "all:\n");
+	const { url, sha256 } = await tarball(scratch, "in", "thing");
+	const wrong = "0".repeat(64);
+	const { code, stderr } = await fetched(scratch, { kind: "tarball", url, sha256: wrong });
+	t.is(code, 1);
+	t.is(
+		stderr,
+		[
+			`tracelab: build: ${url} has the sha256 ${sha256}, not ${wrong}; nothing of it was kept`,
+			"  what to do: check the address and the sum in the stack file; if both are right, the file was changed since",
+		].join("\n"),
+	);
+	t.deepEqual(
+		Object.entries(scratch.tree()).filter(([path, text]) => path.startsWith("var/cache") && text.startsWith("file")),
+		[],
+	);
+	t.deepEqual(got(scratch), []);
+});
+
+test("a tarball that is not there is an error with curl's words", async (t) => {
+	const scratch = host(t);
+	const url = `file://${scratch.root}/nothing`;
+	const { code, stderr } = await fetched(scratch, { kind: "tarball", url, sha256: "0".repeat(64) });
+	t.is(code, 1);
+	t.true(stderr.startsWith(`tracelab: build: downloading ${url} failed (exit 37); the last lines of `), stderr);
+});
+
+/** A repository with a tag v1 and, after it, a branch main; their commits. */
+async function repository(scratch: ScratchHost): Promise<{ url: string; v1: string; main: string }> {
+	const { stdout } =
+		await scratch.bash(`exec 3>&1 >/dev/null 2>&1; mkdir -p '${scratch.root}/repo'; cd '${scratch.root}/repo'
+		git init -q -b main; git config user.name a; git config user.email a@b
+		export GIT_COMMITTER_DATE='2020-01-02T03:04:05Z'
+		echo one >file; git add file; git commit -qm one; git tag v1; echo two >file; git commit -qam two
+		printf '{"v1":"%s","main":"%s"}' "$(git rev-parse v1)" "$(git rev-parse main)" >&3`);
+	return { url: `file://${scratch.root}/repo`, v1: stdout["v1"] ?? "", main: stdout["main"] ?? "" };
+}
+
+for (const [what, ref, text] of [
+	["tag", "v1", "one\n"],
+	["branch", "main", "two\n"],
+	["commit", undefined, "one\n"],
+] as const) {
+	test(`a ${what} of a git repository is checked out with its commit's date`, async (t) => {
+		const scratch = host(t);
+		const { url, v1, main } = await repository(scratch);
+		const source = { kind: "git", url, ref: ref ?? v1 };
+		const { stderr, stdout } = await fetched(
+			scratch,
+			source,
+			`printf '{"date":"%s"}' "$(stat -c %Y "$root/got/file")"`,
+		);
+		t.is(stderr, "");
+		t.is(scratch.read("got/file"), text);
+		t.is(scratch.read("got.version"), `${url} ${ref === "main" ? main : v1}\n`);
+		t.is(stdout["date"], String(Date.UTC(2020, 0, 2, 3, 4, 5) / 1000));
+		await scratch.bash(`rm -rf '${scratch.root}/got'`);
+		t.is((await fetched(scratch, source)).code, 0);
+		t.is(scratch.read("got/file"), text);
+	});
+}
+
+test("a ref that a git repository doesn't have is an error that says so", async (t) => {
+	const scratch = host(t);
+	const { url } = await repository(scratch);
+	const { code, stderr } = await fetched(scratch, { kind: "git", url, ref: "v9" });
+	t.is(code, 1);
+	t.is(
+		stderr,
+		`tracelab: build: ${url} has no v9\n  what to do: give a tag, a branch or a commit that is there: git ls-remote ${url}`,
+	);
+});
+
+test("a git repository that is not there is an error with git's words", async (t) => {
+	const scratch = host(t);
+	const url = `file://${scratch.root}/nothing`;
+	const { code, stderr } = await fetched(scratch, { kind: "git", url, ref: "v1" });
+	t.is(code, 1);
+	t.regex(
+		stderr,
+		/^tracelab: build: fetching file:.* failed \(exit 128\); the last lines of .*\n(.*\n)*.*does not appear/,
+	);
+});
+
+test("a working tree is used where it is, and its state is told apart from any other", async (t) => {
+	const scratch = host(t);
+	scratch.write("mine/file", "one\n");
+	scratch.write("mine/.git/index", "one\n");
+	const source = { kind: "path", path: `${scratch.root}/mine` };
+	const before = treeHash(source.path);
+	t.is((await fetched(scratch, source)).stderr, "");
+	t.is(treeHash(source.path), before);
+	t.is(scratch.tree()["got"], `link ${source.path}`);
+	const state = scratch.read("got.version");
+	const again = async (): Promise<string> => {
+		await scratch.bash(`rm '${scratch.root}/got'`);
+		await fetched(scratch, source);
+		return scratch.read("got.version");
+	};
+	scratch.write("mine/.git/index", "another\n");
+	t.is(await again(), state);
+	scratch.write("mine/file", "two\n");
+	t.not(await again(), state);
+});
+
+test("a working tree that is not there is an error", async (t) => {
+	const scratch = host(t);
+	const { code, stderr } = await fetched(scratch, { kind: "path", path: "/nowhere/at/all" });
+	t.is(code, 1);
+	t.is(
+		stderr,
+		"tracelab: build: the folder /nowhere/at/all is not there\n  what to do: mend the path in the stack file",
+	);
+});
+
+/** A Debian host whose apt knows the source package `hello` and the kernel's source. */
+function debian(t: ExecutionContext): ScratchHost {
+	const scratch = host(t);
+	scratch.write("etc/os-release", "ID=debian\nVERSION_CODENAME=bookworm\n");
+	scratch.write(
+		"etc/apt/sources.list.d/debian.sources",
+		"Types: deb\nURIs: http://mirror.test/debian\nSuites: bookworm\n",
+	);
+	scratch.write("etc/apt/sources.list", "deb [arch=amd64] http://mirror.test/debian-security bookworm-security main\n");
+	scratch.fake(
+		"apt-get",
+		`case "$*" in
+		*" update") [ ! -e "$root/offline" ] || { echo 'Temporary failure resolving'; exit 100; } ;;
+		*"--print-uris source hello") echo "'http://mirror.test/hello_1.dsc' hello_1-2.dsc 9 SHA256:0" ;;
+		*"--download-only source hello") echo 'Version: 1-2' >hello_1-2.dsc ;;
+		*"download linux-source-6.1=6.1.9-1") : >linux-source-6.1_6.1.9-1_all.deb ;;
+		*) exit 100 ;;
+		esac`,
+	);
+	scratch.fake("apt-cache", `[ "\${*: -1}" != linux-source-6.1 ] || echo 'Version: 6.1.9-1'`);
+	scratch.fake("dpkg-source", `mkdir -p "\${*: -1}"; echo patched >"\${*: -1}/file"`);
+	scratch.fake(
+		"dpkg-deb",
+		`cd "$own"; mkdir -p linux-source-6.1/Documentation/x usr/src; echo words >linux-source-6.1/Documentation/x/y
+		echo all: >linux-source-6.1/Makefile; tar -cJf usr/src/linux-source-6.1.tar.xz linux-source-6.1; tar -c ./usr`,
+	);
+	return scratch;
+}
+
+/** The calls without the options that make apt our own. */
+function short(run: StepRun): string[] {
+	return run.calls.map((call) => call.replaceAll(/ -o \S+/g, ""));
+}
+
+test("a Debian source is downloaded by an apt of our own and unpacked with its patches", async (t) => {
+	const scratch = debian(t);
+	const apt = treeHash(`${scratch.root}/etc`);
+	const first = await fetched(scratch, { kind: "debian", package: "hello" });
+	t.is(first.stderr, "");
+	const downloads = `${scratch.root}/var/cache/tracelab/sources/debian`;
+	t.deepEqual(short(first), [
+		"apt-get --error-on=any update",
+		"apt-get --only-source --print-uris source hello",
+		"apt-get --only-source --download-only source hello",
+		`dpkg-source --no-check -x ${downloads}/hello_1-2.dsc ${scratch.root}/got`,
+	]);
+	t.is(scratch.read("got.version"), "hello 1-2\n");
+	t.is(treeHash(`${scratch.root}/etc`), apt);
+	const state = `${scratch.root}/var/cache/tracelab/apt-sources/bookworm`;
+	for (const option of [
+		`Dir::Etc::sourcelist=${state}/sources.list`,
+		"Dir::Etc::sourceparts=-",
+		`Dir::State::lists=${state}/lists`,
+	])
+		t.true(
+			first.calls.every((call) => !call.startsWith("apt") || call.includes(`-o ${option} `)),
+			option,
+		);
+	const signed = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]";
+	t.is(
+		scratch.read("var/cache/tracelab/apt-sources/bookworm/sources.list"),
+		[
+			`deb ${signed} http://mirror.test/debian bookworm main`,
+			`deb-src ${signed} http://mirror.test/debian bookworm main`,
+			`deb ${signed} http://mirror.test/debian-security bookworm-security main`,
+			`deb-src ${signed} http://mirror.test/debian-security bookworm-security main`,
+			"",
+		].join("\n"),
+	);
+	await scratch.bash(`rm -r '${scratch.root}/got'`);
+	t.deepEqual(
+		short(await fetched(scratch, { kind: "debian", package: "hello" }))[0],
+		"apt-get --only-source --print-uris source hello",
+	);
+});
+
+test("a suite that is given is the one that is asked", async (t) => {
+	const scratch = debian(t);
+	await fetched(scratch, { kind: "debian", package: "hello", suite: "bookworm-backports" });
+	const list = scratch.read("var/cache/tracelab/apt-sources/bookworm-backports/sources.list");
+	t.deepEqual(list.match(/\S+ main$/gm), ["bookworm-backports main", "bookworm-backports main"]);
+});
+
+test("the kernel's source comes out of its binary package, without what is not wanted, and is downloaded once", async (t) => {
+	const scratch = debian(t);
+	const source = { kind: "debian", package: "linux-source-6.1" };
+	t.is((await fetched(scratch, source, "", "'*/Documentation/*/*'")).stderr, "");
+	t.deepEqual(got(scratch), ["Makefile"]);
+	t.is(scratch.read("got.version"), "linux-source-6.1 6.1.9-1\n");
+	await scratch.bash(`rm -r '${scratch.root}/got'`);
+	const second = await fetched(scratch, source);
+	t.false(short(second).some((call) => call.startsWith("apt-get")));
+	t.deepEqual(got(scratch), ["Documentation/x/y", "Makefile"]);
+});
+
+for (const [name, what] of [
+	["nothing", "source package nothing"],
+	["linux-source-9.9", "package linux-source-9.9"],
+] as const) {
+	test(`a ${what} that Debian doesn't have is an error`, async (t) => {
+		const { code, stderr } = await fetched(debian(t), { kind: "debian", package: name });
+		t.is(code, 1);
+		t.is(stderr.split("\n")[0], `tracelab: build: Debian's bookworm has no ${what}`);
+	});
+}
+
+test("no network is an error with apt's words", async (t) => {
+	const scratch = debian(t);
+	scratch.write("offline", "");
+	const { code, stderr } = await fetched(scratch, { kind: "debian", package: "hello" });
+	t.is(code, 1);
+	t.regex(
+		stderr,
+		/^tracelab: build: reading Debian's package lists for bookworm failed \(exit 100\).*\n {2}\| Temporary failure resolving\n/,
+	);
+});
