@@ -2,7 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { buildPrefix } from "../spec/build-prefix.ts";
 import { fragmentTexts } from "../spec/kconfig.ts";
 import type { KernelSpec } from "../spec/schema.ts";
-import { sourceInput } from "../spec/source.ts";
+import { sourceInput } from "../spec/source-input.ts";
 import { LabComponent } from "./component.ts";
 
 export interface DebugKernelArgs {
@@ -30,7 +30,7 @@ export class DebugKernel extends LabComponent {
 		this.step("build", {
 			script: "debug-kernel",
 			identity: this.prefix,
-			inputs: { prefix: this.prefix, source: sourceInput(source), base: "tinyconfig", fragments: texts, config },
+			inputs: { prefix: this.prefix, source: sourceInput(source), fragments: texts, config },
 		});
 		this.registerOutputs({ prefix: this.prefix });
 	}

@@ -25,7 +25,11 @@ export class GuestImage extends LabComponent {
 		const { suite } = args.image;
 		const packages = [...new Set([...guestPackages, ...args.image.packages])].sort();
 		this.prefix = buildPrefix("image", { suite, packages });
-		this.step("build", { script: "guest-image", identity: this.prefix, inputs: { prefix: this.prefix, suite, packages } });
+		this.step("build", {
+			script: "guest-image",
+			identity: this.prefix,
+			inputs: { prefix: this.prefix, suite, packages },
+		});
 		this.registerOutputs({ prefix: this.prefix });
 	}
 }

@@ -38,10 +38,7 @@ export class Host extends LabComponent {
 
 	#look(): pulumi.Output<HostFacts> {
 		return local
-			.runOutput(
-				{ command: "bash -s", stdin: scriptText("host-facts"), logging: local.Logging.None },
-				{ parent: this },
-			)
+			.runOutput({ command: "bash -s", stdin: scriptText("host-facts"), logging: local.Logging.None }, { parent: this })
 			.apply(({ stdout }) => hostFactsSchema.parse(JSON.parse(stdout)));
 	}
 

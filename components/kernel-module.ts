@@ -2,7 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { buildPrefix } from "../spec/build-prefix.ts";
 import { treeHash } from "../spec/content-hash.ts";
 import type { ModuleSpec } from "../spec/schema.ts";
-import { sourceInput } from "../spec/source.ts";
+import { sourceInput } from "../spec/source-input.ts";
 import { LabComponent } from "./component.ts";
 import type { DebugKernel } from "./debug-kernel.ts";
 

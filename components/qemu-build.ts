@@ -1,7 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { buildPrefix } from "../spec/build-prefix.ts";
 import type { QemuSpec } from "../spec/schema.ts";
-import { sourceInput } from "../spec/source.ts";
+import { sourceInput } from "../spec/source-input.ts";
 import { LabComponent } from "./component.ts";
 
 export interface QemuBuildArgs {
