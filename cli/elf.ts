@@ -1,0 +1,61 @@
+import { closeSync, openSync, readSync } from "node:fs";
+
+/** What gdb needs of an ELF file. */
+export interface ElfFacts {
+	/** GNU build-id in hex, where it has one. */
+	buildId: string | undefined;
+	/** Does it have debug information? */
+	debugInfo: boolean;
+}
+
+const noteSection = 7;
+const gnuBuildId = 3;
+
+/** Reads the section headers of a 64-bit little-endian ELF file, and not the hundreds of megabytes between them. */
+export function readElf(file: string): ElfFacts {
+	const fd = openSync(file, "r");
+	try {
+		const at = (offset: number, length: number) => {
+			const bytes = Buffer.alloc(length);
+			return bytes.subarray(0, readSync(fd, bytes, 0, length, offset));
+		};
+		const header = at(0, 64);
+		if (header.length < 64 || header.readUInt32BE(0) !== 0x7f454c46) throw new Error(`${file} is no ELF file`);
+		const [offset, size, count, names] = [
+			Number(header.readBigUInt64LE(40)),
+			...[58, 60, 62].map((p) => header.readUInt16LE(p)),
+		];
+		const sections = Array.from({ length: count ?? 0 }, (_, index) => at(offset + index * (size ?? 64), 64)).map(
+			(entry) => ({
+				name: entry.readUInt32LE(0),
+				type: entry.readUInt32LE(4),
+				offset: Number(entry.readBigUInt64LE(24)),
+				size: Number(entry.readBigUInt64LE(32)),
+			}),
+		);
+		const table = sections[names ?? 0];
+		const strings = table === undefined ? Buffer.alloc(0) : at(table.offset, table.size);
+		const nameOf = (start: number) => strings.toString("latin1", start, strings.indexOf(0, start));
+		const notes = sections.filter(({ type }) => type === noteSection);
+		return {
+			buildId: notes.map((note) => buildIdIn(at(note.offset, note.size))).find((id) => id !== undefined),
+			debugInfo: sections.some(({ name, size }) => nameOf(name) === ".debug_info" && size > 0),
+		};
+	} finally {
+		closeSync(fd);
+	}
+}
+
+/** The GNU build-id among ELF notes, such as those of a running kernel in /sys/kernel/notes. */
+export function buildIdIn(notes: Buffer): string | undefined {
+	const aligned = (length: number) => Math.ceil(length / 4) * 4;
+	for (let at = 0; at + 12 <= notes.length; ) {
+		const [name, size, type] = [notes.readUInt32LE(at), notes.readUInt32LE(at + 4), notes.readUInt32LE(at + 8)];
+		const value = at + 12 + aligned(name);
+		if (type === gnuBuildId && notes.toString("latin1", at + 12, at + 12 + name) === "GNU\0") {
+			return notes.toString("hex", value, value + size);
+		}
+		at = value + aligned(size);
+	}
+	return undefined;
+}

@@ -1,0 +1,38 @@
+/** Something that a person can mend: what failed and what to do, shown without a stack trace. */
+export class LabError extends Error {
+	override readonly name: string = "LabError";
+	readonly exitCode: number = 1;
+	/** What to do about it; several lines where there are several things. */
+	readonly todo: string;
+
+	constructor(message: string, todo = "") {
+		super(message);
+		this.todo = todo;
+	}
+}
+
+/** A command line that asks for what there is not. */
+export class UsageError extends LabError {
+	override readonly name = "UsageError";
+	override readonly exitCode = 2;
+}
+
+/** A program that is not on this machine. */
+export class MissingProgramError extends LabError {
+	override readonly name = "MissingProgramError";
+}
+
+/** The text of an error as the command line shows it; a fault of the lab's own keeps its stack. */
+export function errorText(error: unknown): string {
+	if (!(error instanceof LabError)) return `lab: ${error instanceof Error ? error.stack : String(error)}`;
+	return `lab: ${error.message}${error.todo === "" ? "" : `\n  what to do: ${error.todo}`}`;
+}
+
+export function exitCodeOf(error: unknown): number {
+	return error instanceof LabError ? error.exitCode : 1;
+}
+
+/** The system's name of an error (ENOENT), where it has one. */
+export function systemCode(error: unknown): string | undefined {
+	return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}

@@ -1,0 +1,94 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { type GuestAgent, GuestRefusal } from "./guest-agent.ts";
+
+export interface GuestProcessOptions {
+	/** What it reads, as a whole. */
+	input?: Buffer;
+	/** Seconds after which it is ended; 0 is never. */
+	timeout?: number;
+	/** Its output, as it comes. */
+	stdout: (bytes: Buffer) => void;
+	stderr: (bytes: Buffer) => void;
+	/** Ends the command in the guest when it fires. */
+	signal?: AbortSignal;
+}
+
+/** The exit status of a command whose time was up, as timeout(1) has it. */
+export const timedOut = 124;
+
+/** Milliseconds between the kind signal and the sure one. */
+const mercy = 5000;
+
+/** Milliseconds after which the output of a command that still runs is shown as it comes. */
+const patience = 1000;
+
+// An answer of the agent over 10 MiB ends libvirt's connection to it, so output is not the agent's to keep: it goes
+// to two files, and only when the command is done, and they are small, the agent hands them over in its answer, after a dot. The
+// subshell's `exec` runs the program of that name, even where the shell has a builtin. A first TERM ends the command
+// kindly, a second one surely.
+const wrapper = `f=$1; shift
+(umask 077; : >$f.out; : >$f.err)
+(exec "$@") <&0 >$f.out 2>$f.err &
+signal=-TERM; trap 'kill $signal $!; signal=-KILL' TERM
+wait $!; code=$?
+while kill -0 $! 2>/dev/null; do wait $!; code=$?; done
+if [ "$(cat $f.out $f.err | wc -c)" -le 1000000 ]; then printf .; cat $f.out; cat $f.err >&2; rm -f $f.out $f.err; fi
+exit $code`;
+
+/** Runs a command in a guest, its words being its argv; returns its exit status as a shell has it. */
+export async function runInGuest(
+	agent: GuestAgent,
+	argv: readonly string[],
+	options: GuestProcessOptions,
+): Promise<number> {
+	const { timeout = 0, signal } = options;
+	const file = `/run/tracelab-${randomUUID().slice(0, 8)}`;
+	const pid = await agent.start(["/bin/sh", "-c", wrapper, "sh", file, ...argv], options.input);
+	const begun = Date.now();
+	const outputs = [
+		{ path: `${file}.out`, show: options.stdout, handle: 0, shown: 0 },
+		{ path: `${file}.err`, show: options.stderr, handle: 0, shown: 0 },
+	];
+	const showMore = async () => {
+		for (const output of outputs) {
+			if (output.handle === 0) output.handle = await agent.open(output.path, "r");
+			for (
+				let bytes = await agent.readPart(output.handle);
+				bytes.length > 0;
+				bytes = await agent.readPart(output.handle)
+			) {
+				output.shown += bytes.length;
+				output.show(bytes);
+			}
+		}
+	};
+	let ended: "not yet" | "its time is up" | "by the person" = "not yet";
+	let lastKill = 0;
+	for (let wait = 10; ; wait = Math.min(wait * 2, 400)) {
+		const status = await agent.status(pid);
+		if (status.exited && status.stdout.length > 0) {
+			const kept = [status.stdout.subarray(1), status.stderr];
+			for (const [index, { show, shown }] of outputs.entries()) show((kept[index] ?? Buffer.alloc(0)).subarray(shown));
+		} else if (status.exited || Date.now() - begun > patience) {
+			await showMore().catch(unlessRefused);
+		}
+		if (status.exited) {
+			if (status.stdout.length === 0) await agent.shell('rm -f "$1.out" "$1.err"', file);
+			return ended === "its time is up" ? timedOut : status.code;
+		}
+		const now = Date.now();
+		if (ended === "not yet" && signal?.aborted) ended = "by the person";
+		if (ended === "not yet" && timeout !== 0 && now - begun > timeout * 1000) ended = "its time is up";
+		if (ended !== "not yet" && now - lastKill > mercy) {
+			lastKill = now;
+			await agent.shell(`kill ${pid}`).catch(unlessRefused);
+		}
+		await pause(wait);
+	}
+}
+
+/** A command that has just ended took its files with it: the next status tells. */
+function unlessRefused(error: unknown): void {
+	if (!(error instanceof GuestRefusal)) throw error;
+}

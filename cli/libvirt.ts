@@ -1,0 +1,68 @@
+import { readFileSync, readlinkSync } from "node:fs";
+import { quote } from "../spec/quote.ts";
+import type { Domain } from "./card.ts";
+import { stackOption } from "./card.ts";
+import { LabError } from "./errors.ts";
+import { onHost } from "./host.ts";
+import { type Ran, run } from "./program.ts";
+
+export const virsh = (...args: string[]): Promise<Ran> =>
+	run("virsh", ["--quiet", "--connect", "qemu:///system", ...args]);
+
+/** What libvirt has against a command, where it is nothing about the domain itself. */
+export function libvirtFault(stderr: string): LabError | undefined {
+	if (/authentication unavailable|access denied|Permission denied/i.test(stderr)) {
+		return new LabError(
+			"libvirt lets root only in, or its group",
+			"put sudo before the command, or join the group libvirt",
+		);
+	}
+	if (/failed to connect|Failed to connect/.test(stderr)) {
+		return new LabError("libvirtd does not answer", "./lab up starts it; ./lab doctor says more");
+	}
+	return undefined;
+}
+
+/** The state as libvirt calls it (running, paused, shut off …), or "undefined" where libvirt does not know it. */
+export async function domainState({ card }: Domain): Promise<string> {
+	const { code, stdout, stderr } = await virsh("domstate", card.libvirtName);
+	if (code === 0) return stdout.trim();
+	if (/failed to get domain/.test(stderr)) return "undefined";
+	throw libvirtFault(stderr) ?? new LabError(`virsh domstate ${card.libvirtName}: ${stderr}`);
+}
+
+/** The process that runs a domain, and the program that it is; nothing where it does not run. */
+export function domainProcess({ card }: Domain): { pid: number; program: string } | undefined {
+	try {
+		const pid = Number(readFileSync(onHost(`/run/libvirt/qemu/${card.libvirtName}.pid`), "utf8"));
+		return { pid, program: programOf(pid) };
+	} catch {
+		return undefined;
+	}
+}
+
+function programOf(pid: number): string {
+	try {
+		return readlinkSync(onHost(`/proc/${pid}/exe`));
+	} catch {
+		return "";
+	}
+}
+
+/** @throws LabError for a domain that does not run, or, unless that is fine, is stopped by its debugger */
+export async function mustRun(domain: Domain, paused: "paused is fine" | "not paused"): Promise<"running" | "paused"> {
+	const state = await domainState(domain);
+	const lab = `./lab${stackOption(domain.stack)}`;
+	if (state === "running") return state;
+	if (state !== "paused") {
+		throw new LabError(
+			`domain ${quote(domain.name)} is ${state === "undefined" ? "not known to libvirt" : state}`,
+			`start it: ${lab} up`,
+		);
+	}
+	if (paused === "paused is fine") return state;
+	throw new LabError(
+		`domain ${quote(domain.name)} is paused${domain.card.gdb.paused ? ", as its stack file asks" : ""}`,
+		`let it go on from its debugger (${lab} gdb ${domain.name}, then continue) or by: virsh resume ${domain.card.libvirtName}`,
+	);
+}

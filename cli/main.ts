@@ -1,0 +1,136 @@
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { errorText, exitCodeOf } from "./errors.ts";
+import { project } from "./host.ts";
+import { handOver } from "./program.ts";
+
+// Each command's own file is loaded when it is called, so that `--help` is there at once.
+
+const { version } = JSON.parse(readFileSync(`${project}/package.json`, "utf8")) as { version: string };
+const program = new Command("lab")
+	.description("A kernel, QEMU and tracing lab: brings it up, and works with what came up.")
+	.version(version)
+	.addOption(
+		new Option("-s, --stack <name>", "stack file, stacks/NAME.yaml").env("TRACELAB_STACK").default("quickstart"),
+	)
+	.enablePositionalOptions()
+	.showHelpAfterError("(./lab --help shows the commands)")
+	.exitOverride();
+
+const stack = (): string => program.opts<{ stack: string }>().stack;
+
+/** What a command returns becomes the exit status. */
+async function end(status: unknown): Promise<void> {
+	const code = await status;
+	process.exitCode = typeof code === "number" ? code : 0;
+}
+
+/** Commander leaves the `--` in where options are passed through. */
+const passedThrough = (args: readonly string[]): string[] => args.slice(args[0] === "--" ? 1 : 0);
+
+program
+	.command("env")
+	.description('prints the exports for plain pulumi: eval "$(./lab env)"')
+	.action(() => end(handOver(`${project}/scripts/pulumi-env.sh`, [])));
+
+program
+	.command("doctor")
+	.description("shows what is there, what is missing, and why it matters")
+	.action(async () => end((await import("./doctor.ts")).doctor()));
+
+program
+	.command("up")
+	.description("brings the lab up, or changes what differs from the stack file (through sudo where not root)")
+	.argument("[args...]", "after --: pulumi's own, such as --diff")
+	.action(async (args: string[]) => end((await import("./deployment.ts")).up(stack(), args)));
+
+program
+	.command("preview")
+	.description("shows what up would change")
+	.argument("[args...]", "after --: pulumi's own")
+	.action(async (args: string[]) => end((await import("./deployment.ts")).preview(stack(), args)));
+
+program
+	.command("destroy")
+	.description("removes the lab and puts the host back as it was; builds stay in the cache")
+	.option("-y, --yes", "do not ask", false)
+	.argument("[args...]", "after --: pulumi's own")
+	.action(async (args: string[], { yes }: { yes: boolean }) =>
+		end((await import("./deployment.ts")).destroy(stack(), args, yes)),
+	);
+
+program
+	.command("ls")
+	.description("lists the domains of the lab")
+	.option("--json", "as JSON")
+	.action(async (options: { json?: boolean }) => end((await import("./domain-list.ts")).list(stack(), options)));
+
+program
+	.command("exec")
+	.description("runs a command in a guest, without network: ./lab exec vm -- uname -a")
+	.argument("<domain>")
+	.argument("<command...>", "its argv, passed as it is; a shell is one of: sh -c 'dmesg | tail'")
+	.option("-t, --timeout <seconds>", "end it after so long (exit status 124)", seconds, 0)
+	.option("-i, --stdin", "give it this command's standard input, up to 90 kB", false)
+	.passThroughOptions()
+	.action(async (domain: string, command: string[], options: { timeout: number; stdin: boolean }) =>
+		end((await import("./guest-command.ts")).guestCommand(stack(), domain, passedThrough(command), options)),
+	);
+
+program
+	.command("cp")
+	.description("copies a file or a folder into a guest (./lab cp a vm:/root/) or out of it (./lab cp vm:/etc/fstab .)")
+	.argument("<src>")
+	.argument("<dst>")
+	.action(async (src: string, dst: string) => end((await import("./guest-copy.ts")).copy(stack(), src, dst)));
+
+program
+	.command("console")
+	.description("connects to a guest's serial console, where root needs no password; Ctrl-] leaves")
+	.argument("<domain>")
+	.option("--log", "print all that the guest has said, and leave", false)
+	.addHelpText("after", "\nA pipe works too; it ends once its input has ended and the guest has been silent for 1.5 s.")
+	.action(async (domain: string, { log }: { log: boolean }) => {
+		const { console_, consoleLog } = await import("./console.ts");
+		await end(log ? consoleLog(stack(), domain) : console_(stack(), domain));
+	});
+
+program
+	.command("logs")
+	.description("lists the logs of the lab's steps, or prints one")
+	.argument("[step]")
+	.option("-f, --follow", "go on printing what is added", false)
+	.action(async (step: string | undefined, { follow }: { follow: boolean }) => {
+		const { listLogs, showLog } = await import("./logs.ts");
+		await end(step === undefined ? listLogs(stack()) : showLog(stack(), step, follow));
+	});
+
+program
+	.command("gdb")
+	.description("debugs a guest's kernel: ./lab gdb vm --batch -ex 'hbreak schedule' -ex continue -ex bt")
+	.argument("<domain>")
+	.argument("[args...]", "gdb's own")
+	.allowUnknownOption()
+	.passThroughOptions()
+	.action(async (domain: string, args: string[]) =>
+		end((await import("./debugger.ts")).debug(stack(), domain, passedThrough(args))),
+	);
+
+function seconds(text: string): number {
+	const value = Number(text);
+	if (!(value > 0)) throw new InvalidArgumentError("It is a number of seconds over 0.");
+	return value;
+}
+
+// Whoever read this output has seen enough: `./lab logs x | head`.
+process.stdout.on("error", () => process.exit(0));
+
+try {
+	await program.parseAsync();
+} catch (error) {
+	if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+	else {
+		process.stderr.write(`${errorText(error)}\n`);
+		process.exitCode = exitCodeOf(error);
+	}
+}

@@ -1,0 +1,51 @@
+import { execa } from "execa";
+import { MissingProgramError, systemCode } from "./errors.ts";
+
+/** What a program said and how it ended. */
+export interface Ran {
+	code: number;
+	stdout: string;
+	stderr: string;
+}
+
+/** What a program comes from, for those that `up` installs. */
+const packages: Readonly<Record<string, string>> = { virsh: "libvirt-clients", gdb: "gdb", ss: "iproute2" };
+
+function missing(program: string, error: unknown): unknown {
+	if (systemCode(error) !== "ENOENT") return error;
+	const debian = packages[program];
+	const todo = debian === undefined ? `install ${program}` : `./lab up installs it, or: apt install ${debian}`;
+	return new MissingProgramError(`there is no ${program} on this machine`, todo);
+}
+
+/** Runs a program to its end and keeps what it says; a failure is for the caller to judge. */
+export async function run(program: string, args: readonly string[], input = ""): Promise<Ran> {
+	const result = await execa(program, args, { input, reject: false, env: { LC_ALL: "C.UTF-8" } });
+	if (result.exitCode === undefined && result.failed) throw missing(program, result.cause ?? result);
+	return { code: result.exitCode ?? 1, stdout: result.stdout, stderr: result.stderr };
+}
+
+/**
+ * Gives a program this terminal until it ends; returns its exit status as a shell has it. Ctrl-C is the program's:
+ * it reaches the whole foreground group, and only the program knows what it means.
+ */
+export async function handOver(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<number> {
+	const deaf = () => {};
+	process.on("SIGINT", deaf);
+	try {
+		const running = execa(program, args, { stdio: "inherit", reject: false, env });
+		const pass = (signal: NodeJS.Signals) => running.kill(signal);
+		process.once("SIGTERM", pass);
+		process.once("SIGHUP", pass);
+		const result = await running;
+		process.off("SIGTERM", pass);
+		process.off("SIGHUP", pass);
+		if (result.signal !== undefined) return 128 + (signalNumbers[result.signal] ?? 0);
+		if (result.exitCode === undefined) throw missing(program, result.cause ?? result);
+		return result.exitCode;
+	} finally {
+		process.off("SIGINT", deaf);
+	}
+}
+
+const signalNumbers: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };

@@ -1,0 +1,55 @@
+import Table from "cli-table3";
+import colors from "yoctocolors";
+
+type Colour = "bold" | "dim" | "green" | "red" | "yellow";
+
+/** Colours text where standard output is a terminal that has them. */
+export function paint(colour: Colour, text: string): string {
+	return process.stdout.isTTY ? colors[colour](text) : text;
+}
+
+/** Rows in aligned columns without lines between them. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+	const none = ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"];
+	const more = ["left", "left-mid", "mid", "mid-mid", "right", "right-mid"];
+	const made = new Table({
+		chars: { ...Object.fromEntries([...none, ...more].map((part) => [part, ""])), middle: "  " },
+		style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
+	});
+	if (head.length > 0) made.push(head.map((text) => paint("bold", text)));
+	made.push(...rows.map((row) => [...row]));
+	return made
+		.toString()
+		.split("\n")
+		.map((line) => line.trimEnd())
+		.join("\n");
+}
+
+/** 12.3 s, 4 min 05 s, 2 h 03 min. */
+export function duration(seconds: number): string {
+	if (seconds < 60) return `${Number.isInteger(seconds) ? seconds : seconds.toFixed(1)} s`;
+	const whole = Math.round(seconds);
+	const two = (value: number) => String(value).padStart(2, "0");
+	if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+	return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
+}
+
+/** 812 B, 1.4 MB: powers of ten, as `ls -h --si` has them. */
+export function size(bytes: number): string {
+	const units = ["B", "kB", "MB", "GB", "TB"];
+	let value = bytes;
+	let unit = 0;
+	while (value >= 1000 && unit < units.length - 1) {
+		value /= 1000;
+		unit++;
+	}
+	return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+export const say = (text: string): void => {
+	process.stderr.write(`${text}\n`);
+};
+
+export const print = (text: string): void => {
+	process.stdout.write(`${text}\n`);
+};
