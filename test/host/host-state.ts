@@ -1,0 +1,58 @@
+import { execFileSync } from "node:child_process";
+
+/**
+ * What a lab may change on the host and has to put back, as text that a test can compare: a line a fact.
+ *
+ * Left out, because it stays on purpose or changes by itself: caches (/var/cache), logs (/var/log), apt's and
+ * dpkg's own books, and files of /etc that their owners rewrite whenever packages come and go (see `volatile`).
+ */
+export function hostState(): string[] {
+	return [
+		...section(
+			"file",
+			`find /etc /opt /var/lib/tracelab /usr/lib/modules -xdev ${volatile} -printf '%y %m %u %g %p %l\\n'`,
+		),
+		...section("sum", `find /etc -xdev ${volatile} -type f -exec sha256sum {} +`),
+		...section("group", "cat /etc/group"),
+		...section("user", "cut -d: -f1,3,4,6,7 /etc/passwd"),
+		...section("package", "dpkg-query -W -f '${Package} ${db:Status-Abbrev}\\n' | grep ' ii'"),
+		...section("manual", "apt-mark showmanual"),
+		...section("device", "stat -c '%n %a %U %G' /dev/kvm 2>/dev/null || :"),
+		...section("domain", "virsh -c qemu:///system list --all --name 2>/dev/null || :"),
+		...section("pool", "virsh -c qemu:///system pool-list --all --name 2>/dev/null || :"),
+		...section("daemon", "pgrep -x -l 'libvirtd|virtlogd|lttng-sessiond' | cut -d' ' -f2 | sort -u || :"),
+		...section("listener", "ss -Hltn | awk '{print $4}'"),
+	];
+}
+
+const volatile = [
+	"/etc/ld.so.cache",
+	"/etc/mtab",
+	"/etc/passwd-",
+	"/etc/group-",
+	"/etc/shadow-",
+	"/etc/gshadow-",
+	"/etc/subuid-",
+	"/etc/subgid-",
+	"/etc/.pwd.lock",
+]
+	.map((path) => `! -path ${path}`)
+	.join(" ");
+
+function section(name: string, command: string): string[] {
+	const text = execFileSync("bash", ["-c", command], { encoding: "utf8", maxBuffer: 1 << 28 });
+	return text
+		.split("\n")
+		.filter((line) => line !== "")
+		.sort()
+		.map((line) => `${name} ${line}`);
+}
+
+/** The lines that only one of two states has, `-` for the first and `+` for the second. */
+export function difference(before: readonly string[], after: readonly string[]): string[] {
+	const [first, second] = [new Set(before), new Set(after)];
+	return [
+		...before.filter((line) => !second.has(line)).map((line) => `- ${line}`),
+		...after.filter((line) => !first.has(line)).map((line) => `+ ${line}`),
+	];
+}
