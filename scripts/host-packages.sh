@@ -68,6 +68,7 @@ install_packages() {
 	journal <"$plan"
 	say "$step: installing $(grep -c '^Inst ' "$plan") packages"
 	rm "$plan"
+	mkdir -p "${log_file%/*}"
 	if ! apt_get --download-only install "$@" >>"$log_file" 2>&1 </dev/null; then
 		# The lists may name versions that the archive has replaced since.
 		run "apt-get update" apt_get update

@@ -2,7 +2,7 @@ import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { fakeDaemons } from "./fake-daemons.ts";
-import { ScratchHost } from "./run-step.ts";
+import { runs, ScratchHost } from "./run-step.ts";
 
 const step = "libvirt-host";
 const inputs = { process_names: "1", emulators: ["/opt/tracelab/qemu/0123456789abcdef"] };
@@ -25,15 +25,6 @@ function host(t: ExecutionContext, conf = original): ScratchHost {
 async function startLibvirt(scratch: ScratchHost): Promise<string> {
 	await scratch.bash(`for d in virtlogd libvirtd; do setsid "$(command -v $d)" -d </dev/null >/dev/null 2>&1; done`);
 	return scratch.read("run/libvirtd.pid");
-}
-
-/** Is the process of that pid file's text there still? */
-function runs(pid: string): boolean {
-	try {
-		return process.kill(Number(pid), 0);
-	} catch {
-		return false;
-	}
 }
 
 test("an untouched host is drift, is mended once, and goes back byte for byte", async (t) => {

@@ -97,12 +97,24 @@ export class ScratchHost {
 	/** Ends the daemons that fakes started (their pid files say which) and removes everything. */
 	clean(): void {
 		for (const file of Object.keys(this.tree()).filter((path) => path.endsWith(".pid"))) {
+			const pid = Number(this.read(file));
+			// 0 would be all of this process's group.
+			if (!(pid > 1) || pid === process.pid) continue;
 			try {
-				process.kill(Number(this.read(file)));
+				process.kill(pid);
 			} catch {} // It ended already.
 		}
 		rmSync(this.root, { recursive: true, force: true });
 		rmSync(this.#bin, { recursive: true, force: true });
+	}
+}
+
+/** Is that process, given as a pid file has it, there and at work? An ended one may wait for a parent that never looks. */
+export function runs(pid: string): boolean {
+	try {
+		return !readFileSync(`/proc/${pid.trim()}/stat`, "utf8").includes(") Z ");
+	} catch {
+		return false;
 	}
 }
 
