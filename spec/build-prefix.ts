@@ -1,12 +1,16 @@
 import { contentHash } from "./content-hash.ts";
 
-export type BuildKind = "qemu" | "kernel" | "image" | "module";
+/** Raise a kind's number when its script makes another thing of the same inputs: builds that are there are stale then. */
+const recipes = { qemu: 1, kernel: 1, image: 1, module: 1 } as const;
+
+export type BuildKind = keyof typeof recipes;
 
 /**
  * Where a build is installed: a folder named after the hash of all that decides what is in it.
  *
- * The same specification is the same folder in every stack; another one never overwrites it.
+ * The same specification is the same folder in every stack; another one never overwrites it. Not in the hash is the
+ * compiler: it comes with the host's packages, and a preview on a host that has none yet must know the folder.
  */
 export function buildPrefix(kind: BuildKind, identity: unknown): string {
-	return `/opt/tracelab/${kind}/${contentHash(identity)}`;
+	return `/opt/tracelab/${kind}/${contentHash({ recipe: recipes[kind], identity })}`;
 }

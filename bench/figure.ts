@@ -1,0 +1,64 @@
+import { existsSync, readdirSync } from "node:fs";
+import { LabError } from "../cli/errors.ts";
+import { say } from "../cli/terminal.ts";
+import { ProjectCopy, type Ran } from "../test/host/project-copy.ts";
+
+/** One line of the result. */
+export interface Figure {
+	name: string;
+	/** With its unit, and what it is compared with. */
+	measured: string;
+	goal: string;
+	met: boolean;
+}
+
+/** The stack that is measured, in a copy of the project. */
+export class Bench {
+	readonly copy = new ProjectCopy();
+	readonly stack = "bench";
+
+	constructor() {
+		this.copy.write(`stacks/${this.stack}.yaml`, "extends: quickstart\ndomains: { vm: { processName: bench-vm } }\n");
+	}
+
+	/** A lab that is up holds the builds that are to be made, and would lose its caches for a while. */
+	refuseWhereLabsAreUp(): void {
+		const folder = "/var/lib/tracelab/labs";
+		const there = existsSync(folder) ? readdirSync(folder) : [];
+		if (there.length > 0) {
+			const names = there.map((file) => file.replace(/\.json$/, "")).join(", ");
+			throw new LabError(`labs are up: ${names}`, "destroy them first, for example: ./lab destroy");
+		}
+	}
+
+	async lab(...args: string[]): Promise<Ran> {
+		return succeeded(await this.copy.lab("--stack", this.stack, ...args));
+	}
+
+	async end(): Promise<void> {
+		await this.copy.lab("--stack", this.stack, "destroy", "--yes");
+		this.copy.remove();
+	}
+}
+
+/** @throws LabError with all that the command said, where it failed */
+export function succeeded(ran: Ran): Ran {
+	if (ran.code !== 0) throw new LabError(`a command ended with ${ran.code}:\n${ran.all}`);
+	return ran;
+}
+
+/** Seconds that the work took. */
+export async function seconds(what: string, work: () => Promise<unknown>): Promise<number> {
+	const begun = performance.now();
+	await work();
+	const took = (performance.now() - begun) / 1000;
+	say(`bench: ${what}: ${took.toFixed(1)} s`);
+	return took;
+}
+
+export function median(values: readonly number[]): number {
+	const sorted = [...values].sort((a, b) => a - b);
+	const upper = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+	const lower = sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
+	return (upper + lower) / 2;
+}

@@ -1,0 +1,96 @@
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { execa } from "execa";
+import { type Bench, type Figure, median, seconds, succeeded } from "./figure.ts";
+
+const rounds = 5;
+
+/** What a lab that is up costs and gives: nothing is built but a module. */
+export async function quickFigures(bench: Bench): Promise<Figure[]> {
+	await bench.lab("up");
+	return [await noOp(bench), await moduleEdit(bench), await boot(bench)];
+}
+
+/** A second `pulumi up`, beside that of a program that declares nothing: what is left is the lab's own. */
+async function noOp({ copy, stack }: Bench): Promise<Figure> {
+	const empty = mkdtempSync(join(tmpdir(), "tracelab-empty-"));
+	try {
+		const options = "{name: nodejs, options: {typescript: false}}";
+		writeFileSync(
+			join(empty, "Pulumi.yaml"),
+			`name: empty\nmain: index.js\nruntime: ${options}\nbackend: {url: "file://."}\n`,
+		);
+		writeFileSync(join(empty, "package.json"), '{"name": "empty", "main": "index.js"}');
+		writeFileSync(join(empty, "index.js"), "");
+		symlinkSync(join(copy.folder, "node_modules"), join(empty, "node_modules"));
+		const up = "up --yes --skip-preview --expect-no-changes --suppress-progress";
+		const inEmpty = async (command: string) =>
+			succeeded(await copy.bash(`eval "$(./lab env)"; cd '${empty}'; pulumi ${command}`));
+		await inEmpty("stack init empty");
+		await inEmpty("up --yes --skip-preview");
+		const [ours, floor]: [number[], number[]] = [[], []];
+		for (let round = 0; round < rounds; round++) {
+			floor.push(await seconds("no-op up of an empty program", () => inEmpty(up)));
+			const lab = async () => succeeded(await copy.pulumi(`${up} --stack ${stack}`));
+			ours.push(await seconds("no-op up of the lab", lab));
+		}
+		const more = median(ours) - median(floor);
+		return {
+			name: "no-op up, beside an empty program's",
+			measured: `+${more.toFixed(1)} s (${median(ours).toFixed(1)} s against ${median(floor).toFixed(1)} s)`,
+			goal: "at most +1 s",
+			met: more <= 1,
+		};
+	} finally {
+		rmSync(empty, { recursive: true });
+	}
+}
+
+/** From the saved file to its code's answer in the running guest. */
+async function moduleEdit(bench: Bench): Promise<Figure> {
+	const file = "examples/mymodule/mymodule.c";
+	const times: number[] = [];
+	for (let factor = 2; factor < 2 + rounds; factor++) {
+		bench.copy.edit(
+			file,
+			factor === 2 ? "sum += number;" : `sum += ${factor - 1} * number;`,
+			`sum += ${factor} * number;`,
+		);
+		const work = async () => {
+			await bench.lab("up");
+			const { stdout } = await bench.lab("exec", "vm", "--", "sh", "-c", "echo 10 >/proc/mymodule; cat /proc/mymodule");
+			if (stdout !== String(10 * factor)) throw new Error(`the guest runs other code: ${stdout}`);
+		};
+		times.push(await seconds("module edited to its code run in the guest", work));
+	}
+	return {
+		name: "edit of a module to its new code running",
+		measured: `${median(times).toFixed(1)} s`,
+		goal: "5 s",
+		met: median(times) <= 5,
+	};
+}
+
+/** From `virsh start` to the guest agent's answer. */
+async function boot({ stack }: Bench): Promise<Figure> {
+	const domain = `${stack}-vm`;
+	const virsh = (...args: string[]) => execa("virsh", ["-c", "qemu:///system", ...args], { reject: false });
+	const times: number[] = [];
+	for (let round = 0; round < rounds; round++) {
+		await virsh("destroy", domain);
+		const work = async () => {
+			await virsh("start", domain);
+			const ping = '{"execute":"guest-ping"}';
+			while ((await virsh("qemu-agent-command", "--timeout", "5", domain, ping)).exitCode !== 0) await pause(50);
+		};
+		times.push(await seconds("domain started to guest answering", work));
+	}
+	return {
+		name: "domain started to guest answering",
+		measured: `${median(times).toFixed(1)} s`,
+		goal: "8 s",
+		met: median(times) <= 8,
+	};
+}

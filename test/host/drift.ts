@@ -1,0 +1,157 @@
+import { existsSync } from "node:fs";
+import test, { type ExecutionContext } from "ava";
+import { copy, domainCard, host, lab, libvirtName, pidOf, stack } from "./proof.ts";
+
+interface Drift {
+	/** What somebody does to the host by hand. */
+	byHand: () => string;
+	/** What preview says of it: all of it, and nothing else. */
+	said: (string | RegExp)[];
+	/** Does the guest go on as it was, without a reboot? */
+	guest: "goes on" | "starts again";
+}
+
+/** The sentences of drift that a preview prints. */
+function drifts(text: string): string[] {
+	return [...new Set([...text.matchAll(/drift: (.*)/g)].map(([, sentence = ""]) => sentence.trim()))].sort();
+}
+
+const drift = test.macro(async (t: ExecutionContext, { byHand, said, guest }: Drift) => {
+	const pid = pidOf();
+	host(byHand());
+	const preview = await lab("preview");
+	t.is(preview.code, 0, preview.all);
+	const sentences = drifts(preview.all);
+	t.is(sentences.length, said.length, sentences.join("\n"));
+	for (const [index, sentence] of sentences.entries()) {
+		const wanted = said[index];
+		if (wanted instanceof RegExp) t.regex(sentence, wanted);
+		else t.is(sentence, wanted ?? "");
+	}
+	const repair = await lab("up");
+	t.is(repair.code, 0, repair.all);
+	const after = await lab("preview", "--", "--expect-no-changes");
+	t.is(after.code, 0, after.all);
+	t.deepEqual(drifts(after.all), []);
+	t.is(pidOf() === pid, guest === "goes on");
+});
+
+test("libvirt-qemu taken out of the group tracing", drift, {
+	byHand: () => "gpasswd -d libvirt-qemu tracing",
+	said: ["libvirt-qemu is not in group tracing"],
+	guest: "goes on",
+});
+
+test("the session daemon killed", drift, {
+	byHand: () => "pkill -x lttng-sessiond; while pgrep -x -r R,S,D lttng-sessiond; do sleep 0.1; done",
+	said: ["no root session daemon (lttng-sessiond) is running"],
+	guest: "goes on",
+});
+
+test("set_process_name taken out of qemu.conf", drift, {
+	byHand: () => "sed -i '/^# tracelab BEGIN/,/^# tracelab END/d' /etc/libvirt/qemu.conf",
+	said: ["set_process_name is not 1 in /etc/libvirt/qemu.conf"],
+	guest: "goes on",
+});
+
+test("libvirtd killed", drift, {
+	byHand: () => "pkill -9 -x libvirtd; while pgrep -x -r R,S,D libvirtd; do sleep 0.1; done",
+	said: ["libvirtd is not running"],
+	guest: "goes on",
+});
+
+test("/dev/kvm closed", async (t) => {
+	// t.log is all there is to say: a host without the device has nothing to open.
+	if (!existsSync("/dev/kvm")) return t.pass("skipped: this host has no /dev/kvm");
+	await drift.exec(t, {
+		byHand: () => "chmod 600 /dev/kvm",
+		said: [/^\/dev\/kvm is not open to the group kvm \(root:kvm 600\)$/],
+		guest: "goes on",
+	});
+});
+
+test("a package removed", drift, {
+	byHand: () => "dpkg --remove --force-depends babeltrace2",
+	said: ["packages not installed: babeltrace2"],
+	guest: "goes on",
+});
+
+test("a file of a build truncated", drift, {
+	byHand: () => `truncate -s 0 ${domainCard().modules["mymodule"]?.file}`,
+	said: [/^\/opt\/tracelab\/module\/[0-9a-f]{16}\/mymodule\.ko is not as it was built$/],
+	guest: "goes on",
+});
+
+test("a whole build deleted", drift, {
+	byHand: () => `rm -rf ${domainCard().modules["mymodule"]?.source}`,
+	said: [/^module mymodule is not built \(\/opt\/tracelab\/module\/[0-9a-f]{16} is absent\)$/],
+	guest: "goes on",
+});
+
+test("the module's file in the guest changed", drift, {
+	byHand: () => `echo >>$(echo /var/lib/tracelab/domains/${libvirtName}/root/lib/modules/*/extra/mymodule.ko)`,
+	said: [`module mymodule in /var/lib/tracelab/domains/${libvirtName} is not the one that was built`],
+	guest: "goes on",
+});
+
+test("the module unloaded", drift, {
+	byHand: () => `${copy.folder}/lab -s ${stack} exec vm -- rmmod mymodule`,
+	said: [`module mymodule is not loaded in ${libvirtName}`],
+	guest: "goes on",
+});
+
+test("the domain stopped", drift, {
+	byHand: () => `virsh -c qemu:///system destroy ${libvirtName}`,
+	said: [`domain ${libvirtName} is shut off`],
+	guest: "starts again",
+});
+
+test("the domain stopped and undefined", drift, {
+	byHand: () => `virsh -c qemu:///system destroy ${libvirtName}; virsh -c qemu:///system undefine ${libvirtName}`,
+	said: [`domain ${libvirtName} is not defined`],
+	guest: "starts again",
+});
+
+test("the domain's definition edited", drift, {
+	byHand: () => edited("s/<vcpu.*/<vcpu>1<\\/vcpu>/"),
+	said: [`the definition of domain ${libvirtName} was edited`],
+	guest: "goes on",
+});
+
+test("the domain started on another QEMU", drift, {
+	byHand: () => {
+		const { emulator } = domainCard();
+		const other = emulator.replace("/bin/", "/bin/other-");
+		const restart = `virsh -c qemu:///system destroy ${libvirtName}; virsh -c qemu:///system start ${libvirtName}`;
+		return `cp ${emulator} ${other}; ${edited(`s,${emulator},${other},`)}; ${restart}`;
+	},
+	said: [
+		new RegExp(`^the definition of domain ${libvirtName} was edited; domain ${libvirtName} runs on .*/other-qemu`),
+	],
+	guest: "starts again",
+});
+
+test("the domain's disk deleted", drift, {
+	byHand: () => `rm /var/lib/tracelab/pools/${stack}/*.qcow2`,
+	said: [new RegExp(`^the disk /var/lib/tracelab/pools/${stack}/\\S+ of ${libvirtName} is gone$`)],
+	guest: "starts again",
+});
+
+test("the reservation of the gdb port deleted", drift, {
+	byHand: () => "rm /var/lib/tracelab/ports/12340",
+	said: [`no gdb port is reserved for ${libvirtName}`],
+	guest: "goes on",
+});
+
+test("the lab card deleted", drift, {
+	byHand: () => `rm /var/lib/tracelab/labs/${stack}.json`,
+	said: [`the lab card /var/lib/tracelab/labs/${stack}.json is not what the stack says`],
+	guest: "goes on",
+});
+
+/** Defines the domain anew with its XML changed by sed. */
+function edited(change: string): string {
+	const xml = `/tmp/${libvirtName}-edited.xml`;
+	const virsh = "virsh -c qemu:///system";
+	return `${virsh} dumpxml --inactive ${libvirtName} | sed '${change}' >${xml}; ${virsh} define ${xml}; rm ${xml}`;
+}

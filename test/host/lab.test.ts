@@ -1,0 +1,8 @@
+// One lab on this very host, from nothing to nothing. Tests are registered, and run, in this order.
+import "./comes-up.ts";
+import "./command-line.ts";
+import "./edits.ts";
+import "./drift.ts";
+import "./bad-input.ts";
+import "./stacks.ts";
+import "./goes-away.ts";

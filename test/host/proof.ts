@@ -1,0 +1,42 @@
+import { readFileSync } from "node:fs";
+import { execaSync } from "execa";
+import { type LabCard, labCardPath, labCardSchema } from "../../spec/lab-card.ts";
+import { hostState } from "./host-state.ts";
+import { ProjectCopy } from "./project-copy.ts";
+
+/** The host before anything was done. */
+export const before = hostState();
+
+export const copy = new ProjectCopy();
+
+/** The stack under test: what `npm run up` brings up, under names of its own. */
+export const stack = "proof";
+copy.write(
+	`stacks/${stack}.yaml`,
+	`extends: quickstart\ndomains:\n  vm:\n    processName: ${stack}-vm\n    gdb: { port: 12340 }\n`,
+);
+
+/** The domain's name in libvirt. */
+export const libvirtName = `${stack}-vm`;
+
+/** What the lab says of itself. */
+export function card(name = stack): LabCard {
+	return labCardSchema.parse(JSON.parse(readFileSync(labCardPath(name), "utf8")));
+}
+
+/** The card's domain of that name; there is one, or this throws. */
+export function domainCard(name = "vm", of = stack): LabCard["domains"][string] {
+	const domain = card(of).domains[name];
+	if (domain === undefined) throw new Error(`the card of ${of} has no domain ${name}`);
+	return domain;
+}
+
+export const lab = (...args: string[]) => copy.lab("--stack", stack, ...args);
+
+/** Runs a shell script on this host and returns what it printed; its failure is an error with what it said. */
+export function host(script: string): string {
+	return execaSync("bash", ["-c", `set -o pipefail; ${script}`]).stdout;
+}
+
+/** Process id of a domain's QEMU. */
+export const pidOf = (name = libvirtName): string => host(`cat /run/libvirt/qemu/${name}.pid`).trim();

@@ -1,0 +1,75 @@
+import { readlinkSync } from "node:fs";
+import test from "ava";
+import { card, copy, domainCard, host, lab, pidOf, stack } from "./proof.ts";
+
+const paused = "proof-paused";
+const two = "proof-two";
+
+test("a stack paused at boot waits for gdb, which sees the kernel from its start; then its guest comes up", async (t) => {
+	copy.write(`stacks/${paused}.yaml`, `extends: debug\ndomains: { vm: { processName: ${paused} } }\n`);
+	const { code, all } = await copy.lab("-s", paused, "up");
+	t.is(code, 0, all);
+	t.notRegex(all, /(qemu|kernel|image)-main-build.*built in/);
+	t.is(host(`virsh -c qemu:///system domstate ${paused}-vm`).trim(), "paused");
+	const again = await copy.lab("-s", paused, "preview", "--", "--expect-no-changes");
+	t.is(again.code, 0, again.all);
+	const gdb = await copy.lab(
+		"-s",
+		paused,
+		"gdb",
+		"vm",
+		"--batch",
+		"-ex",
+		"hbreak start_kernel",
+		"-ex",
+		"continue",
+		"-ex",
+		"delete",
+	);
+	t.is(gdb.code, 0, gdb.all);
+	t.regex(gdb.all, /hit Breakpoint 1.*start_kernel \(\) at .*init\/main\.c:\d+/);
+	const after = await copy.lab("-s", paused, "up");
+	t.is(after.code, 0, after.all);
+	const ran = await copy.lab("-s", paused, "exec", "vm", "--", "cat", "/proc/mymodule");
+	t.is(ran.stdout, "0", ran.all);
+});
+
+test("two domains have two gdbstubs, and two stacks share what they both build", (t) => {
+	t.not(domainCard("vm", paused).gdb.port, domainCard().gdb.port);
+	t.is(card(paused).qemu["main"]?.prefix, card().qemu["main"]?.prefix);
+});
+
+test("a stack with a second QEMU and a second kernel runs a domain on each", async (t) => {
+	copy.write(
+		`stacks/${two}.yaml`,
+		`extends: versions\ndomains:\n  vm: { processName: two-vm }\n  other: { processName: two-other }\n`,
+	);
+	const { code, all } = await copy.lab("-s", two, "up");
+	t.is(code, 0, all);
+	const [vm, other] = [domainCard("vm", two), domainCard("other", two)];
+	t.not(vm.emulator, other.emulator);
+	t.is(readlinkSync(`/proc/${pidOf(`${two}-vm`)}/exe`), vm.emulator);
+	t.is(readlinkSync(`/proc/${pidOf(`${two}-other`)}/exe`), other.emulator);
+	t.is(host("pgrep -x two-other"), pidOf(`${two}-other`));
+	const asked = "zcat /proc/config.gz | grep -cx CONFIG_PREEMPT=y";
+	t.is((await copy.lab("-s", two, "exec", "other", "--", "sh", "-c", asked)).stdout, "1");
+	t.is((await copy.lab("-s", two, "exec", "vm", "--", "sh", "-c", asked)).stdout, "0");
+	const listed = host("lttng list -u");
+	for (const domain of ["vm", "other"]) t.regex(listed, new RegExp(`^PID: ${pidOf(`${two}-${domain}`)} `, "m"));
+	const second = await copy.lab("-s", two, "preview", "--", "--expect-no-changes");
+	t.is(second.code, 0, second.all);
+});
+
+test("destroying two stacks leaves the third as it was", async (t) => {
+	const pid = pidOf();
+	for (const other of [two, paused]) {
+		const { code, all } = await copy.lab("-s", other, "destroy", "--yes");
+		t.is(code, 0, all);
+	}
+	const { code, all } = await lab("preview", "--", "--expect-no-changes");
+	t.is(code, 0, all);
+	t.is(pidOf(), pid);
+	t.throws(() => card(two), { code: "ENOENT" });
+	t.is(host(`virsh -c qemu:///system list --all --name | grep -c -E '^(${two}|${paused})-' || :`), "0");
+	t.is(stack, "proof");
+});
