@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import test, { type ExecutionContext } from "ava";
-import { card, copy, host } from "./proof.ts";
+import { card, copy, host, skip } from "./proof.ts";
 
 const name = "proof-bad";
 
@@ -52,7 +52,7 @@ test("a Debian package that is not there is an error that says where to look", b
 });
 
 test("kvm where it cannot work is an error before anything is changed", async (t) => {
-	if (/\b(vmx|svm)\b/.test(readFileSync("/proc/cpuinfo", "utf8"))) return t.pass("skipped: kvm can work on this host");
+	if (/\b(vmx|svm)\b/.test(readFileSync("/proc/cpuinfo", "utf8"))) return skip(t, "kvm can work on this host");
 	await bad.exec(t, {
 		file: "extends: quickstart\ndomains:\n  vm:\n    acceleration: kvm\n",
 		said: /acceleration: kvm cannot work on this host: [\s\S]*what to do: .*or write acceleration: auto/,

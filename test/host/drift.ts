@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
-import { copy, domainCard, host, lab, libvirtName, pidOf, stack } from "./proof.ts";
+import { copy, domainCard, host, lab, libvirtName, pidOf, skip, stack } from "./proof.ts";
 
 interface Drift {
 	/** What somebody does to the host by hand. */
@@ -61,8 +61,7 @@ test("libvirtd killed", drift, {
 });
 
 test("/dev/kvm closed", async (t) => {
-	// t.log is all there is to say: a host without the device has nothing to open.
-	if (!existsSync("/dev/kvm")) return t.pass("skipped: this host has no /dev/kvm");
+	if (!existsSync("/dev/kvm")) return skip(t, "this host has no /dev/kvm");
 	await drift.exec(t, {
 		byHand: () => "chmod 600 /dev/kvm",
 		said: [/^\/dev\/kvm is not open to the group kvm \(root:kvm 600\)$/],

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { ExecutionContext } from "ava";
 import { execaSync } from "execa";
 import { type LabCard, labCardPath, labCardSchema } from "../../spec/lab-card.ts";
 import { hostState } from "./host-state.ts";
@@ -40,3 +41,9 @@ export function host(script: string): string {
 
 /** Process id of a domain's QEMU. */
 export const pidOf = (name = libvirtName): string => host(`cat /run/libvirt/qemu/${name}.pid`).trim();
+
+/** Ends a test that has nothing to show on this host, and says why. */
+export function skip(t: ExecutionContext, why: string): void {
+	t.log(`skipped: ${why}`);
+	t.pass();
+}

@@ -1,0 +1,116 @@
+import test from "ava";
+import { stackNames } from "../../spec/load-stack.ts";
+import { listed } from "./mocks.ts";
+import { runStack } from "./run-lab.ts";
+
+const registered: Readonly<Record<string, readonly string[]>> = {
+	quickstart: [
+		"tracelab:lab:TracedDomain domain-vm",
+		"libvirt:index/volume:Volume domain-vm-disk",
+		"libvirt:index/domain:Domain domain-vm-domain",
+		"command:local:Command domain-vm-gdb-port",
+		"command:local:Command domain-vm-guest",
+		"command:local:Command domain-vm-module-load",
+		"command:local:Command domain-vm-module-tree",
+		"tracelab:lab:Host host",
+		"command:local:Command host-kvm",
+		"command:local:Command host-packages",
+		"tracelab:lab:GuestImage image-main",
+		"command:local:Command image-main-build",
+		"tracelab:lab:DebugKernel kernel-main",
+		"command:local:Command kernel-main-build",
+		"tracelab:lab:LibvirtHost libvirt",
+		"command:local:Command libvirt-daemon",
+		"pulumi:providers:libvirt libvirt-provider",
+		"tracelab:lab:KernelModule module-mymodule",
+		"command:local:Command module-mymodule-build",
+		"libvirt:index/pool:Pool pool",
+		"tracelab:lab:QemuBuild qemu-main",
+		"command:local:Command qemu-main-build",
+		"tracelab:lab:Lab quickstart",
+		"command:local:Command quickstart-card",
+		"tracelab:lab:TracingGroup tracing-group",
+		"command:local:Command tracing-group-member",
+	],
+	debug: [
+		"tracelab:lab:Lab debug",
+		"command:local:Command debug-card",
+		"tracelab:lab:TracedDomain domain-vm",
+		"libvirt:index/volume:Volume domain-vm-disk",
+		"libvirt:index/domain:Domain domain-vm-domain",
+		"command:local:Command domain-vm-gdb-port",
+		"command:local:Command domain-vm-guest",
+		"command:local:Command domain-vm-module-load",
+		"command:local:Command domain-vm-module-tree",
+		"tracelab:lab:Host host",
+		"command:local:Command host-kvm",
+		"command:local:Command host-packages",
+		"tracelab:lab:GuestImage image-main",
+		"command:local:Command image-main-build",
+		"tracelab:lab:DebugKernel kernel-main",
+		"command:local:Command kernel-main-build",
+		"tracelab:lab:LibvirtHost libvirt",
+		"command:local:Command libvirt-daemon",
+		"pulumi:providers:libvirt libvirt-provider",
+		"tracelab:lab:KernelModule module-mymodule",
+		"command:local:Command module-mymodule-build",
+		"libvirt:index/pool:Pool pool",
+		"tracelab:lab:QemuBuild qemu-main",
+		"command:local:Command qemu-main-build",
+		"tracelab:lab:TracingGroup tracing-group",
+		"command:local:Command tracing-group-member",
+	],
+	versions: [
+		"tracelab:lab:TracedDomain domain-other",
+		"libvirt:index/volume:Volume domain-other-disk",
+		"libvirt:index/domain:Domain domain-other-domain",
+		"command:local:Command domain-other-gdb-port",
+		"command:local:Command domain-other-guest",
+		"command:local:Command domain-other-module-load",
+		"command:local:Command domain-other-module-tree",
+		"tracelab:lab:TracedDomain domain-vm",
+		"libvirt:index/volume:Volume domain-vm-disk",
+		"libvirt:index/domain:Domain domain-vm-domain",
+		"command:local:Command domain-vm-gdb-port",
+		"command:local:Command domain-vm-guest",
+		"command:local:Command domain-vm-module-load",
+		"command:local:Command domain-vm-module-tree",
+		"tracelab:lab:Host host",
+		"command:local:Command host-kvm",
+		"command:local:Command host-packages",
+		"tracelab:lab:GuestImage image-main",
+		"command:local:Command image-main-build",
+		"tracelab:lab:DebugKernel kernel-main",
+		"command:local:Command kernel-main-build",
+		"tracelab:lab:DebugKernel kernel-preempt",
+		"command:local:Command kernel-preempt-build",
+		"tracelab:lab:LibvirtHost libvirt",
+		"command:local:Command libvirt-daemon",
+		"pulumi:providers:libvirt libvirt-provider",
+		"tracelab:lab:KernelModule module-mymodule",
+		"command:local:Command module-mymodule-build",
+		"libvirt:index/pool:Pool pool",
+		"tracelab:lab:QemuBuild qemu-logging",
+		"command:local:Command qemu-logging-build",
+		"tracelab:lab:QemuBuild qemu-main",
+		"command:local:Command qemu-main-build",
+		"tracelab:lab:TracingGroup tracing-group",
+		"command:local:Command tracing-group-member",
+		"tracelab:lab:Lab versions",
+		"command:local:Command versions-card",
+	],
+};
+
+test("each stack of this project is tested here", (t) => {
+	t.deepEqual(stackNames(new URL("../../stacks/", import.meta.url).pathname), Object.keys(registered).toSorted());
+});
+
+const registers = test.macro({
+	title: (_, name: string) => `stack ${name} registers exactly its own`,
+	async exec(t, name: string) {
+		const up = await runStack(name);
+		t.deepEqual(listed(up), registered[name]);
+	},
+});
+
+for (const name of Object.keys(registered)) test.serial(registers, name);

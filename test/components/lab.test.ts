@@ -1,0 +1,195 @@
+import { readFileSync } from "node:fs";
+import * as pulumi from "@pulumi/pulumi";
+import test from "ava";
+import { hostPackages } from "../../spec/host-packages.ts";
+import { labCardSchema } from "../../spec/lab-card.ts";
+import { loadStack } from "../../spec/load-stack.ts";
+import type { Stack } from "../../spec/schema.ts";
+import { isStep } from "./assert-step.ts";
+import { listed, type Run, resource, settled } from "./mocks.ts";
+import { runLab, runStack } from "./run-lab.ts";
+import { withKvm, withoutKvm } from "./samples.ts";
+
+/** Where a build of that run is installed, as its step was told. */
+function prefix(run: Run<unknown>, build: string): string {
+	const { triggers } = resource(run, `${build}-build`).inputs;
+	const [only] = Array.isArray(triggers) ? triggers : [];
+	if (typeof only !== "string") throw new Error(`${build} is no build`);
+	return only;
+}
+
+test.serial("every component is the lab's, and the lab is nobody's", async (t) => {
+	const { resources } = await runStack("quickstart");
+	const parents = resources
+		.filter(({ type }) => type.startsWith("tracelab:"))
+		.map(({ name, parent }) => [name, parent]);
+	t.deepEqual(Object.fromEntries(parents), {
+		"domain-vm": "quickstart",
+		host: "quickstart",
+		"image-main": "quickstart",
+		"kernel-main": "quickstart",
+		libvirt: "quickstart",
+		"module-mymodule": "quickstart",
+		"qemu-main": "quickstart",
+		quickstart: "",
+		"tracing-group": "quickstart",
+	});
+});
+
+test.serial("the host gets the lab's packages", async (t) => {
+	const up = await runStack("quickstart");
+	isStep(t, up, "host-packages", { script: "host-packages", inputs: { packages: [...hostPackages] } });
+});
+
+test.serial("the pool is the stack's own folder, on the lab's libvirt", async (t) => {
+	const up = await runStack("debug");
+	const { inputs, parent, provider } = resource(up, "pool");
+	t.deepEqual(inputs, {
+		name: "tracelab-debug",
+		type: "dir",
+		target: { path: "/var/lib/tracelab/pools/debug" },
+	});
+	t.deepEqual({ parent, provider }, { parent: "debug", provider: "libvirt-provider" });
+});
+
+test.serial("every object of libvirt is on the lab's provider, none on a default one", async (t) => {
+	const { resources } = await runStack("versions");
+	const objects = resources.filter(({ type }) => type.startsWith("libvirt:"));
+	t.is(objects.length, 5);
+	t.deepEqual([...new Set(objects.map(({ provider }) => provider))], ["libvirt-provider"]);
+});
+
+test.serial("libvirt may run all emulators of the stack, sorted by their prefix", async (t) => {
+	const up = await runStack("versions");
+	const emulators = [prefix(up, "qemu-main"), prefix(up, "qemu-logging")].toSorted();
+	t.not(emulators[0], emulators[1]);
+	isStep(t, up, "libvirt-daemon", { script: "libvirt-host", inputs: { process_names: "1", emulators } });
+});
+
+test.serial("the parts wait for each other in one direction", async (t) => {
+	const up = await runStack("quickstart");
+	const waits = (name: string) => resource(up, name).dependsOn;
+	const host = ["host-kvm", "host-packages"];
+	t.deepEqual(waits("host-packages"), []);
+	for (const build of ["qemu-main", "kernel-main", "image-main"]) t.deepEqual(waits(`${build}-build`), host);
+	t.deepEqual(waits("module-mymodule-build"), ["kernel-main-build"]);
+	t.deepEqual(waits("tracing-group-member"), host);
+	t.deepEqual(waits("libvirt-daemon"), ["tracing-group-member"]);
+	t.deepEqual(waits("libvirt-provider"), ["libvirt-daemon"]);
+	t.deepEqual(waits("domain-vm-gdb-port"), host);
+	t.deepEqual(waits("quickstart-card"), [
+		"domain-vm-disk",
+		"domain-vm-domain",
+		"domain-vm-gdb-port",
+		"domain-vm-guest",
+		"domain-vm-module-load",
+		"domain-vm-module-tree",
+	]);
+});
+
+test.serial("each domain has the QEMU, the kernel and the modules that its stack file names", async (t) => {
+	const up = await runStack("versions");
+	const parts = (name: string) => {
+		const { emulator, kernel } = resource(up, `domain-${name}-domain`).inputs;
+		return { emulator, kernel };
+	};
+	t.deepEqual(parts("vm"), {
+		emulator: `${prefix(up, "qemu-main")}/bin/qemu-system-x86_64`,
+		kernel: `${prefix(up, "kernel-main")}/bzImage`,
+	});
+	t.deepEqual(parts("other"), {
+		emulator: `${prefix(up, "qemu-logging")}/bin/qemu-system-x86_64`,
+		kernel: `${prefix(up, "kernel-preempt")}/bzImage`,
+	});
+	isStep(t, up, "domain-vm-module-tree", {
+		script: "module-tree",
+		inputs: {
+			folder: "/var/lib/tracelab/domains/versions-vm",
+			kernel_prefix: prefix(up, "kernel-main"),
+			modules: { mymodule: prefix(up, "module-mymodule") },
+		},
+	});
+	isStep(t, up, "domain-other-module-tree", {
+		script: "module-tree",
+		inputs: {
+			folder: "/var/lib/tracelab/domains/versions-other",
+			kernel_prefix: prefix(up, "kernel-preempt"),
+			modules: {},
+		},
+	});
+});
+
+test.serial("stacks that want the same share their builds", async (t) => {
+	const quickstart = await runStack("quickstart");
+	const versions = await runStack("versions");
+	for (const build of ["qemu-main", "kernel-main", "image-main", "module-mymodule"])
+		t.is(prefix(quickstart, build), prefix(versions, build));
+	t.not(prefix(versions, "qemu-main"), prefix(versions, "qemu-logging"));
+	t.not(prefix(versions, "kernel-main"), prefix(versions, "kernel-preempt"));
+});
+
+const accelerated = test.macro({
+	title: (_, where: string, type: string) => `acceleration: auto makes a domain of type ${type} on a host ${where} kvm`,
+	async exec(t, where: "with" | "without", type: string) {
+		const up = await runStack("quickstart", where === "with" ? withKvm : withoutKvm);
+		t.is(resource(up, "domain-vm-domain").inputs["type"], type);
+	},
+});
+
+test.serial(accelerated, "with", "kvm");
+test.serial(accelerated, "without", "qemu");
+
+test.serial("the card is exactly what came up, and it is what the schema says", async (t) => {
+	const up = await runStack("quickstart");
+	const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+	const [qemu, kernel, image, module] = ["qemu-main", "kernel-main", "image-main", "module-mymodule"].map((build) =>
+		prefix(up, build),
+	);
+	const emulator = `${qemu}/bin/qemu-system-x86_64`;
+	const card = {
+		stack: "quickstart",
+		tracelab: version,
+		qemu: { main: { prefix: qemu, binary: emulator } },
+		kernels: { main: { prefix: kernel, vmlinux: `${kernel}/vmlinux`, source: `${kernel}/source` } },
+		images: { main: { prefix: image } },
+		domains: {
+			vm: {
+				libvirtName: "quickstart-vm",
+				processName: "quickstart-vm",
+				emulator,
+				acceleration: {
+					kind: "tcg",
+					reason: "there is no /dev/kvm and the processor shows neither vmx nor svm",
+				},
+				kernel: "main",
+				gdb: { port: 1234, paused: false },
+				console: {
+					log: "/var/log/tracelab/quickstart/console-vm.log",
+					socket: "/var/lib/tracelab/domains/quickstart-vm/console.sock",
+				},
+				modules: { mymodule: { file: `${module}/mymodule.ko`, source: module } },
+			},
+		},
+	};
+	t.deepEqual(await settled(up.made.card), card);
+	t.deepEqual<unknown, unknown>(labCardSchema.parse(card), card);
+	isStep(t, up, "quickstart-card", { script: "lab-card", inputs: { card: JSON.stringify(card, null, "\t") } });
+});
+
+test.serial("a first preview registers what the up does, and looks only at what waits for nothing new", async (t) => {
+	const preview = await runLab(loadStack("quickstart"), withoutKvm, true);
+	t.deepEqual(listed(preview), listed(await runStack("quickstart")));
+	t.deepEqual(
+		preview.events.filter((event) => event.startsWith("look")),
+		["look at the host", "look at host-packages"],
+	);
+	t.is<unknown, unknown>(await settled(preview.made.card), pulumi.runtime.unknownValue);
+});
+
+test.serial("a name that leads nowhere is an error that says what there is", async (t) => {
+	const quickstart = loadStack("quickstart");
+	const { vm } = quickstart.domains;
+	if (vm === undefined) throw new Error("quickstart has no vm");
+	const stack: Stack = { ...quickstart, domains: { vm: { ...vm, qemu: "nowhere" } } };
+	await t.throwsAsync(runLab(stack), { message: 'no "nowhere" among main' });
+});

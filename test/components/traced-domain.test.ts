@@ -1,0 +1,192 @@
+import * as pulumi from "@pulumi/pulumi";
+import test from "ava";
+import { domainXslt, overlayXslt } from "../../spec/domain-xslt.ts";
+import type { DomainSpec } from "../../spec/schema.ts";
+import { listed, resource, settled } from "./mocks.ts";
+import { runDomain } from "./run-domain.ts";
+
+const folder = "/var/lib/tracelab/domains/t-vm";
+const extras = {
+	gdbPort: 1234,
+	processName: "t-vm",
+	modulesFolder: `${folder}/root/lib/modules`,
+	consoleLog: "/var/log/tracelab/t/console-vm.log",
+	consoleSocket: `${folder}/console.sock`,
+};
+
+test.serial("a traced domain is a disk, a domain and four steps, named after it", async (t) => {
+	const up = await runDomain();
+	t.deepEqual(
+		up.resources.filter(({ parent }) => parent === "domain-vm").map(({ type, name }) => `${type} ${name}`),
+		[
+			"libvirt:index/volume:Volume domain-vm-disk",
+			"libvirt:index/domain:Domain domain-vm-domain",
+			"command:local:Command domain-vm-gdb-port",
+			"command:local:Command domain-vm-guest",
+			"command:local:Command domain-vm-module-load",
+			"command:local:Command domain-vm-module-tree",
+		],
+	);
+	t.deepEqual(
+		listed(up).filter((entry) => entry.includes("libvirt:index/")),
+		[
+			"libvirt:index/volume:Volume domain-vm-disk",
+			"libvirt:index/domain:Domain domain-vm-domain",
+			"libvirt:index/pool:Pool pool",
+		],
+	);
+});
+
+test.serial(
+	"the domain is what the stack file has, with no network interface and nothing else beside it",
+	async (t) => {
+		const up = await runDomain({ spec: { cpus: 3, memory: 2048 } });
+		const { inputs } = resource(up, "domain-vm-domain");
+		t.deepEqual(inputs, {
+			name: "t-vm",
+			type: "qemu",
+			machine: "pc",
+			emulator: up.made.qemu.emulator,
+			vcpu: 3,
+			memory: 2048,
+			kernel: `${up.made.kernel.prefix}/bzImage`,
+			cmdlines: [
+				{ root: "/dev/vda" },
+				{ _: "rw" },
+				{ console: "ttyS0" },
+				{ _: "nokaslr" },
+				{ "systemd.hostname": "vm" },
+			],
+			disks: [{ volumeId: "domain-vm-disk-id" }],
+			qemuAgent: true,
+			running: false,
+			xml: { xslt: domainXslt(extras) },
+		});
+		t.false("networkInterfaces" in inputs);
+		t.notRegex(JSON.stringify(inputs), /<interface|netdev|-nic/);
+	},
+);
+
+test.serial("one domain of a name at a time, and whether it runs is the guest step's", async (t) => {
+	const { deleteBeforeReplace, ignoreChanges, provider } = resource(await runDomain(), "domain-vm-domain");
+	t.deepEqual(
+		{ deleteBeforeReplace, ignoreChanges, provider },
+		{
+			deleteBeforeReplace: true,
+			ignoreChanges: ["running"],
+			provider: "provider",
+		},
+	);
+});
+
+const accelerated = test.macro({
+	title: (_, kind: string, type: string) => `with ${kind} the domain's type is ${type}, and the card says why`,
+	async exec(t, kind: "kvm" | "tcg", type: string) {
+		const acceleration = { kind, reason: "of the test" };
+		const up = await runDomain({ acceleration });
+		t.is(resource(up, "domain-vm-domain").inputs["type"], type);
+		t.deepEqual((await settled(up.made.domain.card)).acceleration, acceleration);
+	},
+});
+
+test.serial(accelerated, "kvm", "kvm");
+test.serial(accelerated, "tcg", "qemu");
+
+test.serial("the process name reaches QEMU's command line", async (t) => {
+	const up = await runDomain({ spec: { processName: "my-vm" } });
+	t.deepEqual(resource(up, "domain-vm-domain").inputs["xml"], {
+		xslt: domainXslt({ ...extras, processName: "my-vm" }),
+	});
+	t.true(domainXslt({ ...extras, processName: "my-vm" }).includes('<qemu:arg value="process=my-vm"/>'));
+});
+
+const appended = test.macro({
+	title: (_, what: string) => `${what} is one entry of the kernel's command line, after the lab's own`,
+	async exec(t, _what: string, argument: string, entry: Record<string, string>) {
+		const { inputs } = resource(await runDomain({ spec: { kernelArguments: [argument] } }), "domain-vm-domain");
+		const { cmdlines } = inputs;
+		t.true(Array.isArray(cmdlines));
+		if (Array.isArray(cmdlines)) t.deepEqual(cmdlines.slice(5), [entry]);
+	},
+});
+
+test.serial(appended, "an argument with no value", "initcall_debug", { _: "initcall_debug" });
+test.serial(appended, "an argument with a value", "loglevel=7", { loglevel: "7" });
+test.serial(appended, "an argument whose value has a =", "a=b=c", { a: "b=c" });
+test.serial(appended, "an argument with an empty value", "init=", { init: "" });
+
+test.serial("an argument that the lab gives too is there twice, so that the kernel takes the stack's", async (t) => {
+	const { inputs } = resource(await runDomain({ spec: { kernelArguments: ["root=/dev/vdb"] } }), "domain-vm-domain");
+	t.deepEqual(inputs["cmdlines"], [
+		{ root: "/dev/vda" },
+		{ _: "rw" },
+		{ console: "ttyS0" },
+		{ _: "nokaslr" },
+		{ "systemd.hostname": "vm" },
+		{ root: "/dev/vdb" },
+	]);
+});
+
+test.serial("the disk is an overlay over the image, in the lab's pool", async (t) => {
+	const up = await runDomain();
+	const { image } = up.made;
+	const { inputs, provider } = resource(up, "domain-vm-disk");
+	t.deepEqual(inputs, {
+		name: `t-vm-${image.prefix.slice("/opt/tracelab/image/".length)}.qcow2`,
+		pool: "pool-name",
+		format: "qcow2",
+		size: 4294967296,
+		xml: { xslt: overlayXslt(`${image.prefix}/image.qcow2`) },
+	});
+	t.is(provider, "provider");
+});
+
+test.serial("another image is a disk by another name, so that both can be there", async (t) => {
+	const nameFor = async (suite: string) => resource(await runDomain({ suite }), "domain-vm-disk").inputs["name"];
+	t.not(await nameFor("bookworm"), await nameFor("trixie"));
+});
+
+test.serial("another stack's domain of that name has a name, a folder and a console of its own", async (t) => {
+	const { inputs } = resource(await runDomain({ stack: "other" }), "domain-vm-domain");
+	t.is(inputs["name"], "other-vm");
+	t.deepEqual(inputs["xml"], {
+		xslt: domainXslt({
+			...extras,
+			modulesFolder: "/var/lib/tracelab/domains/other-vm/root/lib/modules",
+			consoleLog: "/var/log/tracelab/other/console-vm.log",
+			consoleSocket: "/var/lib/tracelab/domains/other-vm/console.sock",
+		}),
+	});
+});
+
+test.serial("in a preview only the disk's id and what hangs on the gdb port is unknown", async (t) => {
+	const inUp = resource(await runDomain(), "domain-vm-domain").inputs;
+	const { inputs } = resource(await runDomain({ preview: true }), "domain-vm-domain");
+	t.deepEqual(inputs, {
+		...inUp,
+		disks: [{ volumeId: pulumi.unknown }],
+		xml: { xslt: pulumi.unknown },
+	});
+});
+
+const paused = test.macro({
+	title: (_, is: boolean) => `the card says that the domain is ${is ? "" : "not "}paused, and all else there is to it`,
+	async exec(t, is: boolean) {
+		const spec: Partial<DomainSpec> = { gdb: { paused: is }, modules: ["hello"] };
+		const { made } = await runDomain({ spec });
+		const hello = made.modules["hello"];
+		t.deepEqual(await settled(made.domain.card), {
+			libvirtName: "t-vm",
+			processName: "t-vm",
+			emulator: made.qemu.emulator,
+			acceleration: { kind: "tcg", reason: "of the test" },
+			kernel: "main",
+			gdb: { port: 1234, paused: is },
+			console: { log: extras.consoleLog, socket: extras.consoleSocket },
+			modules: { hello: { file: `${hello}/hello.ko`, source: `${hello}` } },
+		});
+	},
+});
+
+test.serial(paused, true);
+test.serial(paused, false);
