@@ -17,7 +17,9 @@ export interface DomainExtras {
  *
  * `qemu:commandline` carries the gdbstub, which libvirt knows nothing of, and a second `-name`: libvirt's own
  * `set_process_name` gives every process the name `qemu:DOMAIN`, cut to 15 bytes, and QEMU takes the last one.
- * There is no USB controller, since probing it is a second of an emulated boot.
+ * @pulumi/libvirt writes the machine's version out as Debian's QEMU has it (pc-i440fx-7.2), which is not always one
+ * that the lab's has: libvirt itself does that again, with the right one. There is no USB controller, since probing
+ * it is a second of an emulated boot.
  */
 export function domainXslt(extras: DomainExtras): string {
 	return stylesheet(
@@ -28,6 +30,9 @@ export function domainXslt(extras: DomainExtras): string {
 			<qemu:commandline>${commandLine(extras)}
 			</qemu:commandline>
 		</domain>
+	</xsl:template>
+	<xsl:template match="/domain/os/type/@machine">
+		<xsl:attribute name="machine">pc</xsl:attribute>
 	</xsl:template>
 	<xsl:template match="/domain/devices">
 		<devices>

@@ -1,6 +1,6 @@
 /**
  * Debian packages that a lab needs on the host, each with its why. Names are bookworm's; dependencies come along,
- * recommendations don't: libvirt recommends Debian's own QEMU (40 MB with its libraries), which no lab runs.
+ * recommendations don't.
  */
 export const hostPackageTable = {
 	// The steps themselves.
@@ -55,6 +55,7 @@ export const hostPackageTable = {
 	// libvirt.
 	"libvirt-daemon-system": "libvirtd, its configuration, and the user libvirt-qemu",
 	"libvirt-clients": "virsh",
+	"qemu-system-x86": "what libvirt says it can run it takes from Debian's QEMU, and @pulumi/libvirt asks; no lab runs it",
 	xsltproc: "the libvirt provider runs it on a domain's XML",
 
 	// Looking at what runs.
