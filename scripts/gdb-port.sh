@@ -19,8 +19,6 @@ reserved() {
 	done
 }
 
-listener() { ss -Hltnp "sport = :$1" 2>/dev/null | grep -oE 'users:\(\("[^"]*",pid=[0-9]+' | head -n 1 | tr -d '("' | sed 's/users://; s/,pid=/, process /' || :; }
-
 probe() {
 	local mine
 	mine=$(reserved)
@@ -36,22 +34,54 @@ apply() {
 	lock ports
 	mine=$(reserved)
 	if [ -n "$mine" ] && { [ -z "$port" ] || [ "$port" = "$mine" ]; }; then
-		output port "$mine"
-		return
-	fi
-	[ -z "$mine" ] || rm -f "$ports/$mine"
-	if [ -n "$port" ]; then
-		mine=$port
-		[ ! -e "$ports/$port" ] || die "gdb port $port is reserved for the domain $(<"$ports/$port")" \
-			"give another port in the stack file, or none, and the lab chooses"
-		[ -z "$(listener "$port")" ] || die "gdb port $port is in use by $(listener "$port")" \
-			"stop that process, give another port in the stack file, or none, and the lab chooses"
+		say "$step: gdb port $mine is reserved for $domain"
 	else
-		mine=1234
-		while [ -e "$ports/$mine" ] || [ -n "$(ss -Hltn "sport = :$mine")" ]; do mine=$((mine + 1)); done
+		reserve "$mine"
+		mine=$(reserved)
+		say "$step: reserved gdb port $mine for $domain"
 	fi
-	printf '%s\n' "$domain" | write_file "$ports/$mine" 644
 	output port "$mine"
+}
+
+# reserve OLD: the old reservation goes once it is sure that the new one can be had.
+reserve() {
+	local old=$1 new=$port
+	if [ -n "$new" ]; then free_or_die "$new"; else new=$(lowest_free); fi
+	[ -z "$old" ] || rm -f "$ports/$old"
+	printf '%s\n' "$domain" | write_file "$ports/$new" 644
+}
+
+free_or_die() {
+	local who
+	[ ! -e "$ports/$1" ] || die "gdb port $1 is reserved for the domain $(<"$ports/$1")" \
+		"give another port in the stack file, or none, and the lab chooses"
+	who=$(listener "$1")
+	[ -z "$who" ] || die "gdb port $1 is in use by $who" \
+		"stop that process, give another port in the stack file, or none, and the lab chooses"
+}
+
+lowest_free() {
+	local port=1234 who
+	while :; do
+		who=$(listener "$port")
+		[ -e "$ports/$port" ] || [ -n "$who" ] || break
+		port=$((port + 1))
+	done
+	printf '%s' "$port"
+}
+
+# listener PORT: who listens there. The domain itself does not count: it may run while its reservation was lost.
+listener() {
+	local found own
+	found=$(ss -Hltnp "sport = :$1") || die "ss cannot say who listens on port $1" "install iproute2"
+	own=$(cat "$root/run/libvirt/qemu/$domain.pid" 2>/dev/null || :)
+	[[ $found != *"pid=${own:-none},"* ]] || return 0
+	if [[ $found =~ \"([^\"]*)\",pid=([0-9]+) ]]; then
+		printf '%s, process %s' "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+	elif [ -n "$found" ]; then
+		# One of another container has no name here.
+		printf 'an unknown process'
+	fi
 }
 
 remove() {

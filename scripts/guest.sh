@@ -18,6 +18,10 @@ source lib/guest-agent.sh
 : "${overlay:?}" "${base:?}"
 
 definition=$root$folder/$uuid.xml
+disk=$root$overlay
+
+# Seconds until a started guest has answered. An emulated one takes some 8 s, on a busy host several times that.
+guest_wait=240
 
 probe() {
 	if ! virsh_ list >/dev/null 2>&1; then
@@ -35,7 +39,7 @@ probe() {
 state() { virsh_ domstate "$domain" 2>/dev/null | head -n 1 || :; }
 
 probe_definition() {
-	[ -e "$overlay" ] || drift "the disk $overlay of $domain is gone"
+	[ -e "$disk" ] || drift "the disk $overlay of $domain is gone"
 	if ! virsh_ dominfo "$domain" >/dev/null 2>&1; then
 		drift "domain $domain is not defined"
 	elif [ ! -e "$definition" ]; then
@@ -45,32 +49,50 @@ probe_definition() {
 	fi
 }
 
-definition_now() { virsh_ dumpxml --inactive "$domain"; }
+definition_now() { virsh_ dumpxml --inactive "$domain" 2>/dev/null || :; }
 
 probe_process() {
-	local pid exe facts expected
-	pid=$(cat "/run/libvirt/qemu/$domain.pid" 2>/dev/null || :)
-	exe=$(readlink "/proc/$pid/exe" 2>/dev/null || :)
+	local pid exe name listeners
+	pid=$(domain_pid)
+	exe=$(readlink "$root/proc/$pid/exe" 2>/dev/null || :)
 	[ "$exe" = "$emulator" ] || drift "domain $domain runs on ${exe:-an unknown program}, not on $emulator"
-	[ "$(cat "/proc/$pid/comm" 2>/dev/null || :)" = "$process_name" ] ||
-		drift "the process of $domain is named $(cat "/proc/$pid/comm" 2>/dev/null || :), not $process_name"
+	name=$(cat "$root/proc/$pid/comm" 2>/dev/null || :)
+	[ "$name" = "$process_name" ] || drift "the process of $domain is named ${name:-nothing known}, not $process_name"
 	# Only looked at: whoever connects to a gdbstub stops the guest.
-	ss -Hltnp "src 127.0.0.1:$gdb_port" | grep -q "pid=$pid," ||
-		drift "no gdbstub of $domain listens on 127.0.0.1:$gdb_port"
+	listeners=$(ss -Hltnp "src 127.0.0.1:$gdb_port" || :)
+	[[ $listeners == *"pid=$pid,"* ]] || drift "no gdbstub of $domain listens on 127.0.0.1:$gdb_port"
+	probe_guest
+}
+
+domain_pid() { cat "$root/run/libvirt/qemu/$domain.pid" 2>/dev/null || :; }
+
+# Its debugger may stop the guest at any moment in between: that is no drift.
+probe_guest() {
+	local expected actual
 	if held; then return; fi
-	if ! guest_answers 10; then
-		drift "the guest agent of $domain does not answer"
+	if [ "$(state)" = paused ]; then
+		drift "domain $domain is paused"
 		return
 	fi
-	expected=$(<"$root$kernel_prefix/build-id")
-	facts=$(guest_build_id || :)
-	[ "$facts" = "$expected" ] || drift "$domain runs a kernel with build-id ${facts:-unknown}, gdb's vmlinux has $expected"
+	if ! guest_answers 10; then
+		held || drift "the guest agent of $domain does not answer"
+		return
+	fi
+	expected=$(kernel_build_id)
+	actual=$(guest_build_id || :)
+	if [ -z "$expected" ]; then
+		drift "the kernel $kernel_prefix is not built"
+	elif [ "$actual" != "$expected" ]; then
+		held || drift "$domain runs a kernel with build-id ${actual:-unknown}, gdb's vmlinux has $expected"
+	fi
 }
 
 # held: is the guest stopped by its debugger, so that it cannot answer?
 held() { [ "$(state)" = paused ] && { [ "$paused" = 1 ] || debugged; }; }
 
-debugged() { [ -n "$(ss -Htn "src 127.0.0.1:$gdb_port" state established)" ]; }
+debugged() { [ -n "$(ss -Htn state established "src 127.0.0.1:$gdb_port")" ]; }
+
+kernel_build_id() { cat "$root$kernel_prefix/build-id" 2>/dev/null || :; }
 
 # The GNU build-id note is the one of type 3: its 20 bytes follow the name "GNU".
 guest_build_id() {
@@ -78,49 +100,84 @@ guest_build_id() {
 }
 
 apply() {
+	changed=''
+	[ -n "$(kernel_build_id)" ] || die "the kernel $kernel_prefix is not built" "run up again: it builds it"
+	keep_definition
+	restore_disk
 	restore_definition
-	if [ "$(state)" != running ] && [ "$(state)" != paused ]; then start; fi
-	drifts=()
-	if answering; then probe_process; fi
+	case $(state) in
+	running) ;;
+	paused) held || go_on ;;
+	*) start ;;
+	esac
+	look
 	if [ ${#drifts[@]} != 0 ]; then
-		say "$domain: $(join '; ' "${drifts[@]}"): starting it again"
+		say "$step: $(join '; ' "${drifts[@]}"): starting it again"
 		virsh_ destroy "$domain" >/dev/null 2>&1 || :
 		start
-		drifts=()
-		if answering; then probe_process; fi
+		look
 	fi
 	[ ${#drifts[@]} = 0 ] || die "$(join '; ' "${drifts[@]}")" "see the guest's console: ./lab console --log ${domain#"$stack"-}"
+	[ -n "$changed" ] || say "$step: domain $domain is up to date"
 	output state "$(state)"
-	output pid "$(<"/run/libvirt/qemu/$domain.pid")"
+	output pid "$(domain_pid)"
+}
+
+# The first definition that is seen is @pulumi/libvirt's.
+keep_definition() {
+	local now
+	[ ! -e "$definition" ] || return 0
+	now=$(definition_now)
+	[ -n "$now" ] || die "domain $domain is not defined, and its definition was not kept" \
+		"have Pulumi make it again: pulumi refresh, then run up again"
+	printf '%s\n' "$now" | write_file "$definition" 600
+}
+
+restore_disk() {
+	[ ! -e "$disk" ] || return 0
+	say "$step: making the disk of $domain again: what the guest had written is lost with the old one"
+	virsh_ destroy "$domain" >/dev/null 2>&1 || :
+	mkdir -p "${disk%/*}"
+	scratch+=("$disk.tracelab-part")
+	run "making the disk" qemu-img create -q -f qcow2 -F qcow2 -b "$root$base" "$disk.tracelab-part"
+	mv -f "$disk.tracelab-part" "$disk"
+	changed=1
 }
 
 restore_definition() {
-	if [ ! -e "$overlay" ]; then
-		say "$domain: making its disk again: what the guest had written is lost with the old one"
-		virsh_ destroy "$domain" >/dev/null 2>&1 || :
-		mkdir -p "${overlay%/*}"
-		run "making the disk" qemu-img create -q -f qcow2 -F qcow2 -b "$base" "$overlay"
-	fi
-	if [ ! -e "$definition" ]; then
-		definition_now | write_file "$definition" 600
-	elif [ "$(definition_now 2>/dev/null || :)" != "$(<"$definition")" ]; then
-		say "$domain: defining it as it was"
-		run "defining $domain" virsh_ define "$definition"
-	fi
+	[ "$(definition_now)" != "$(<"$definition")" ] || return 0
+	run "defining $domain" virsh_ define "$definition"
+	say "$step: defined $domain as it was"
+	changed=1
+}
+
+# Neither its stack nor a debugger wants it paused, so somebody paused it by hand, or left it so.
+go_on() {
+	run "resuming $domain" virsh_ resume "$domain"
+	say "$step: $domain was paused and goes on"
+	changed=1
 }
 
 start() {
 	local options=()
 	[ "$paused" = 0 ] || options=(--paused)
 	run "starting $domain" virsh_ start "$domain" "${options[@]}"
+	say "$step: started $domain"
+	changed=1
 }
 
-# answering: waits for the agent. An emulated guest takes some 8 s, a busy host several times that.
+# look: has what is still not as wanted in drifts.
+look() {
+	drifts=()
+	if answering; then probe_process; fi
+}
+
+# answering: waits for the agent.
 answering() {
 	local begun=$SECONDS
 	while ! held && ! guest_answers 2; do
-		if [ $((SECONDS - begun)) -gt 240 ]; then
-			drift "the guest agent of $domain did not answer for 4 minutes"
+		if [ $((SECONDS - begun)) -gt "$guest_wait" ]; then
+			drift "the guest agent of $domain did not answer within $guest_wait s"
 			return 1
 		fi
 		[ "$(state)" = running ] || [ "$(state)" = paused ] || {

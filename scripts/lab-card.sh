@@ -6,10 +6,17 @@ source lib/step.sh
 
 file=$state_dir/labs/$stack.json
 
-probe() { [ "$(cat "$file" 2>/dev/null || :)" = "$card" ] || drift "the lab card $file is not what the stack says"; }
+probe() { if ! is_written; then drift "the lab card $file is not what the stack says"; fi; }
+
+is_written() { cmp -s "$file" <(printf '%s\n' "$card"); }
 
 apply() {
-	printf '%s\n' "$card" | write_file "$file" 644
+	if is_written; then
+		say "$step: the lab card is up to date"
+	else
+		printf '%s\n' "$card" | write_file "$file" 644
+		say "$step: wrote the lab card $file"
+	fi
 	output card "$file"
 }
 

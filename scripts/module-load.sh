@@ -11,66 +11,111 @@ source lib/guest-agent.sh
 
 record=$root$folder/loaded
 
-# What the guest says of each module given: "NAME BUILD-ID-NOTE", the note empty where it is not loaded.
+# What the guest says of each module given: "NAME BUILD-ID-NOTE", the note empty where it is not loaded. A module
+# with a dash in its name has an underscore there.
 # shellcheck disable=SC2016  # expanded in the guest
-ask='for m; do printf "%s " "$m"; od -An -v -tx1 "/sys/module/$m/notes/.note.gnu.build-id" 2>/dev/null | tr -d " \n"; echo; done'
+ask='for m; do
+	printf "%s " "$m"
+	od -An -v -tx1 "/sys/module/$(echo "$m" | tr - _)/notes/.note.gnu.build-id" 2>/dev/null | tr -d " \n"
+	echo
+done'
 
-probe() {
+# A guest that its debugger holds cannot be asked; one that is off is the guest step's to say.
+probe() { if reachable 5; then compare; fi; }
+
+reachable() { [ "$(virsh_ domstate "$domain" 2>/dev/null | head -n 1)" = running ] && guest_answers "$1"; }
+
+compare() {
 	local name note said
-	if ! reachable; then return; fi
-	for name in $(cat "$record" 2>/dev/null || :); do
+	for name in $(recorded); do
 		[ -n "${modules[$name]:-}" ] || drift "module $name of $domain is not one of this domain's any more"
 	done
 	[ ${#modules[@]} != 0 ] || return 0
-	said=$(guest_run "$ask" "${!modules[@]}")
+	if ! said=$(guest_run "$ask" "${!modules[@]}"); then
+		drift "the guest agent of $domain does not say what is loaded"
+		return
+	fi
 	while read -r name note; do
 		if [ -z "$note" ]; then
 			drift "module $name is not loaded in $domain"
-		elif [ "${note: -40}" != "$(built "$name")" ]; then
+		# Without a build there is nothing to compare with, and its own step says so.
+		elif [ -e "$root${modules[$name]}/$name.ko" ] && [ "${note: -40}" != "$(built "$name")" ]; then
 			drift "module $name in $domain is not the build that is installed"
 		fi
-	done <<<"$said"
+	done < <(sort <<<"$said")
 }
 
-# A guest that its debugger holds cannot be asked; one that is off is the guest step's to say.
-reachable() { [ "$(virsh_ domstate "$domain" 2>/dev/null | head -n 1)" = running ] && guest_answers 5; }
+recorded() { cat "$record" 2>/dev/null || :; }
 
 built() { readelf -n "$root${modules[$1]}/$1.ko" 2>/dev/null | awk '/Build ID:/ {print $3; exit}'; }
 
 apply() {
-	local name
-	drifts=()
-	if ! reachable; then
-		[ "$paused" = 1 ] || say "$domain is held by a debugger: its modules wait for the next up"
+	local name changed=''
+	if ! reachable 60; then
+		cannot_be_asked
 		return
 	fi
-	for name in $(cat "$record" 2>/dev/null || :); do
-		[ -n "${modules[$name]:-}" ] || unload "$name"
+	for name in $(recorded); do
+		[ -z "${modules[$name]:-}" ] || continue
+		unload "$name"
+		changed=1
 	done
-	probe
-	for name in "${!modules[@]}"; do
+	# Before they are loaded: a kill in between must not leave one that nothing unloads.
+	if [ ${#modules[@]} = 0 ]; then rm -f "$record"; else printf '%s\n' "${!modules[@]}" | sort | write_file "$record" 644; fi
+	drifts=()
+	compare
+	for name in $(recorded); do
 		case "; $(join '; ' "${drifts[@]}")" in
 		*"; module $name "*)
 			unload "$name"
-			# shellcheck disable=SC2016  # expanded in the guest
-			guest_run 'modprobe "$1"' "$name" 2> >(sed 's/^/  | /' >&2) ||
-				die "the guest $domain cannot load module $name" "see the guest's log: ./lab exec ${domain#"$stack"-} -- dmesg"
+			load "$name"
+			changed=1
 			;;
 		esac
 	done
-	if [ ${#modules[@]} = 0 ]; then rm -f "$record"; else printf '%s\n' "${!modules[@]}" | sort | write_file "$record" 644; fi
 	drifts=()
-	probe
-	[ ${#drifts[@]} = 0 ] || die "$(join '; ' "${drifts[@]}")" "see the guest's log: ./lab exec ${domain#"$stack"-} -- dmesg"
+	compare
+	[ ${#drifts[@]} = 0 ] || die "$(join '; ' "${drifts[@]}")" "$guests_log"
+	[ -n "$changed" ] || say "$step: the modules of $domain are up to date"
+}
+
+guests_log="see the guest's log: ./lab exec ${domain#"$stack"-} -- dmesg"
+
+cannot_be_asked() {
+	local state
+	state=$(virsh_ domstate "$domain" 2>/dev/null | head -n 1 || :)
+	[ "$state" = paused ] || die "the guest of $domain does not answer; libvirt calls it ${state:-unknown}" \
+		"see the guest's console: ./lab console --log ${domain#"$stack"-}"
+	if [ "$paused" = 1 ]; then
+		say "$step: $domain is paused: its modules are loaded when it boots"
+	else
+		say "$step: $domain is held by a debugger: its modules wait for the next up"
+	fi
+}
+
+load() {
+	# shellcheck disable=SC2016  # expanded in the guest
+	in_guest "cannot load module $1" "$guests_log" 'modprobe "$1" 2>&1' "$1"
+	say "$step: loaded module $1 in $domain"
 }
 
 unload() {
 	# shellcheck disable=SC2016  # expanded in the guest
-	guest_run '[ ! -e "/sys/module/$1" ] || rmmod "$1"' "$1" ||
-		die "the guest $domain cannot unload module $1" "stop what uses it (./lab exec ${domain#"$stack"-} -- lsmod), then run up again"
+	in_guest "cannot unload module $1" "stop what uses it (./lab exec ${domain#"$stack"-} -- lsmod), then run up again" \
+		'[ ! -e "/sys/module/$(echo "$1" | tr - _)" ] || rmmod "$1" 2>&1' "$1"
+}
+
+# in_guest FAILURE TODO SCRIPT ARGUMENT…: the guest's own words stand before the error.
+in_guest() {
+	local words
+	if ! words=$(guest_run "${@:3}"); then
+		[ -z "$words" ] || say "  | ${words//$'\n'/$'\n'  | }"
+		die "the guest $domain $1" "$2"
+	fi
 }
 
 # The modules go with the guest, whose disk goes next.
 remove() {
 	rm -f "$record"
+	rmdir -p --ignore-fail-on-non-empty "$root$folder" 2>/dev/null || :
 }

@@ -6,7 +6,8 @@
 #   folder         the folder of the domain on this host
 #   kernel_prefix  the kernel's build
 #   modules        build prefix of each module, by module name
-# Owns $folder/root/lib/modules.
+# Owns $folder/root/lib/modules. Two files in it say how far it is: `kernel` is absent until the kernel's modules
+# are whole, `load` (the modules to load) is absent while the lab's modules change.
 source lib/step.sh
 : "${folder:?}" "${kernel_prefix:?}" "${!modules[*]}"
 
@@ -15,11 +16,15 @@ tree=$base/lib/modules
 
 probe() {
 	local release name file
-	if [ "$(cat "$tree/kernel" 2>/dev/null || :)" != "$kernel_prefix" ]; then
+	if ! is_kernels; then
 		drift "$folder does not hold the modules of the kernel $kernel_prefix"
 		return
 	fi
-	release=$(<"$root$kernel_prefix/release")
+	release=$(kernel_release)
+	if [ -z "$release" ]; then
+		drift "the kernel $kernel_prefix is not built"
+		return
+	fi
 	for name in "${!modules[@]}"; do
 		file=$root${modules[$name]}/$name.ko
 		[ -e "$file" ] || continue
@@ -31,33 +36,55 @@ probe() {
 		name=${name%.ko}
 		[ -n "${modules[$name]:-}" ] || drift "module $name in $folder is not one of this domain's"
 	done
-	[ "$(cat "$tree/load" 2>/dev/null || :)" = "$(wanted_load)" ] || drift "$folder does not say which modules to load"
+	[ -e "$tree/$release/modules.dep" ] || drift "the modules in $folder are not indexed"
+	cmp -s "$tree/load" <(wanted_load) || drift "$folder does not say which modules to load"
 }
+
+is_kernels() { [ "$(cat "$tree/kernel" 2>/dev/null || :)" = "$kernel_prefix" ]; }
+
+kernel_release() { cat "$root$kernel_prefix/release" 2>/dev/null || :; }
 
 wanted_load() { [ ${#modules[@]} = 0 ] || printf '%s\n' "${!modules[@]}" | sort; }
 
 apply() {
-	local release name file
-	release=$(<"$root$kernel_prefix/release")
-	if [ "$(cat "$tree/kernel" 2>/dev/null || :)" != "$kernel_prefix" ]; then
-		rm -rf --one-file-system "$tree"
-		mkdir -p "$tree"
-		cp -a "$root$kernel_prefix/modules/lib/modules/$release" "$tree/"
+	local release
+	release=$(kernel_release)
+	[ -n "$release" ] || die "the kernel $kernel_prefix is not built" "run up again: it builds it"
+	probe
+	if [ ${#drifts[@]} = 0 ]; then
+		say "$step: the modules of $folder are up to date"
+	else
+		is_kernels || install_kernels "$release"
+		install_ours "$release"
+		say "$step: installed the modules of $folder"
 	fi
+	output modules "$tree"
+}
+
+# A guest that runs holds on to the folder that it was given, so that is emptied, never made anew.
+install_kernels() {
+	mkdir -p "$tree"
+	find "$tree" -xdev -mindepth 1 -delete
+	cp -a "$root$kernel_prefix/modules/lib/modules/$1" "$tree/"
+	printf '%s\n' "$kernel_prefix" | write_file "$tree/kernel" 644
+}
+
+install_ours() {
+	local release=$1 name file
+	rm -f "$tree/load"
 	mkdir -p "$tree/$release/extra"
 	for file in "$tree/$release/extra/"*.ko; do
+		[ -e "$file" ] || continue
 		name=${file##*/}
 		[ -n "${modules[${name%.ko}]:-}" ] || rm -f "$file"
 	done
 	for name in "${!modules[@]}"; do
 		file=$root${modules[$name]}/$name.ko
+		[ -e "$file" ] || die "module $name is not built (${modules[$name]}/$name.ko is absent)" "run up again: it builds it"
 		cmp -s "$file" "$tree/$release/extra/$name.ko" || write_file "$tree/$release/extra/$name.ko" 644 <"$file"
 	done
-	run depmod depmod -b "$base" "$release"
+	run "indexing the modules" depmod -b "$base" "$release"
 	wanted_load | write_file "$tree/load" 644
-	# Last: until it is there, the tree is not what it says.
-	printf '%s\n' "$kernel_prefix" | write_file "$tree/kernel" 644
-	output modules "$tree"
 }
 
 remove() {

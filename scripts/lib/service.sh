@@ -154,8 +154,9 @@ end_process() {
 # running_domains: prints the names of libvirt's running QEMU domains, whoever's; asks no daemon. A domain has its
 # state beside its pid file; the driver's own pid file has none.
 running_domains() {
-	local file
+	local file pid
 	for file in "$root/run/libvirt/qemu/"*.xml; do
-		if [ -e "${file%.xml}.pid" ] && [ -e "/proc/$(<"${file%.xml}.pid")" ]; then basename "$file" .xml; fi
+		pid=$(cat "${file%.xml}.pid" 2>/dev/null || :)
+		if [ -n "$pid" ] && [ -e "/proc/$pid" ]; then basename "$file" .xml; fi
 	done
 }

@@ -69,13 +69,15 @@ join() {
 	printf '%s' "$first" "${@/#/$separator}"
 }
 
-# write_file PATH MODE: replaces PATH with standard input in one rename, so that nobody sees half of it.
+# write_file PATH MODE: replaces PATH with standard input in one rename, so that nobody sees half of it. What a kill
+# leaves behind is hidden from those who list the folder.
 write_file() {
-	local path=$1 mode=$2 part=$1.tracelab-part
+	local path=$1 mode=$2 part=${1%/*}/.${1##*/}.tracelab-part
 	mkdir -p "${path%/*}"
-	cat >"$part"
-	chmod "$mode" "$part"
-	mv -f "$part" "$path"
+	if ! { cat >"$part" && chmod "$mode" "$part" && mv -fT "$part" "$path"; }; then
+		rm -f "$part"
+		die "cannot write $path" "mend what the line above says (a full disk: df -h / /opt /var), then run up again"
+	fi
 }
 
 # lock NAME: waits for and holds the lock of one shared thing until the step ends.

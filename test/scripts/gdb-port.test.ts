@@ -1,0 +1,151 @@
+import test, { type ExecutionContext } from "ava";
+import { ScratchHost, type StepRun } from "./run-step.ts";
+
+const step = "gdb-port";
+const vm = { domain: "quick-vm", port: "" };
+const choose = "give another port in the stack file, or none, and the lab chooses";
+
+/** `listening` below the root has a line for each port in use: the port, and what ss calls its user. */
+function host(t: ExecutionContext, listening = ""): ScratchHost {
+	const scratch = new ScratchHost();
+	t.teardown(() => scratch.clean());
+	scratch.write("listening", listening);
+	scratch.fake(
+		"ss",
+		`[ "$1" = -Hltnp ] || exit 96
+		sed -n "s/^\${2#sport = :} *\\(.*\\)/LISTEN 0 9 127.0.0.1:X 0.0.0.0:* \\1/p" "$root/listening"`,
+	);
+	return scratch;
+}
+
+const used = (name: string, pid: number) => `users:(("${name}",pid=${pid},fd=3))`;
+
+async function drift(scratch: ScratchHost, inputs: Record<string, string> = vm): Promise<string | undefined> {
+	return (await scratch.step(step, "probe", inputs)).stdout["drift"];
+}
+
+function reservations(scratch: ScratchHost): string[] {
+	return Object.keys(scratch.tree())
+		.filter((path) => path.startsWith("var/lib/tracelab/ports/"))
+		.map((path) => `${path.slice(23)} ${scratch.read(path).trim()}`);
+}
+
+test("a domain gets gdb's own port once, and remove gives it back", async (t) => {
+	const scratch = host(t);
+	const before = scratch.hostTree();
+	t.is(await drift(scratch), "no gdb port is reserved for quick-vm");
+	const first = await scratch.step(step, "apply", vm);
+	t.is(first.stderr, "gdb-port: reserved gdb port 1234 for quick-vm");
+	t.deepEqual(first.stdout, { port: "1234" });
+	t.is(await drift(scratch), "");
+	const applied = scratch.tree();
+	const second = await scratch.step(step, "apply", vm);
+	t.is(second.stderr, "gdb-port: gdb port 1234 is reserved for quick-vm");
+	t.deepEqual(second.stdout, { port: "1234" });
+	t.deepEqual(scratch.tree(), applied);
+	t.is((await scratch.step(step, "remove", vm)).stderr, "");
+	t.false("var/lib/tracelab/ports" in scratch.tree());
+	t.deepEqual(scratch.hostTree(), before);
+});
+
+test("a port that is reserved or in use is passed over", async (t) => {
+	const scratch = host(t, `1234 ${used("gdbserver", 77)}\n1236 \n`);
+	const port = async (domain: string) => (await scratch.step(step, "apply", { domain, port: "" })).stdout["port"];
+	t.deepEqual([await port("quick-a"), await port("quick-b")], ["1235", "1237"]);
+	t.deepEqual(reservations(scratch), ["1235 quick-a", "1237 quick-b"]);
+});
+
+test("domains that come up at once get ports of their own", async (t) => {
+	const scratch = host(t);
+	const domains = ["a", "b", "c", "d"];
+	const runs = await Promise.all(domains.map((domain) => scratch.step(step, "apply", { domain, port: "" })));
+	t.deepEqual(runs.map((run) => run.stdout["port"]).sort(), ["1234", "1235", "1236", "1237"]);
+});
+
+test("a removed domain's port is the next one's, and nobody else's goes", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", vm);
+	await scratch.step(step, "apply", { domain: "other-vm", port: "" });
+	await scratch.step(step, "remove", vm);
+	t.deepEqual(reservations(scratch), ["1235 other-vm"]);
+	t.is((await scratch.step(step, "apply", { domain: "third", port: "" })).stdout["port"], "1234");
+});
+
+test("a port of the stack's own is taken, and the reservation moves with it", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", vm);
+	const wanted = { ...vm, port: "4000" };
+	t.is(await drift(scratch, wanted), "gdb port 1234 is reserved for quick-vm, not 4000");
+	t.deepEqual((await scratch.step(step, "apply", wanted)).stdout, { port: "4000" });
+	t.deepEqual(reservations(scratch), ["4000 quick-vm"]);
+	t.is(await drift(scratch, wanted), "");
+	t.is(await drift(scratch), "", "any port will do once none is asked for");
+});
+
+const refused = test.macro({
+	exec: async (
+		t: ExecutionContext,
+		prepare: (scratch: ScratchHost) => Promise<unknown>,
+		what: string,
+		todo: string,
+	) => {
+		const scratch = host(t);
+		await scratch.step(step, "apply", vm);
+		await prepare(scratch);
+		const { code, stderr } = await scratch.step(step, "apply", { ...vm, port: "4000" });
+		t.is(code, 1);
+		t.is(stderr, `tracelab: gdb-port: gdb port 4000 is ${what}\n  what to do: ${todo}`);
+		t.true(reservations(scratch).includes("1234 quick-vm"), "what it had is still its own");
+	},
+	title: (title = "") => `a port that is ${title} is an error, and the old reservation stays`,
+});
+const listening = (line: string) => async (scratch: ScratchHost) => scratch.write("listening", line);
+
+test(
+	"reserved for another domain",
+	refused,
+	(scratch: ScratchHost) => scratch.step(step, "apply", { domain: "other-vm", port: "4000" }),
+	"reserved for the domain other-vm",
+	choose,
+);
+test(
+	"in use",
+	refused,
+	listening(`4000 ${used("my server", 77)}\n`),
+	"in use by my server, process 77",
+	`stop that process, ${choose}`,
+);
+test(
+	"in use by another container",
+	refused,
+	listening("4000 \n"),
+	"in use by an unknown process",
+	`stop that process, ${choose}`,
+);
+
+test("a domain that runs while its reservation was lost keeps its port", async (t) => {
+	const scratch = host(t, `1234 ${used("qemu", 5_000_000)}\n4000 ${used("qemu", 5_000_000)}\n`);
+	scratch.write("run/libvirt/qemu/quick-vm.pid", "5000000\n");
+	t.deepEqual((await scratch.step(step, "apply", vm)).stdout, { port: "1234" });
+	t.deepEqual((await scratch.step(step, "apply", { ...vm, port: "4000" })).stdout, { port: "4000" });
+});
+
+test("a step that is killed while it writes reserves nothing, and what it left is no port", async (t) => {
+	const scratch = host(t);
+	scratch.fake("mv", "kill -9 $PPID");
+	const killed: StepRun = await scratch.step(step, "apply", vm);
+	t.not(killed.code, 0);
+	t.is(await drift(scratch), "no gdb port is reserved for quick-vm");
+	scratch.fake("mv", 'exec /bin/mv "$@"');
+	t.deepEqual((await scratch.step(step, "apply", vm)).stdout, { port: "1234" });
+	t.deepEqual(reservations(scratch), ["1234 quick-vm"]);
+});
+
+test("a host without ss says so, and no port is taken unseen", async (t) => {
+	const scratch = host(t);
+	scratch.fake("ss", "exit 127");
+	const { code, stderr } = await scratch.step(step, "apply", vm);
+	t.is(code, 1);
+	t.is(stderr, "tracelab: gdb-port: ss cannot say who listens on port 1234\n  what to do: install iproute2");
+	t.deepEqual(reservations(scratch), []);
+});

@@ -1,0 +1,274 @@
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import anyTest, { type ExecutionContext } from "ava";
+import { buildId, emulator, fakeGuest, folder } from "./fake-guest.ts";
+import { guestInputs, guestStep, runGuest } from "./run-guest.ts";
+import { ScratchHost, type StepRun } from "./run-step.ts";
+
+// One after the other: each starts a good many processes.
+const test = anyTest.serial;
+
+const definition = `${folder}/0d000000-0000-0000-0000-000000000001.xml`;
+const notStarted = "domain quick-vm was not started by this lab yet; domain quick-vm is shut off";
+const overlay = guestInputs.overlay;
+
+function host(t: ExecutionContext): ScratchHost {
+	const scratch = new ScratchHost();
+	t.teardown(() => scratch.clean());
+	fakeGuest(scratch);
+	scratch.write(overlay, "disk");
+	scratch.write(`${guestInputs.kernel_prefix}/build-id`, `${buildId}\n`);
+	scratch.fake("qemu-img", `echo "$*" >"\${*: -1}"`);
+	return scratch;
+}
+
+async function drift(scratch: ScratchHost, given: Record<string, string> = {}): Promise<string | undefined> {
+	return (await runGuest(scratch, "probe", given)).stdout["drift"];
+}
+
+/** What libvirt was told that changes a domain. */
+function told({ calls }: StepRun): string[] {
+	return calls
+		.map((call) => call.replace("virsh --quiet --connect qemu:///system ", ""))
+		.filter((call) => /^(define|start|destroy|resume)/.test(call));
+}
+
+test("a defined domain is started once, and its definition is kept until it goes", async (t) => {
+	const scratch = host(t);
+	const lab = Object.keys(scratch.tree());
+	t.is(await drift(scratch), notStarted);
+	const first = await runGuest(scratch, "apply");
+	t.is(first.stderr, "guest: started quick-vm");
+	t.deepEqual(first.stdout, { state: "running", pid: "4194305" });
+	t.deepEqual(told(first), ["start quick-vm"]);
+	t.is(scratch.read(definition), scratch.read("virt/defined"));
+	t.is(statSync(join(scratch.root, definition)).mode & 0o777, 0o600);
+	t.is(await drift(scratch), "");
+	const applied = scratch.tree();
+	const second = await runGuest(scratch, "apply");
+	t.is(second.stderr, "guest: domain quick-vm is up to date");
+	t.deepEqual(second.stdout, first.stdout);
+	t.deepEqual(told(second), []);
+	t.deepEqual(scratch.tree(), applied);
+	const removed = await runGuest(scratch, "remove");
+	t.deepEqual(told(removed), [], "the domain itself is @pulumi/libvirt's");
+	const left = Object.keys(scratch.tree(["run", "proc", "guest", "virt", "var/log/tracelab"]));
+	t.deepEqual(
+		left,
+		lab.filter((path) => !path.startsWith("virt")),
+	);
+	t.false(existsSync(join(scratch.root, folder)));
+});
+
+const repaired = anyTest.macro({
+	exec: async (
+		t: ExecutionContext,
+		harm: (scratch: ScratchHost) => unknown,
+		sentence: string,
+		words: string[],
+		commands: string[],
+	) => {
+		const scratch = host(t);
+		await runGuest(scratch, "apply");
+		await harm(scratch);
+		t.is(await drift(scratch), sentence);
+		const run = await runGuest(scratch, "apply");
+		t.is(run.code, 0, run.stderr);
+		t.deepEqual(run.stderr.split("\n"), words);
+		t.deepEqual(
+			told(run).map((command) => command.replace(`${scratch.root}${definition}`, "DEFINITION")),
+			commands,
+		);
+		t.is(await drift(scratch), "");
+	},
+	title: (title = "") => `${title} is drift, and one apply mends it`,
+});
+const writes = (path: string, text: string) => (scratch: ScratchHost) => scratch.write(path, text);
+const shell = (command: string) => (scratch: ScratchHost) => scratch.bash(`cd '${scratch.root}'; ${command}`);
+const started = "guest: started quick-vm";
+const again = ["destroy quick-vm", "start quick-vm"];
+const startedAgain = (sentence: string): [string, string[], string[]] => [
+	sentence,
+	[`guest: ${sentence}: starting it again`, started],
+	again,
+];
+const pid = 4_194_305;
+
+test(
+	"a stopped domain",
+	repaired,
+	shell("virsh --quiet --connect qemu:///system destroy quick-vm"),
+	"domain quick-vm is shut off",
+	[started],
+	["start quick-vm"],
+);
+test(
+	"a crashed domain",
+	repaired,
+	writes("virt/state", "crashed\n"),
+	"domain quick-vm is crashed",
+	[started],
+	["start quick-vm"],
+);
+test(
+	"an edited definition",
+	repaired,
+	writes("virt/defined", "<domain>edited</domain>\n"),
+	"the definition of domain quick-vm was edited",
+	["guest: defined quick-vm as it was"],
+	["define DEFINITION"],
+);
+test(
+	"an undefined domain",
+	repaired,
+	shell("virsh --quiet --connect qemu:///system destroy quick-vm; rm virt/defined virt/state"),
+	"domain quick-vm is not defined",
+	["guest: defined quick-vm as it was", started],
+	["define DEFINITION", "start quick-vm"],
+);
+test(
+	"a deleted disk",
+	repaired,
+	shell(`rm .${overlay}`),
+	`the disk ${overlay} of quick-vm is gone`,
+	["guest: making the disk of quick-vm again: what the guest had written is lost with the old one", started],
+	again,
+);
+test(
+	"a domain on another emulator",
+	repaired,
+	shell(`ln -sfn /usr/bin/qemu-system-x86_64 proc/${pid}/exe`),
+	...startedAgain(`domain quick-vm runs on /usr/bin/qemu-system-x86_64, not on ${emulator}`),
+);
+test(
+	"an emulator that was replaced while it ran",
+	repaired,
+	shell(`ln -sfn '${emulator} (deleted)' proc/${pid}/exe`),
+	...startedAgain(`domain quick-vm runs on ${emulator} (deleted), not on ${emulator}`),
+);
+test(
+	"a domain whose process is not known",
+	repaired,
+	shell("rm run/libvirt/qemu/quick-vm.pid"),
+	...startedAgain(
+		`domain quick-vm runs on an unknown program, not on ${emulator}; the process of quick-vm is named nothing known, not vm; no gdbstub of quick-vm listens on 127.0.0.1:1234`,
+	),
+);
+test(
+	"another process name",
+	repaired,
+	writes(`proc/${pid}/comm`, "qemu-system-x86\n"),
+	...startedAgain("the process of quick-vm is named qemu-system-x86, not vm"),
+);
+test(
+	"a gdbstub that does not listen",
+	repaired,
+	shell("rm virt/listens"),
+	...startedAgain("no gdbstub of quick-vm listens on 127.0.0.1:1234"),
+);
+test(
+	"another program on the gdbstub's port",
+	repaired,
+	writes("virt/listens", "41943\n"),
+	...startedAgain("no gdbstub of quick-vm listens on 127.0.0.1:1234"),
+);
+test(
+	"a guest with another kernel",
+	repaired,
+	writes("guest/sys/kernel/notes", "no note"),
+	...startedAgain(`quick-vm runs a kernel with build-id unknown, gdb's vmlinux has ${buildId}`),
+);
+test(
+	"a guest that was paused by hand",
+	repaired,
+	writes("virt/state", "paused\n"),
+	"domain quick-vm is paused",
+	["guest: quick-vm was paused and goes on"],
+	["resume quick-vm"],
+);
+test(
+	"a guest agent that does not answer",
+	repaired,
+	writes("virt/silent", ""),
+	"the guest agent of quick-vm does not answer",
+	["guest: the guest agent of quick-vm did not answer within 0 s: starting it again", started],
+	again,
+);
+
+test("a libvirtd that does not answer is drift", async (t) => {
+	const scratch = host(t);
+	scratch.write("virt/off", "");
+	t.is(await drift(scratch), "libvirtd does not answer");
+});
+
+test("a domain that is to be paused at boot is started so, and nothing waits for its guest", async (t) => {
+	const scratch = host(t);
+	const first = await runGuest(scratch, "apply", { paused: "1" });
+	t.deepEqual(first.stdout, { state: "paused", pid: "4194305" });
+	t.deepEqual(told(first), ["start quick-vm --paused"]);
+	t.is(await drift(scratch, { paused: "1" }), "");
+	const second = await runGuest(scratch, "apply", { paused: "1" });
+	t.is(second.stderr, "guest: domain quick-vm is up to date");
+	t.deepEqual(told(second), []);
+	t.false([...first.calls, ...second.calls].some((call) => call.includes("qemu-agent-command")));
+	scratch.write("virt/state", "running\n");
+	t.is(await drift(scratch, { paused: "1" }), "", "a debugger let it go on");
+});
+
+test("a guest that its debugger holds is left alone", async (t) => {
+	const scratch = host(t);
+	await runGuest(scratch, "apply");
+	scratch.write("virt/state", "paused\n");
+	scratch.write("virt/debugged", "");
+	const probed = await runGuest(scratch, "probe");
+	t.is(probed.stdout["drift"], "");
+	t.is(probed.stderr, "");
+	const { stderr, calls } = await runGuest(scratch, "apply");
+	t.is(stderr, "guest: domain quick-vm is up to date");
+	t.deepEqual(told({ calls } as StepRun), []);
+});
+
+test("a disk is made again on its image, at its place once it is whole", async (t) => {
+	const scratch = host(t);
+	await scratch.bash(`rm '${scratch.root}${overlay}'`);
+	scratch.fake("qemu-img", `echo half >"\${*: -1}"; kill -9 $PPID`);
+	t.is((await runGuest(scratch, "apply")).code, undefined);
+	t.is(await drift(scratch), `the disk ${overlay} of quick-vm is gone; domain quick-vm is shut off`);
+	scratch.fake("qemu-img", `echo "$*" >"\${*: -1}"`);
+	await runGuest(scratch, "apply");
+	const at = `${scratch.root}${overlay}.tracelab-part`;
+	t.is(scratch.read(overlay), `create -q -f qcow2 -F qcow2 -b ${scratch.root}${guestInputs.base} ${at}\n`);
+	t.false(existsSync(at));
+	t.is(await drift(scratch), "");
+});
+
+test("a step that is killed after the start finds the domain started", async (t) => {
+	const scratch = host(t);
+	const killed = await scratch.bash(
+		guestStep().replace("\nlook() {\n", () => "\nlook() {\n\tkill -9 $$\n"),
+		"apply",
+	);
+	t.is(killed.code, undefined);
+	t.is(await drift(scratch), "");
+	const { stderr, calls } = await runGuest(scratch, "apply");
+	t.is(stderr, "guest: domain quick-vm is up to date");
+	t.deepEqual(told({ calls } as StepRun), []);
+});
+
+test("a domain that was undefined is defined for the one who is about to delete it", async (t) => {
+	const scratch = host(t);
+	await runGuest(scratch, "apply");
+	const kept = scratch.read(definition);
+	await scratch.bash(`rm '${scratch.root}/virt/defined'`);
+	t.is((await runGuest(scratch, "remove")).code, 0);
+	t.is(scratch.read("virt/defined"), kept);
+	t.false(existsSync(join(scratch.root, folder)));
+});
+
+test("a remove without a libvirtd still takes away what is ours", async (t) => {
+	const scratch = host(t);
+	await runGuest(scratch, "apply");
+	scratch.write("virt/off", "");
+	t.is((await runGuest(scratch, "remove")).code, 0);
+	t.false(existsSync(join(scratch.root, folder)));
+});

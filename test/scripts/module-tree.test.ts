@@ -1,0 +1,203 @@
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
+import { ScratchHost } from "./run-step.ts";
+
+const step = "module-tree";
+const folder = "/var/lib/tracelab/domains/quick-vm";
+const tree = `${folder}/root/lib/modules`;
+const kernel = "/opt/tracelab/kernel/fedcba9876543210";
+const module = "/opt/tracelab/module/0123456789abcdef";
+const other = "/opt/tracelab/module/1111111111111111";
+const inputs = { folder, kernel_prefix: kernel, modules: { hello: module } };
+
+/** A kernel 6.1.9 and two modules; the fake depmod lists what is there. */
+function host(t: ExecutionContext): ScratchHost {
+	const scratch = new ScratchHost();
+	t.teardown(() => scratch.clean());
+	makeKernel(scratch, kernel, "6.1.9");
+	scratch.write(`${module}/hello.ko`, "hello, first\n");
+	scratch.write(`${other}/other.ko`, "other\n");
+	fakeDepmod(scratch);
+	return scratch;
+}
+
+function makeKernel(scratch: ScratchHost, prefix: string, release: string): void {
+	scratch.write(`${prefix}/release`, `${release}\n`);
+	scratch.write(`${prefix}/modules/lib/modules/${release}/kernel/x.ko`, `x of ${release}\n`);
+}
+
+function fakeDepmod(scratch: ScratchHost, before = ""): void {
+	scratch.fake("depmod", `${before}\ncd "$2/lib/modules/$3"; find * -name '*.ko' | sort | sed 's/$/:/' >modules.dep`);
+}
+
+function files(scratch: ScratchHost): string[] {
+	const all = scratch.tree();
+	return Object.keys(all)
+		.filter((path) => path.startsWith(`${tree.slice(1)}/`) && !all[path]?.startsWith("folder"))
+		.map((path) => path.slice(tree.length));
+}
+
+async function drift(scratch: ScratchHost, given: typeof inputs | object = inputs): Promise<string | undefined> {
+	return (await scratch.step(step, "probe", { ...inputs, ...given })).stdout["drift"];
+}
+
+const notKernels = (prefix = kernel) => `${folder} does not hold the modules of the kernel ${prefix}`;
+const installed = `module-tree: installed the modules of ${folder}`;
+
+test("the kernel's modules and the lab's are installed once, and go", async (t) => {
+	const scratch = host(t);
+	const before = scratch.tree();
+	t.is(await drift(scratch), notKernels());
+	const first = await scratch.step(step, "apply", inputs);
+	t.is(first.stderr, installed);
+	t.deepEqual(first.stdout, { modules: `${scratch.root}${tree}` });
+	t.deepEqual(first.calls, [`depmod -b ${scratch.root}${folder}/root 6.1.9`]);
+	t.deepEqual(files(scratch), ["6.1.9/extra/hello.ko", "6.1.9/kernel/x.ko", "6.1.9/modules.dep", "kernel", "load"]);
+	t.is(scratch.read(`${tree}/6.1.9/extra/hello.ko`), "hello, first\n");
+	t.is(scratch.read(`${tree}/6.1.9/modules.dep`), "extra/hello.ko:\nkernel/x.ko:\n");
+	t.is(scratch.read(`${tree}/load`), "hello\n");
+	t.is(await drift(scratch), "");
+	const applied = scratch.tree();
+	const second = await scratch.step(step, "apply", inputs);
+	t.is(second.stderr, `module-tree: the modules of ${folder} are up to date`);
+	t.deepEqual(second.stdout, first.stdout);
+	t.deepEqual(second.calls, []);
+	t.deepEqual(scratch.tree(), applied);
+	t.is((await scratch.step(step, "remove", inputs)).code, 0);
+	t.deepEqual(scratch.tree(), before);
+});
+
+test("a domain without modules has its kernel's alone", async (t) => {
+	const scratch = host(t);
+	const none = { ...inputs, modules: {} };
+	await scratch.step(step, "apply", none);
+	t.deepEqual(files(scratch), ["6.1.9/kernel/x.ko", "6.1.9/modules.dep", "kernel", "load"]);
+	t.is(scratch.read(`${tree}/load`), "");
+	t.is(await drift(scratch, none), "");
+	t.is((await scratch.step(step, "apply", none)).stderr, `module-tree: the modules of ${folder} are up to date`);
+});
+
+test("the modules to load are in the order of their names", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", { ...inputs, modules: { other, hello: module } });
+	t.is(scratch.read(`${tree}/load`), "hello\nother\n");
+});
+
+const repaired = test.macro({
+	exec: async (t: ExecutionContext, harm: (scratch: ScratchHost) => unknown, sentence: string) => {
+		const scratch = host(t);
+		await scratch.step(step, "apply", inputs);
+		const applied = files(scratch);
+		await harm(scratch);
+		t.is(await drift(scratch), sentence);
+		t.is((await scratch.step(step, "apply", inputs)).stderr, installed);
+		t.is(await drift(scratch), "");
+		t.deepEqual(files(scratch), applied);
+	},
+	title: (title = "") => `${title} is drift, and one apply mends it`,
+});
+const without = (path: string) => (scratch: ScratchHost) => scratch.bash(`rm '${scratch.root}${tree}/${path}'`);
+const notBuilt = `module hello in ${folder} is not the one that was built`;
+
+test("a module that was built again", repaired, (scratch) => scratch.write(`${module}/hello.ko`, "second\n"), notBuilt);
+test("a module that is gone", repaired, without("6.1.9/extra/hello.ko"), notBuilt);
+test(
+	"a module of nobody's",
+	repaired,
+	(scratch) => scratch.write(`${tree}/6.1.9/extra/stray.ko`, ""),
+	`module stray in ${folder} is not one of this domain's`,
+);
+test("a missing index", repaired, without("6.1.9/modules.dep"), `the modules in ${folder} are not indexed`);
+test("a missing list of what to load", repaired, without("load"), `${folder} does not say which modules to load`);
+test("a missing mark of the kernel", repaired, without("kernel"), notKernels());
+
+test("a module that the stack file has no more goes out of the tree", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", { ...inputs, modules: { hello: module, other } });
+	t.is(
+		await drift(scratch),
+		`module other in ${folder} is not one of this domain's; ${folder} does not say which modules to load`,
+	);
+	await scratch.step(step, "apply", inputs);
+	t.is(scratch.read(`${tree}/6.1.9/modules.dep`), "extra/hello.ko:\nkernel/x.ko:\n");
+	t.is(scratch.read(`${tree}/load`), "hello\n");
+});
+
+test("another kernel's modules take the place of the old ones, in the folder that the guest holds", async (t) => {
+	const scratch = host(t);
+	const next = "/opt/tracelab/kernel/2222222222222222";
+	makeKernel(scratch, next, "6.5.0");
+	await scratch.step(step, "apply", inputs);
+	const { ino } = statSync(join(scratch.root, tree));
+	t.is(await drift(scratch, { kernel_prefix: next }), notKernels(next));
+	await scratch.step(step, "apply", { ...inputs, kernel_prefix: next });
+	t.deepEqual(files(scratch), ["6.5.0/extra/hello.ko", "6.5.0/kernel/x.ko", "6.5.0/modules.dep", "kernel", "load"]);
+	t.is(statSync(join(scratch.root, tree)).ino, ino);
+	t.is(await drift(scratch, { kernel_prefix: next }), "");
+});
+
+test("a step that is killed while it copies the kernel's modules starts over", async (t) => {
+	const scratch = host(t);
+	scratch.fake("cp", `mkdir -p "\${*: -1}/6.1.9/kernel"; echo half >"\${*: -1}/6.1.9/kernel/half.ko"; kill -9 $PPID`);
+	t.not((await scratch.step(step, "apply", inputs)).code, 0);
+	t.is(await drift(scratch), notKernels());
+	scratch.fake("cp", 'exec /bin/cp "$@"');
+	t.is((await scratch.step(step, "apply", inputs)).stderr, installed);
+	t.deepEqual(files(scratch), ["6.1.9/extra/hello.ko", "6.1.9/kernel/x.ko", "6.1.9/modules.dep", "kernel", "load"]);
+});
+
+test("a step that is killed before the index is made makes it the next time", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	const both = { ...inputs, modules: { hello: module, other } };
+	fakeDepmod(scratch, "kill -9 $PPID; exit");
+	t.not((await scratch.step(step, "apply", both)).code, 0);
+	t.is(await drift(scratch, both), `${folder} does not say which modules to load`);
+	fakeDepmod(scratch);
+	t.is((await scratch.step(step, "apply", both)).stderr, installed);
+	t.is(
+		scratch.read(`${tree}/6.1.9/modules.dep`),
+		"extra/hello.ko\nextra/other.ko\nkernel/x.ko\n".replaceAll("\n", ":\n"),
+	);
+});
+
+test("a depmod that fails is an error with its words", async (t) => {
+	const scratch = host(t);
+	fakeDepmod(scratch, "echo 'depmod: ERROR: no room'; exit 3");
+	const { code, stderr } = await scratch.step(step, "apply", inputs);
+	t.is(code, 1);
+	t.is(
+		stderr,
+		[
+			`tracelab: module-tree: indexing the modules failed (exit 3); the last lines of ${scratch.root}/var/log/tracelab/quick/module-tree.log:`,
+			"  | depmod: ERROR: no room",
+			"  what to do: mend what the log shows, then run up again: it carries on from what was built",
+		].join("\n"),
+	);
+	t.is(await drift(scratch), `the modules in ${folder} are not indexed; ${folder} does not say which modules to load`);
+});
+
+test("a kernel whose build is gone is drift in a preview, and an error in an up", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	await scratch.bash(`rm -r '${scratch.root}${kernel}'`);
+	t.is(await drift(scratch), `the kernel ${kernel} is not built`);
+	const { code, stderr } = await scratch.step(step, "apply", inputs);
+	t.is(code, 1);
+	t.is(stderr, `tracelab: module-tree: the kernel ${kernel} is not built\n  what to do: run up again: it builds it`);
+});
+
+test("a module that is not built yet is no drift, and an error when it is still not", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	await scratch.bash(`rm '${scratch.root}${module}/hello.ko'`);
+	t.is(await drift(scratch), "");
+	await scratch.bash(`rm '${scratch.root}${tree}/load'`);
+	const { code, stderr } = await scratch.step(step, "apply", inputs);
+	t.is(code, 1);
+	t.is(
+		stderr,
+		`tracelab: module-tree: module hello is not built (${module}/hello.ko is absent)\n  what to do: run up again: it builds it`,
+	);
+});

@@ -1,0 +1,175 @@
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
+import { scriptText } from "../../components/step-program.ts";
+import { ScratchHost, type StepRun } from "./run-step.ts";
+
+function host(t: ExecutionContext): ScratchHost {
+	const scratch = new ScratchHost();
+	t.teardown(() => scratch.clean());
+	scratch.write("etc/hosts", "");
+	return scratch;
+}
+
+/** A step whose three functions are given, run with one verb. */
+function step(scratch: ScratchHost, verb: string, body: string, inputs: Record<string, string> = {}): Promise<StepRun> {
+	const nothing = "probe() { :; }; apply() { :; }; remove() { :; }";
+	return scratch.library("step", `${nothing}\n${body}\nstep_main ${verb}`, inputs);
+}
+
+const controls = Array.from({ length: 31 }, (_, i) => String.fromCharCode(i + 1));
+for (const [what, text] of [
+	["every control character", controls.join("")],
+	["DEL", "a\u007fb"],
+	["quotes and backslashes", '"\\ \\" \\\\ \\n \\u0001 & \\&'],
+	["letters beyond ASCII", "ü € 😀"],
+	["nothing", ""],
+	["what a shell would expand", "$HOME `id` * ~ !x"],
+] as const) {
+	test(`a string of ${what} comes out of the JSON as it went in`, async (t) => {
+		const { stdout } = await step(host(t), "apply", 'apply() { output "$text" "$text"; }', { text });
+		t.deepEqual(stdout, { [text]: text });
+	});
+}
+
+test("a control character is escaped with its number", async (t) => {
+	const { stdout } = await step(host(t), "apply", `apply() { output raw "$(json_string $'\\x01\\x1f\\n\\t\\r')"; }`);
+	t.is(stdout["raw"], '"\\u0001\\u001f\\n\\t\\r"');
+});
+
+test("outputs are one JSON object, and none are an empty one", async (t) => {
+	const scratch = host(t);
+	const raw = async (body: string) =>
+		(await scratch.bash(`stack=s step=t generation=g\n${scriptText("lib/step")}\n${body}`)).stdout;
+	t.deepEqual(await raw('output a 1; output b 2; json_object "${outputs[@]}"'), { a: "1", b: "2" });
+	t.deepEqual((await step(scratch, "apply", "")).stdout, {});
+});
+
+test("a probe says all that differs in one sentence, and what the last apply stamped", async (t) => {
+	const scratch = host(t);
+	const differs = "probe() { drift 'a is not b'; drift 'c is gone'; }";
+	t.deepEqual((await step(scratch, "probe", differs)).stdout, { drift: "a is not b; c is gone", stamp: "" });
+	await step(scratch, "apply", "", { generation: "first" });
+	t.deepEqual((await step(scratch, "probe", "")).stdout, { drift: "", stamp: "first" });
+});
+
+test("an apply that fails stamps nothing", async (t) => {
+	const scratch = host(t);
+	t.is((await step(scratch, "apply", "apply() { false; }")).code, 1);
+	t.is((await step(scratch, "probe", "")).stdout["stamp"], "");
+});
+
+test("a second apply changes nothing, and a remove leaves nothing", async (t) => {
+	const scratch = host(t);
+	const before = scratch.tree();
+	await step(scratch, "apply", "");
+	const applied = scratch.tree();
+	await step(scratch, "apply", "");
+	t.deepEqual(scratch.tree(), applied);
+	await step(scratch, "remove", "");
+	t.deepEqual(scratch.tree(), before);
+});
+
+test("a replaced step's remove leaves its successor's stamp", async (t) => {
+	const scratch = host(t);
+	await step(scratch, "apply", "", { generation: "successor" });
+	await step(scratch, "remove", "", { generation: "old" });
+	t.is((await step(scratch, "probe", "")).stdout["stamp"], "successor");
+});
+
+test("an unknown verb is an error", async (t) => {
+	const { code, stderr } = await step(host(t), "destroy", "");
+	t.is(code, 1);
+	t.is(stderr, "tracelab: test: unknown verb destroy");
+});
+
+test("a file is replaced in one rename, with its mode, and its folder is made", async (t) => {
+	const scratch = host(t);
+	const write = (text: string, mode: string) =>
+		step(scratch, "probe", `printf '${text}' | write_file "$root/a/b/file" ${mode}`);
+	await write("one", "600");
+	const first = statSync(join(scratch.root, "a/b/file"));
+	t.is(first.mode & 0o777, 0o600);
+	await write("two", "644");
+	const second = statSync(join(scratch.root, "a/b/file"));
+	t.is(second.mode & 0o777, 0o644);
+	t.not(second.ino, first.ino);
+	t.is(scratch.read("a/b/file"), "two");
+	t.deepEqual(
+		Object.keys(scratch.tree()).filter((path) => path.startsWith("a/b/")),
+		["a/b/file"],
+	);
+});
+
+test("a file that cannot be written stays as it was, and that is an error", async (t) => {
+	const scratch = host(t);
+	const file = scratch.write("a/file", "old");
+	const before = scratch.tree();
+	scratch.fake("cat", "echo half; echo 'cat: write error: No space left on device' >&2; exit 1");
+	const { code, stderr } = await step(scratch, "apply", 'apply() { echo new | write_file "$root/a/file" 644; }');
+	t.is(code, 1);
+	t.is(
+		stderr,
+		[
+			"cat: write error: No space left on device",
+			`tracelab: test: cannot write ${file}`,
+			"  what to do: mend what the line above says (a full disk: df -h / /opt /var), then run up again",
+		].join("\n"),
+	);
+	t.deepEqual(scratch.tree(), before);
+});
+
+test("a folder in a file's place is an error, and nothing goes into it", async (t) => {
+	const scratch = host(t);
+	scratch.write("a/file/inner", "");
+	const before = scratch.tree();
+	const { code, stderr } = await step(scratch, "apply", 'apply() { echo new | write_file "$root/a/file" 644; }');
+	t.is(code, 1);
+	t.regex(stderr, /^mv: cannot overwrite directory .*\ntracelab: test: cannot write .*\/a\/file\n/);
+	t.deepEqual(scratch.tree(), before);
+});
+
+test("what a killed write left is hidden from those who list the folder", async (t) => {
+	const scratch = host(t);
+	scratch.fake("mv", "kill -9 $PPID");
+	const listed =
+		'(echo x | write_file "$root/a/file" 644) || :; json_object "\\"seen\\":$(json_string "$(ls "$root/a")")"';
+	t.deepEqual((await scratch.library("step", listed)).stdout, { seen: "" });
+	t.true(existsSync(join(scratch.root, "a/.file.tracelab-part")));
+});
+
+test("a step that waits for a lock says so, and goes on when it is free", async (t) => {
+	const scratch = host(t);
+	const taken = join(scratch.root, "taken");
+	const holds = `lock thing; touch "$root/taken"; while [ ! -e "$root/asked" ]; do sleep 0.02; done`;
+	const holder = scratch.library("step", holds);
+	const wait = `until [ -e '${taken}' ]; do sleep 0.02; done; say() { printf '%s\\n' "$*" >&2; touch "$root/asked"; }`;
+	const waiter = await scratch.library("step", `${wait}\nlock thing; say 'has it'`);
+	t.is(waiter.stderr, "test: waiting for another step that holds the lock thing\nhas it");
+	t.is((await holder).stderr, "");
+});
+
+test("a lock that is free is taken without a word, and is another one for another thing", async (t) => {
+	const { code, stderr } = await host(t).library("step", "lock one; lock two");
+	t.is(code, 0);
+	t.is(stderr, "");
+});
+
+test("a lock ends with its step, however that ends", async (t) => {
+	const scratch = host(t);
+	t.is((await scratch.library("step", "lock thing; kill -9 $$")).code, undefined);
+	t.is((await scratch.library("step", "lock thing")).stderr, "");
+});
+
+test("a lock that is held for an hour is an error that says how to find its holder", async (t) => {
+	const scratch = host(t);
+	scratch.fake("flock", "exit 1");
+	const { code, stderr } = await scratch.library("step", "lock thing");
+	const file = `${scratch.root}/var/lib/tracelab/locks/thing`;
+	t.is(code, 1);
+	t.deepEqual(stderr.split("\n"), [
+		"test: waiting for another step that holds the lock thing",
+		`tracelab: test: the lock ${file} was held for an hour`,
+		`  what to do: see who holds it: fuser -v ${file}`,
+	]);
+});
