@@ -2,6 +2,7 @@ import * as libvirt from "@pulumi/libvirt";
 import * as pulumi from "@pulumi/pulumi";
 import type { Acceleration } from "../spec/acceleration.ts";
 import { domainXslt, overlayXslt } from "../spec/domain-xslt.ts";
+import { commandLineMaps, kernelCommandLine } from "../spec/kernel-command-line.ts";
 import type { LabCard } from "../spec/lab-card.ts";
 import type { DomainSpec } from "../spec/schema.ts";
 import { LabComponent } from "./component.ts";
@@ -102,6 +103,7 @@ export class TracedDomain extends LabComponent {
 	#defineDomain(name: string, port: pulumi.Output<number>, disk: libvirt.Volume, tree: Step): libvirt.Domain {
 		const { domain, qemu, kernel, provider } = this.#args;
 		const acceleration = pulumi.output(this.#args.acceleration);
+		const commandLine = kernelCommandLine(this.#args.domainName, domain.kernelArguments);
 		return new libvirt.Domain(
 			`${name}-domain`,
 			{
@@ -112,7 +114,7 @@ export class TracedDomain extends LabComponent {
 				vcpu: domain.cpus,
 				memory: domain.memory,
 				kernel: `${kernel.prefix}/bzImage`,
-				cmdlines: kernelArguments(this.#args.domainName, domain.kernelArguments),
+				cmdlines: commandLineMaps(commandLine),
 				disks: [{ volumeId: disk.id }],
 				qemuAgent: true,
 				// The guest step starts it: paused or not, and again whenever it was found stopped.
@@ -121,6 +123,7 @@ export class TracedDomain extends LabComponent {
 					xslt: port.apply((gdbPort) =>
 						domainXslt({
 							gdbPort,
+							commandLine,
 							processName: domain.processName,
 							modulesFolder: `${this.#folder}/root/lib/modules`,
 							consoleLog: this.#console().log,
@@ -188,21 +191,4 @@ export class TracedDomain extends LabComponent {
 			),
 		}));
 	}
-}
-
-/** The kernel's command line, one option an entry as @pulumi/libvirt wants it; `_` is an option with no value. */
-function kernelArguments(hostName: string, more: readonly string[]): Record<string, string>[] {
-	const options = [
-		"root=/dev/vda",
-		"rw",
-		"console=ttyS0",
-		// The addresses in vmlinux are those of the running kernel.
-		"nokaslr",
-		`systemd.hostname=${hostName}`,
-		...more,
-	];
-	return options.map((option) => {
-		const [key, ...value] = option.split("=");
-		return value.length === 0 || key === undefined ? { _: option } : { [key]: value.join("=") };
-	});
 }

@@ -12,13 +12,14 @@
 #   paused         1: stay stopped before the first instruction until gdb says continue
 #   overlay, base  the disk, and the image below it
 # Owns $folder/UUID.xml, the definition as @pulumi/libvirt made it: what was edited or undefined by hand comes
-# back from there, under the same UUID, and @pulumi/libvirt never notices.
+# back from there, under the same UUID, and @pulumi/libvirt never notices. And $folder/image, what its disk lies over.
 source lib/guest-agent.sh
 : "${uuid:?}" "${folder:?}" "${emulator:?}" "${kernel_prefix:?}" "${process_name:?}" "${gdb_port:?}" "${paused:?}"
 : "${overlay:?}" "${base:?}"
 
 definition=$root$folder/$uuid.xml
 disk=$root$overlay
+laid_over=$root$folder/image
 
 # Seconds until a started guest has answered. An emulated one takes some 8 s, on a busy host several times that.
 guest_wait=240
@@ -39,7 +40,11 @@ probe() {
 state() { virsh_ domstate "$domain" 2>/dev/null | head -n 1 || :; }
 
 probe_definition() {
-	[ -e "$disk" ] || drift "the disk $overlay of $domain is gone"
+	if [ ! -e "$disk" ]; then
+		drift "the disk $overlay of $domain is gone"
+	elif image_is_other; then
+		drift "the image was made again since the disk of $domain was laid over it"
+	fi
 	if ! virsh_ dominfo "$domain" >/dev/null 2>&1; then
 		drift "domain $domain is not defined"
 	elif [ ! -e "$definition" ]; then
@@ -133,14 +138,28 @@ keep_definition() {
 	printf '%s\n' "$now" | write_file "$definition" 600
 }
 
+# image_is_other: a disk holds what differs from its image, so over another image it is a broken file system.
+image_is_other() {
+	local now
+	now=$(image_now)
+	[ -n "$now" ] && [ -e "$laid_over" ] && [ "$(<"$laid_over")" != "$now" ]
+}
+
+image_now() { sha256sum 2>/dev/null <"$root${base%/*}/.tracelab-build" | cut -c 1-16 || :; }
+
 restore_disk() {
-	[ ! -e "$disk" ] || return 0
+	if [ ! -e "$disk" ] || image_is_other; then remake_disk; fi
+	[ -e "$laid_over" ] || [ -z "$(image_now)" ] || image_now | write_file "$laid_over" 644
+}
+
+remake_disk() {
 	say "$step: making the disk of $domain again: what the guest had written is lost with the old one"
 	virsh_ destroy "$domain" >/dev/null 2>&1 || :
 	mkdir -p "${disk%/*}"
 	scratch+=("$disk.tracelab-part")
 	run "making the disk" qemu-img create -q -f qcow2 -F qcow2 -b "$root$base" "$disk.tracelab-part"
 	mv -f "$disk.tracelab-part" "$disk"
+	rm -f "$laid_over"
 	changed=1
 }
 
@@ -193,6 +212,6 @@ remove() {
 	if [ -e "$definition" ] && ! virsh_ dominfo "$domain" >/dev/null 2>&1; then
 		virsh_ define "$definition" >/dev/null 2>&1 || :
 	fi
-	rm -f "$definition"
+	rm -f "$definition" "$laid_over"
 	rmdir -p --ignore-fail-on-non-empty "$root$folder" 2>/dev/null || :
 }

@@ -2,6 +2,8 @@
 export interface DomainExtras {
 	/** TCP port of the gdbstub, on 127.0.0.1. */
 	gdbPort: number;
+	/** The kernel's command line. */
+	commandLine: string;
 	/** Name of the QEMU process, at most 15 bytes: the kernel keeps no more of it. */
 	processName: string;
 	/** Folder on the host that the guest sees as /lib/modules. */
@@ -18,7 +20,8 @@ export interface DomainExtras {
  * `qemu:commandline` carries the gdbstub, which libvirt knows nothing of, and a second `-name`: libvirt's own
  * `set_process_name` gives every process the name `qemu:DOMAIN`, cut to 15 bytes, and QEMU takes the last one.
  * @pulumi/libvirt writes the machine's version out as Debian's QEMU has it (pc-i440fx-7.2), which is not always one
- * that the lab's has: libvirt itself does that again, with the right one. There is no USB controller, since probing
+ * that the lab's has: libvirt itself does that again, with the right one. And it sorts the kernel's command line,
+ * whose order matters (the last console= is /dev/console). There is no USB controller, since probing
  * it is a second of an emulated boot.
  */
 export function domainXslt(extras: DomainExtras): string {
@@ -30,6 +33,9 @@ export function domainXslt(extras: DomainExtras): string {
 			<qemu:commandline>${commandLine(extras)}
 			</qemu:commandline>
 		</domain>
+	</xsl:template>
+	<xsl:template match="/domain/os/cmdline">
+		<cmdline>${text(extras.commandLine)}</cmdline>
 	</xsl:template>
 	<xsl:template match="/domain/os/type/@machine">
 		<xsl:attribute name="machine">pc</xsl:attribute>

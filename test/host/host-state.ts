@@ -10,7 +10,7 @@ export function hostState(): string[] {
 	return [
 		...section(
 			"file",
-			`find /etc /opt /var/lib/tracelab /usr/lib/modules -xdev ${volatile} -printf '%y %m %u %g %p %l\\n'`,
+			`find /etc /opt $(ls -d /var/lib/tracelab /usr/lib/modules 2>/dev/null) -xdev ${volatile} -printf '%y %m %u %g %p %l\\n'`,
 		),
 		...section("sum", `find /etc -xdev ${volatile} -type f -exec sha256sum {} +`),
 		...section("group", "cat /etc/group"),

@@ -11,12 +11,14 @@ const test = anyTest.serial;
 const definition = `${folder}/0d000000-0000-0000-0000-000000000001.xml`;
 const notStarted = "domain quick-vm was not started by this lab yet; domain quick-vm is shut off";
 const overlay = guestInputs.overlay;
+const imageManifest = guestInputs.base.replace("image.qcow2", ".tracelab-build");
 
 function host(t: ExecutionContext): ScratchHost {
 	const scratch = new ScratchHost();
 	t.teardown(() => scratch.clean());
 	fakeGuest(scratch);
 	scratch.write(overlay, "disk");
+	scratch.write(imageManifest, "1 1 image.qcow2\n");
 	scratch.write(`${guestInputs.kernel_prefix}/build-id`, `${buildId}\n`);
 	scratch.fake("qemu-img", `echo "$*" >"\${*: -1}"`);
 	return scratch;
@@ -131,6 +133,14 @@ test(
 	repaired,
 	shell(`rm .${overlay}`),
 	`the disk ${overlay} of quick-vm is gone`,
+	["guest: making the disk of quick-vm again: what the guest had written is lost with the old one", started],
+	again,
+);
+test(
+	"a disk whose image was made again",
+	repaired,
+	shell(`echo '2 2 image.qcow2' >.${imageManifest}`),
+	"the image was made again since the disk of quick-vm was laid over it",
 	["guest: making the disk of quick-vm again: what the guest had written is lost with the old one", started],
 	again,
 );
