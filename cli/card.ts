@@ -51,17 +51,27 @@ export function readCard(stack: string): LabCard {
 /** @throws UsageError for a domain that the lab has not */
 export function findDomain(stack: string, name: string): Domain {
 	const lab = readCard(stack);
-	const card = lab.domains[name];
+	// Not what every object has: a domain may not be there and be asked for as "constructor".
+	const card = own(lab.domains, name);
 	if (card === undefined) {
 		const there = Object.keys(lab.domains).sort();
 		throw new UsageError(
 			`the lab of stack ${quote(stack)} has no domain ${quote(name)}${didYouMean(name, there)}`,
-			`its domains: ${there.join(", ")}`,
+			there.length === 0 ? "it has no domains at all" : `its domains: ${there.join(", ")}`,
 		);
 	}
-	const kernel = lab.kernels[card.kernel];
-	if (kernel === undefined) throw new LabError(`the card names no kernel ${quote(card.kernel)}`);
+	const kernel = own(lab.kernels, card.kernel);
+	if (kernel === undefined) {
+		throw new LabError(
+			`the lab card knows no kernel ${quote(card.kernel)}, which domain ${quote(name)} runs`,
+			`./lab${stackOption(stack)} up writes the card again`,
+		);
+	}
 	return { name, card, kernel, stack };
+}
+
+function own<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
+	return Object.hasOwn(table, key) ? table[key] : undefined;
 }
 
 function parsed(text: string): unknown {

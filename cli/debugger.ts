@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { quote } from "../spec/quote.ts";
 import { type Domain, findDomain, stackOption } from "./card.ts";
-import { buildIdIn, type ElfFacts, readElf } from "./elf.ts";
+import { buildIdIn, ElfError, type ElfFacts, readElf } from "./elf.ts";
 import { LabError, systemCode } from "./errors.ts";
 import { GuestAgent } from "./guest-agent.ts";
 import { onHost } from "./host.ts";
@@ -59,9 +59,12 @@ function checkVmlinux({ kernel, stack }: Domain): ElfFacts {
 	try {
 		elf = readElf(onHost(kernel.vmlinux));
 	} catch (error) {
-		const why =
-			systemCode(error) === "ENOENT" ? "is gone" : `cannot be read: ${systemCode(error) ?? "it is no ELF file"}`;
-		throw new LabError(`${kernel.vmlinux} ${why}`, `${lab} up makes it again`);
+		const why = error instanceof ElfError ? error.message : systemCode(error);
+		if (why === undefined) throw error;
+		throw new LabError(
+			`${kernel.vmlinux} ${why === "ENOENT" ? "is gone" : `cannot be read: ${why}`}`,
+			`${lab} up makes it again`,
+		);
 	}
 	if (elf.debugInfo) return elf;
 	throw new LabError(

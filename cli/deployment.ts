@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { quote } from "../spec/quote.ts";
 import { checkStack, readCard, stackOption } from "./card.ts";
-import { pulumi, pulumiHere, readState } from "./engine.ts";
+import { pulumi, pulumiHere, readState, stateFolder } from "./engine.ts";
 import { LabError, UsageError } from "./errors.ts";
 import { breakStaleLock, clearPending } from "./interruption.ts";
 import { asRoot, giveBack } from "./privilege.ts";
@@ -41,12 +41,12 @@ export async function preview(stack: string, args: readonly string[]): Promise<n
 }
 
 export async function destroy(stack: string, args: readonly string[], sure: boolean): Promise<number> {
-	if (readState(stack) === undefined && process.env["PULUMI_BACKEND_URL"] === undefined) {
+	if (readState(stack) === undefined && stateFolder() !== undefined) {
 		checkStack(stack);
 		say(`lab: stack ${quote(stack)} was never brought up: nothing to destroy`);
 		return 0;
 	}
-	if (!sure) await confirm(`destroy the lab of stack ${quote(stack)}, with the disks of its domains?`);
+	if (!sure) await confirm(stack);
 	const there = await asRoot();
 	if (there !== undefined) return there;
 	try {
@@ -72,11 +72,16 @@ async function select(stack: string): Promise<void> {
 		throw new LabError(`pulumi cannot make the stack ${quote(stack)}:\n${stderr.trim()}`, "see ./lab doctor");
 }
 
-async function confirm(question: string): Promise<void> {
-	if (!process.stdin.isTTY)
-		throw new UsageError("destroy asks first, and nobody can answer here", "say it is meant: ./lab destroy -y");
+async function confirm(stack: string): Promise<void> {
+	if (!process.stdin.isTTY) {
+		throw new UsageError(
+			"destroy asks first, and nobody can answer here",
+			`say it is meant: ./lab${stackOption(stack)} destroy -y`,
+		);
+	}
 	const terminal = createInterface({ input: process.stdin, output: process.stderr });
-	const answer = await terminal.question(`${question} [y/N] `);
+	const question = `destroy the lab of stack ${quote(stack)}, with the disks of its domains? [y/N] `;
+	const answer = await terminal.question(question);
 	terminal.close();
 	if (!/^y(es)?$/i.test(answer.trim())) throw new LabError("nothing was destroyed");
 }

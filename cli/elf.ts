@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 
 /** What gdb needs of an ELF file. */
 export interface ElfFacts {
@@ -8,6 +8,13 @@ export interface ElfFacts {
 	debugInfo: boolean;
 }
 
+/** A file that is not what it should be; the message says what it is instead. */
+export class ElfError extends Error {
+	override readonly name = "ElfError";
+}
+
+/** "\x7fELF", then the class and the byte order. */
+const elf64LittleEndian = Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
 const noteSection = 7;
 const gnuBuildId = 3;
 
@@ -15,12 +22,15 @@ const gnuBuildId = 3;
 export function readElf(file: string): ElfFacts {
 	const fd = openSync(file, "r");
 	try {
+		const { size: whole } = fstatSync(fd);
 		const at = (offset: number, length: number) => {
+			if (offset + length > whole) throw new ElfError("it is cut off");
 			const bytes = Buffer.alloc(length);
-			return bytes.subarray(0, readSync(fd, bytes, 0, length, offset));
+			readSync(fd, bytes, 0, length, offset);
+			return bytes;
 		};
+		if (whole < 64 || !at(0, 6).equals(elf64LittleEndian)) throw new ElfError("it is no 64-bit ELF file");
 		const header = at(0, 64);
-		if (header.length < 64 || header.readUInt32BE(0) !== 0x7f454c46) throw new Error(`${file} is no ELF file`);
 		const [offset, size, count, names] = [
 			Number(header.readBigUInt64LE(40)),
 			...[58, 60, 62].map((p) => header.readUInt16LE(p)),

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { systemCode } from "./errors.ts";
+import { LabError, systemCode } from "./errors.ts";
 import { project } from "./host.ts";
 import { handOver, type Ran, run } from "./program.ts";
 
@@ -47,7 +47,7 @@ export interface StateLock {
 }
 
 /** The engine's own folder of states, or nothing where the states are in no folder of this machine. */
-function stateFolder(): string | undefined {
+export function stateFolder(): string | undefined {
 	const url = process.env["PULUMI_BACKEND_URL"] || "file://./.state";
 	return url.startsWith("file://") && !url.startsWith("file://~")
 		? resolve(project, url.slice(7), ".pulumi")
@@ -57,9 +57,11 @@ function stateFolder(): string | undefined {
 /** The engine's state of a stack; nothing where the stack was never brought up (or its state is elsewhere). */
 export function readState(stack: string): Deployment | undefined {
 	const folder = stateFolder();
-	const text = folder === undefined ? undefined : read(`${folder}/stacks/tracelab/${stack}.json`);
+	if (folder === undefined) return undefined;
+	const file = `${folder}/stacks/tracelab/${stack}.json`;
+	const text = read(file);
 	if (text === undefined) return undefined;
-	const { checkpoint } = JSON.parse(text) as { checkpoint?: { latest?: Deployment | null } };
+	const { checkpoint } = parsed(file, text) as { checkpoint?: { latest?: Deployment | null } };
 	return checkpoint?.latest ?? {};
 }
 
@@ -69,9 +71,16 @@ export function readLocks(stack: string): StateLock[] {
 	const locks = `${folder}/locks/organization/tracelab/${stack}`;
 	return names(locks)
 		.filter((name) => name.endsWith(".json"))
-		.map((name) => read(`${locks}/${name}`))
-		.filter((text) => text !== undefined)
-		.map((text) => JSON.parse(text) as StateLock);
+		.map((name) => ({ file: `${locks}/${name}`, text: read(`${locks}/${name}`) }))
+		.flatMap(({ file, text }) => (text === undefined ? [] : [parsed(file, text) as StateLock]));
+}
+
+function parsed(file: string, text: string): unknown {
+	try {
+		return JSON.parse(text);
+	} catch {
+		throw new LabError(`${file} is broken: it is no JSON`, "pulumi keeps older ones beside it: *.json.bak, backups/");
+	}
 }
 
 function read(file: string): string | undefined {

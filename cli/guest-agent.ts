@@ -87,12 +87,16 @@ export class GuestAgent {
 		try {
 			for (let bytes = await this.readPart(handle); bytes.length > 0; bytes = await this.readPart(handle)) yield bytes;
 		} finally {
-			await this.#request("guest-file-close", { handle });
+			await this.close(handle);
 		}
 	}
 
 	async open(path: string, mode: "r" | "w"): Promise<number> {
 		return (await this.#request("guest-file-open", { path, mode })) as number;
+	}
+
+	async close(handle: number): Promise<void> {
+		await this.#request("guest-file-close", { handle });
 	}
 
 	/** What follows in an open file; nothing at its end, where a later call may find more. */
@@ -116,7 +120,7 @@ export class GuestAgent {
 				}
 			}
 		} finally {
-			await this.#request("guest-file-close", { handle });
+			await this.close(handle);
 		}
 	}
 

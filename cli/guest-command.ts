@@ -1,7 +1,7 @@
 import { buffer } from "node:stream/consumers";
 import { findDomain } from "./card.ts";
 import { GuestAgent } from "./guest-agent.ts";
-import { runInGuest, timedOut } from "./guest-process.ts";
+import { runInGuest } from "./guest-process.ts";
 import { mustRun } from "./libvirt.ts";
 import { say } from "./terminal.ts";
 
@@ -9,7 +9,7 @@ export interface GuestCommandOptions {
 	/** Seconds after which the command is ended; 0 is never. */
 	timeout: number;
 	/** Does it get this command's standard input? */
-	stdin: boolean;
+	stdin?: boolean;
 }
 
 /** Runs a command in a guest; its output becomes ours, and its exit status is returned. */
@@ -17,7 +17,7 @@ export async function guestCommand(
 	stack: string,
 	name: string,
 	argv: readonly string[],
-	{ timeout, stdin }: GuestCommandOptions,
+	{ timeout, stdin = false }: GuestCommandOptions,
 ): Promise<number> {
 	const domain = findDomain(stack, name);
 	await mustRun(domain, "not paused");
@@ -26,13 +26,13 @@ export async function guestCommand(
 	// A second Ctrl-C is for this program.
 	process.once("SIGINT", () => interrupted.abort());
 	process.once("SIGTERM", () => interrupted.abort());
-	const code = await runInGuest(new GuestAgent(domain), argv, {
+	const { code, timedOut } = await runInGuest(new GuestAgent(domain), argv, {
 		input,
 		timeout,
 		signal: interrupted.signal,
 		stdout: (bytes) => process.stdout.write(bytes),
 		stderr: (bytes) => process.stderr.write(bytes),
 	});
-	if (code === timedOut) say(`lab: ended after ${timeout} s: ${argv.join(" ")}`);
+	if (timedOut) say(`lab: ended after ${timeout} s: ${argv.join(" ")}`);
 	return code;
 }

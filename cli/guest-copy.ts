@@ -2,9 +2,10 @@ import { createReadStream, createWriteStream } from "node:fs";
 import { chmod, mkdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { execa } from "execa";
+import { getSystemErrorMap } from "node:util";
+import { ExecaError, execa } from "execa";
 import { type Domain, findDomain } from "./card.ts";
-import { LabError, UsageError } from "./errors.ts";
+import { LabError, systemCode, UsageError } from "./errors.ts";
 import { GuestAgent } from "./guest-agent.ts";
 import { mustRun } from "./libvirt.ts";
 import { size } from "./terminal.ts";
@@ -28,14 +29,25 @@ export async function copy(stack: string, from: string, to: string): Promise<voi
 	}
 	const domain = findDomain(stack, name);
 	await mustRun(domain, "not paused");
-	if (source.domain === undefined) await send(domain, source.path, target.path);
-	else await fetch(domain, source.path, target.path);
+	try {
+		if (source.domain === undefined) await send(domain, source.path, target.path);
+		else await fetch(domain, source.path, target.path);
+	} catch (error) {
+		throw localFault(error) ?? error;
+	}
+}
+
+/** What this machine has against one of its files: a person's to mend, and no fault of the lab's own. */
+function localFault(error: unknown): LabError | undefined {
+	if (error instanceof ExecaError) return new LabError(`tar failed:\n${error.stderr}`);
+	if (!(error instanceof Error && "errno" in error && "path" in error)) return undefined;
+	const [code, words] = getSystemErrorMap().get(Number(error.errno)) ?? [];
+	return new LabError(`${error.path}: ${words ?? code ?? error.message}`);
 }
 
 async function send(domain: Domain, from: string, to: string): Promise<void> {
 	const agent = new GuestAgent(domain);
-	const entry = await stat(from).catch(() => undefined);
-	if (entry === undefined) throw new LabError(`there is no ${from}`);
+	const entry = await stat(from);
 	const target = await agent.shell(
 		'if [ -d "$1" ]; then printf %s "${1%/}/$2"; else printf %s "$1"; fi',
 		to,
@@ -45,7 +57,7 @@ async function send(domain: Domain, from: string, to: string): Promise<void> {
 	const report = progress(from, entry.isDirectory() ? 0 : entry.size);
 	try {
 		if (entry.isDirectory()) {
-			const tar = execa("tar", ["-C", from, "-cf", "-", "."], { encoding: "buffer", buffer: false });
+			const tar = execa("tar", ["-C", from, "-cf", "-", "."], { buffer: { stdout: false } });
 			await agent.write(part, tar.readable() as AsyncIterable<Buffer>, report);
 			await tar;
 			await agent.shell('mkdir -p "$1" && tar -C "$1" -xpf "$2" && rm -f "$2"', target, part);
@@ -62,7 +74,7 @@ async function send(domain: Domain, from: string, to: string): Promise<void> {
 async function fetch(domain: Domain, from: string, to: string): Promise<void> {
 	const agent = new GuestAgent(domain);
 	const facts = await agent.shell('stat -L -c "%a %s %F" "$1" && readlink -f "$1"', from);
-	const [, mode = "644", bytes = "0", kind = "", whole = from] = /^(\d+) (\d+) (.*)\n(.*)/.exec(facts) ?? [];
+	const [, mode = "644", bytes = "0", kind = "", whole = from] = /^(\d+) (\d+) ([^\n]*)\n(.*)\n$/s.exec(facts) ?? [];
 	const inside = (await stat(to).catch(() => undefined))?.isDirectory() ?? false;
 	const target = inside ? join(to, basename(whole)) : to;
 	if (kind === "directory") {
@@ -72,7 +84,11 @@ async function fetch(domain: Domain, from: string, to: string): Promise<void> {
 		try {
 			await mkdir(target, { recursive: true });
 			const tar = execa("tar", ["-C", target, "-xpf", "-"]);
-			await Promise.all([pipeline(reported(agent.read(archive), progress(from, 0)), tar.stdin), tar]);
+			// Where tar ends before its input does, it says why.
+			const fed = pipeline(reported(agent.read(archive), progress(from, 0)), tar.stdin).catch((error: unknown) => {
+				if (!["EPIPE", "ERR_STREAM_PREMATURE_CLOSE"].includes(systemCode(error) ?? "")) throw error;
+			});
+			await Promise.all([fed, tar]);
 		} finally {
 			await agent.shell('rm -f "$1"', archive);
 		}

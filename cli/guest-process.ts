@@ -14,8 +14,13 @@ export interface GuestProcessOptions {
 	signal?: AbortSignal;
 }
 
-/** The exit status of a command whose time was up, as timeout(1) has it. */
-export const timedOut = 124;
+/** How a command ended. */
+export interface GuestProcessEnd {
+	/** Exit status as a shell has it; 124, as timeout(1) has it, where its time was up. */
+	code: number;
+	/** Was its time up? A command can end with 124 by itself. */
+	timedOut: boolean;
+}
 
 /** Milliseconds between the kind signal and the sure one. */
 const mercy = 5000;
@@ -24,24 +29,27 @@ const mercy = 5000;
 const patience = 1000;
 
 // An answer of the agent over 10 MiB ends libvirt's connection to it, so output is not the agent's to keep: it goes
-// to two files, and only when the command is done, and they are small, the agent hands them over in its answer, after a dot. The
-// subshell's `exec` runs the program of that name, even where the shell has a builtin. A first TERM ends the command
-// kindly, a second one surely.
+// to two files, and only when the command is done, and they are small, the agent hands them over in its answer, after
+// a dot. The subshell's `exec` runs the program of that name, even where the shell has a builtin. dash puts /dev/null on
+// the standard input of what runs in the background, even before `<&0`, so the real one goes by another number. The
+// shell's own words, such as "Killed", are none of the command's. The trap is set before the command
+// starts, so that none outlives its wrapper: a first TERM ends the command kindly, a second one surely.
 const wrapper = `f=$1; shift
-(umask 077; : >$f.out; : >$f.err)
-(exec "$@") <&0 >$f.out 2>$f.err &
-signal=-TERM; trap 'kill $signal $!; signal=-KILL' TERM
+(umask 077; : >$f.out; : >$f.err) || exit
+exec 3<&0 4>&2 2>/dev/null
+signal=-TERM; trap 'if [ "$!" ]; then kill $signal $!; signal=-KILL; fi' TERM
+(exec "$@" 3<&- 4>&-) <&3 >$f.out 2>$f.err &
 wait $!; code=$?
 while kill -0 $! 2>/dev/null; do wait $!; code=$?; done
-if [ "$(cat $f.out $f.err | wc -c)" -le 1000000 ]; then printf .; cat $f.out; cat $f.err >&2; rm -f $f.out $f.err; fi
+if [ "$(cat $f.out $f.err | wc -c)" -le 1000000 ]; then printf .; cat $f.out; cat $f.err >&4; rm -f $f.out $f.err; fi
 exit $code`;
 
-/** Runs a command in a guest, its words being its argv; returns its exit status as a shell has it. */
+/** Runs a command in a guest, its words being its argv. */
 export async function runInGuest(
 	agent: GuestAgent,
 	argv: readonly string[],
 	options: GuestProcessOptions,
-): Promise<number> {
+): Promise<GuestProcessEnd> {
 	const { timeout = 0, signal } = options;
 	const file = `/run/tracelab-${randomUUID().slice(0, 8)}`;
 	const pid = await agent.start(["/bin/sh", "-c", wrapper, "sh", file, ...argv], options.input);
@@ -74,8 +82,13 @@ export async function runInGuest(
 			await showMore().catch(unlessRefused);
 		}
 		if (status.exited) {
-			if (status.stdout.length === 0) await agent.shell('rm -f "$1.out" "$1.err"', file);
-			return ended === "its time is up" ? timedOut : status.code;
+			if (status.stdout.length === 0) {
+				// What kept the wrapper itself from its work, such as a full /run.
+				if (status.stderr.length > 0) options.stderr(status.stderr);
+				await agent.shell('rm -f "$1.out" "$1.err"', file);
+			}
+			for (const { handle } of outputs) if (handle !== 0) await agent.close(handle);
+			return ended === "its time is up" ? { code: 124, timedOut: true } : { code: status.code, timedOut: false };
 		}
 		const now = Date.now();
 		if (ended === "not yet" && signal?.aborted) ended = "by the person";

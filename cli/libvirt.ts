@@ -6,8 +6,10 @@ import { LabError } from "./errors.ts";
 import { onHost } from "./host.ts";
 import { type Ran, run } from "./program.ts";
 
+// Detached, since a Ctrl-C during `./lab exec` is to end the command in the guest: it must not first end the virsh
+// that was just asking how that command is.
 export const virsh = (...args: string[]): Promise<Ran> =>
-	run("virsh", ["--quiet", "--connect", "qemu:///system", ...args]);
+	run("virsh", ["--quiet", "--connect", "qemu:///system", ...args], "", { detached: true });
 
 /** What libvirt has against a command, where it is nothing about the domain itself. */
 export function libvirtFault(stderr: string): LabError | undefined {

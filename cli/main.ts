@@ -1,10 +1,14 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { errorText, exitCodeOf } from "./errors.ts";
+import { quote } from "../spec/quote.ts";
+import { errorText, exitCodeOf, UsageError } from "./errors.ts";
 import { project } from "./host.ts";
 import { handOver } from "./program.ts";
 
 // Each command's own file is loaded when it is called, so that `--help` is there at once.
+
+// Set but empty, as in `TRACELAB_STACK= ./lab ls`, is as good as not set.
+if (process.env["TRACELAB_STACK"] === "") delete process.env["TRACELAB_STACK"];
 
 const { version } = JSON.parse(readFileSync(`${project}/package.json`, "utf8")) as { version: string };
 const program = new Command("lab")
@@ -17,7 +21,12 @@ const program = new Command("lab")
 	.showHelpAfterError("(./lab --help shows the commands)")
 	.exitOverride();
 
-const stack = (): string => program.opts<{ stack: string }>().stack;
+/** The stack that was asked for, before the command or after it. */
+const stack = (): string => {
+	const { args, commands } = program;
+	const after = commands.find((command) => command.name() === args[0])?.opts<{ stack?: string }>().stack;
+	return after ?? program.opts<{ stack: string }>().stack;
+};
 
 /** What a command returns becomes the exit status. */
 async function end(status: unknown): Promise<void> {
@@ -26,7 +35,7 @@ async function end(status: unknown): Promise<void> {
 }
 
 /** Commander leaves the `--` in where options are passed through. */
-const passedThrough = (args: readonly string[]): string[] => args.slice(args[0] === "--" ? 1 : 0);
+const passedThrough = (args: readonly string[]): readonly string[] => (args[0] === "--" ? args.slice(1) : args);
 
 program
 	.command("env")
@@ -53,9 +62,9 @@ program
 program
 	.command("destroy")
 	.description("removes the lab and puts the host back as it was; builds stay in the cache")
-	.option("-y, --yes", "do not ask", false)
+	.option("-y, --yes", "do not ask")
 	.argument("[args...]", "after --: pulumi's own")
-	.action(async (args: string[], { yes }: { yes: boolean }) =>
+	.action(async (args: string[], { yes = false }: { yes?: boolean }) =>
 		end((await import("./deployment.ts")).destroy(stack(), args, yes)),
 	);
 
@@ -70,12 +79,18 @@ program
 	.description("runs a command in a guest, without network: ./lab exec vm -- uname -a")
 	.argument("<domain>")
 	.argument("<command...>", "its argv, passed as it is; a shell is one of: sh -c 'dmesg | tail'")
-	.option("-t, --timeout <seconds>", "end it after so long (exit status 124)", seconds, 0)
-	.option("-i, --stdin", "give it this command's standard input, up to 90 kB", false)
+	.addOption(
+		new Option("-t, --timeout <seconds>", "end it after so long (exit status 124)")
+			.argParser(seconds)
+			.default(0, "never"),
+	)
+	.option("-i, --stdin", "give it this command's standard input, up to 90 kB")
 	.passThroughOptions()
-	.action(async (domain: string, command: string[], options: { timeout: number; stdin: boolean }) =>
-		end((await import("./guest-command.ts")).guestCommand(stack(), domain, passedThrough(command), options)),
-	);
+	.action(async (domain: string, command: string[], options: { timeout: number; stdin?: boolean }) => {
+		const argv = passedThrough(command);
+		checkCommand(argv, argv !== command);
+		await end((await import("./guest-command.ts")).guestCommand(stack(), domain, argv, options));
+	});
 
 program
 	.command("cp")
@@ -88,9 +103,9 @@ program
 	.command("console")
 	.description("connects to a guest's serial console, where root needs no password; Ctrl-] leaves")
 	.argument("<domain>")
-	.option("--log", "print all that the guest has said, and leave", false)
+	.option("--log", "print all that the guest has said, and leave")
 	.addHelpText("after", "\nA pipe works too; it ends once its input has ended and the guest has been silent for 1.5 s.")
-	.action(async (domain: string, { log }: { log: boolean }) => {
+	.action(async (domain: string, { log = false }: { log?: boolean }) => {
 		const { console_, consoleLog } = await import("./console.ts");
 		await end(log ? consoleLog(stack(), domain) : console_(stack(), domain));
 	});
@@ -99,8 +114,8 @@ program
 	.command("logs")
 	.description("lists the logs of the lab's steps, or prints one")
 	.argument("[step]")
-	.option("-f, --follow", "go on printing what is added", false)
-	.action(async (step: string | undefined, { follow }: { follow: boolean }) => {
+	.option("-f, --follow", "go on printing what is added")
+	.action(async (step: string | undefined, { follow = false }: { follow?: boolean }) => {
 		const { listLogs, showLog } = await import("./logs.ts");
 		await end(step === undefined ? listLogs(stack()) : showLog(stack(), step, follow));
 	});
@@ -116,11 +131,26 @@ program
 		end((await import("./debugger.ts")).debug(stack(), domain, passedThrough(args))),
 	);
 
+/** Without `--` before it, an option behind the domain would be taken for a program in the guest. */
+function checkCommand([program]: readonly string[], marked: boolean): void {
+	if (program === undefined) {
+		throw new UsageError("there is no command behind the --", "for example: ./lab exec vm -- uname -a");
+	}
+	if (marked || !program.startsWith("-")) return;
+	throw new UsageError(
+		`${quote(program)} is no program`,
+		`options stand before the domain: ./lab exec ${program} … DOMAIN COMMAND`,
+	);
+}
+
 function seconds(text: string): number {
 	const value = Number(text);
 	if (!(value > 0)) throw new InvalidArgumentError("It is a number of seconds over 0.");
 	return value;
 }
+
+// `enablePositionalOptions`, which `exec` and `gdb` need, lets the program's options stand before the command only.
+for (const command of program.commands) command.option("-s, --stack <name>", "stack file, stacks/NAME.yaml");
 
 // Whoever read this output has seen enough: `./lab logs x | head`.
 process.stdout.on("error", () => process.exit(0));

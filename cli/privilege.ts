@@ -30,7 +30,8 @@ export async function asRoot(): Promise<number | undefined> {
 		return await handOver("sudo", sudoArguments(process.env, process.argv.slice(2)));
 	} catch (error) {
 		if (!(error instanceof MissingProgramError)) throw error;
-		throw new LabError("this needs root, and there is no sudo here", "run it as root: su -c './lab up'");
+		const words = ["./lab", ...process.argv.slice(2)].join(" ");
+		throw new LabError("this needs root, and there is no sudo here", `run it as root: su -c '${words}'`);
 	}
 }
 

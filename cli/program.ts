@@ -18,11 +18,21 @@ function missing(program: string, error: unknown): unknown {
 	return new MissingProgramError(`there is no ${program} on this machine`, todo);
 }
 
-/** Runs a program to its end and keeps what it says; a failure is for the caller to judge. */
-export async function run(program: string, args: readonly string[], input = ""): Promise<Ran> {
-	const result = await execa(program, args, { input, reject: false, env: { LC_ALL: "C.UTF-8" } });
-	if (result.exitCode === undefined && result.failed) throw missing(program, result.cause ?? result);
-	return { code: result.exitCode ?? 1, stdout: result.stdout, stderr: result.stderr };
+/**
+ * Runs a program to its end and keeps what it says; a failure is for the caller to judge. A detached one does not
+ * hear of a Ctrl-C in the terminal, which is sent to the whole foreground group.
+ */
+export async function run(
+	program: string,
+	args: readonly string[],
+	input = "",
+	options: { detached?: boolean } = {},
+): Promise<Ran> {
+	const result = await execa(program, args, { input, reject: false, env: { LC_ALL: "C.UTF-8" }, ...options });
+	const { exitCode, signal, stdout, stderr } = result;
+	if (signal !== undefined) return { code: 128 + (signalNumbers[signal] ?? 0), stdout, stderr };
+	if (exitCode === undefined) throw missing(program, result.cause ?? result);
+	return { code: exitCode, stdout, stderr };
 }
 
 /**

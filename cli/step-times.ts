@@ -5,7 +5,7 @@ import { duration, paint, table } from "./terminal.ts";
 /** How long the engine worked on one resource. */
 export interface StepTime {
 	name: string;
-	/** created, updated, replaced, deleted */
+	/** created, updated, deleted, or what of that failed */
 	what: string;
 	/** Whole seconds: the engine's log has no finer clock. */
 	seconds: number;
@@ -14,12 +14,12 @@ export interface StepTime {
 /** As many as fit on a glance. */
 const shown = 10;
 
-const words: Readonly<Record<string, string>> = {
-	create: "created",
-	update: "updated",
-	delete: "deleted",
-	"create-replacement": "created anew",
-	"delete-replaced": "old one deleted",
+const words: Readonly<Record<string, { done: string; failed: string }>> = {
+	create: { done: "created", failed: "failed: not created" },
+	update: { done: "updated", failed: "failed: not updated" },
+	delete: { done: "deleted", failed: "failed: not deleted" },
+	"create-replacement": { done: "created anew", failed: "failed: not created anew" },
+	"delete-replaced": { done: "old one deleted", failed: "failed: old one not deleted" },
 };
 
 /** The times in the engine's event log, longest first; none where there is no log. */
@@ -34,10 +34,11 @@ export async function readStepTimes(eventLog: string): Promise<StepTime[]> {
 			if (event === undefined) continue;
 			if (start !== undefined) begun.set(`${start.op} ${start.urn}`, event.timestamp);
 			const from = end === undefined ? undefined : begun.get(`${end.op} ${end.urn}`);
-			if (end === undefined || from === undefined || !(end.op in words)) continue;
-			const failed = event.resOpFailedEvent === undefined ? "" : "failed: not ";
+			const word = end === undefined ? undefined : words[end.op];
+			if (end === undefined || from === undefined || word === undefined) continue;
 			const name = end.urn.split("::").at(-1) ?? end.urn;
-			times.push({ name, what: `${failed}${words[end.op]}`, seconds: event.timestamp - from });
+			const what = event.resOpFailedEvent === undefined ? word.done : word.failed;
+			times.push({ name, what, seconds: event.timestamp - from });
 		}
 	} catch {} // No log, no times.
 	return times.sort((a, b) => b.seconds - a.seconds || (a.name < b.name ? -1 : 1));

@@ -27,7 +27,8 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 
 /** 12.3 s, 4 min 05 s, 2 h 03 min. */
 export function duration(seconds: number): string {
-	if (seconds < 60) return `${Number.isInteger(seconds) ? seconds : seconds.toFixed(1)} s`;
+	// 59.96 would be shown as 60.0 s.
+	if (seconds < 59.95) return `${Number.isInteger(seconds) ? seconds : seconds.toFixed(1)} s`;
 	const whole = Math.round(seconds);
 	const two = (value: number) => String(value).padStart(2, "0");
 	if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
@@ -39,7 +40,8 @@ export function size(bytes: number): string {
 	const units = ["B", "kB", "MB", "GB", "TB"];
 	let value = bytes;
 	let unit = 0;
-	while (value >= 1000 && unit < units.length - 1) {
+	// 999.95 kB would be shown as 1000.0 kB.
+	while (value >= (unit === 0 ? 1000 : 999.95) && unit < units.length - 1) {
 		value /= 1000;
 		unit++;
 	}

@@ -55,7 +55,8 @@ export const hostPackageTable = {
 	// libvirt.
 	"libvirt-daemon-system": "libvirtd, its configuration, and the user libvirt-qemu",
 	"libvirt-clients": "virsh",
-	"qemu-system-x86": "what libvirt says it can run it takes from Debian's QEMU, and @pulumi/libvirt asks; no lab runs it",
+	"qemu-system-x86":
+		"what libvirt says it can run it takes from Debian's QEMU, and @pulumi/libvirt asks; no lab runs it",
 	xsltproc: "the libvirt provider runs it on a domain's XML",
 
 	// Looking at what runs.

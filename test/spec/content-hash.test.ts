@@ -148,7 +148,7 @@ test("a folder that is not there has no hash", (t) => {
 function sorted(value: unknown): string {
 	return JSON.stringify(value, (_, inner) =>
 		inner !== null && typeof inner === "object" && !Array.isArray(inner)
-			? Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))
+			? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
 			: inner,
 	);
 }

@@ -1,0 +1,60 @@
+import test from "ava";
+import { MissingProgramError } from "../../cli/errors.ts";
+import { handOver, run } from "../../cli/program.ts";
+
+test.serial("what a program says is kept, without the last line's end", async (t) => {
+	const { code, stdout, stderr } = await run("bash", ["-c", "printf 'a\\n\\nb\\n'; echo err >&2; exit 3"]);
+	t.deepEqual({ code, stdout, stderr }, { code: 3, stdout: "a\n\nb", stderr: "err" });
+});
+
+test.serial("words and input go in as they are", async (t) => {
+	const words = ["a b", "it's", "$HOME", "new\nline", ""];
+	const { stdout } = await run("bash", ["-c", 'printf "%s|" "$@"; cat', "bash", ...words], "input\n\n");
+	t.is(stdout, "a b|it's|$HOME|new\nline||input\n");
+});
+
+test.serial("nothing is there to be read where no input is given", async (t) => {
+	t.deepEqual(await run("cat", []), { code: 0, stdout: "", stderr: "" });
+});
+
+test.serial("messages that are looked at are not in the person's language", async (t) => {
+	process.env["LC_ALL"] = "POSIX";
+	t.is((await run("bash", ["-c", "echo $LC_ALL"])).stdout, "C.UTF-8");
+});
+
+test.serial("a program that a signal ended has 128 and its number, as in a shell", async (t) => {
+	t.deepEqual(await run("bash", ["-c", "echo half; kill -TERM $$"]), { code: 143, stdout: "half", stderr: "" });
+	t.is(await handOver("bash", ["-c", "kill -KILL $$"]), 137);
+});
+
+test.serial("a program that has the terminal has its exit status and variables", async (t) => {
+	t.is(await handOver("bash", ["-c", "exit $MINE"], { MINE: "7" }), 7);
+});
+
+test.serial("a Ctrl-C that a program outlives is not the end of us", async (t) => {
+	const before = process.listenerCount("SIGINT");
+	t.is(await handOver("true", []), 0);
+	t.is(process.listenerCount("SIGINT"), before);
+	t.is(process.listenerCount("SIGTERM"), 0);
+	t.is(process.listenerCount("SIGHUP"), 0);
+});
+
+const missing = test.macro({
+	title: (_, program: string, todo: string) => `without ${program}: ${todo}`,
+	async exec(t, program: string, todo: string) {
+		const expected = { message: `there is no ${program} on this machine`, todo };
+		process.env["PATH"] = "/nowhere";
+		t.like(await t.throwsAsync(run(program, []), { instanceOf: MissingProgramError }), expected);
+		t.like(await t.throwsAsync(handOver(program, []), { instanceOf: MissingProgramError }), expected);
+	},
+});
+
+const path = process.env["PATH"];
+test.afterEach(() => {
+	process.env["PATH"] = path;
+});
+
+test.serial(missing, "virsh", "./lab up installs it, or: apt install libvirt-clients");
+test.serial(missing, "gdb", "./lab up installs it, or: apt install gdb");
+test.serial(missing, "ss", "./lab up installs it, or: apt install iproute2");
+test.serial(missing, "sudo", "install sudo");
