@@ -32,6 +32,7 @@ apply() {
 	note_accounts
 }
 
+# The first step to be applied is the last one to go, and the last stack's takes the lab's empty folders along.
 remove() {
 	local ours=()
 	lock packages
@@ -40,10 +41,12 @@ remove() {
 		note_accounts
 		[ ! -e "$entry/planned" ] || mapfile -t ours < <(comm -12 <(on_disk) <(sort -u "$entry/planned"))
 		[ ${#ours[@]} = 0 ] || purge "${ours[@]}"
+		ledger_release packages
+		find "$state_dir" -mindepth 1 -depth -type d -empty -delete
 	else
 		say "$step: packages are kept: another stack uses them"
+		ledger_release packages
 	fi
-	ledger_release packages
 }
 
 # installed: names of the packages that are there, whole, sorted.

@@ -82,7 +82,7 @@ write_file() {
 
 # lock NAME: waits for and holds the lock of one shared thing until the step ends.
 lock() {
-	local name=$1 fd file=$state_dir/locks/$1
+	local name=$1 fd file=$root/run/tracelab/locks/$1
 	mkdir -p "${file%/*}"
 	exec {fd}>>"$file"
 	if ! flock --nonblock "$fd"; then

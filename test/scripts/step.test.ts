@@ -165,7 +165,7 @@ test("a lock that is held for an hour is an error that says how to find its hold
 	const scratch = host(t);
 	scratch.fake("flock", "exit 1");
 	const { code, stderr } = await scratch.library("step", "lock thing");
-	const file = `${scratch.root}/var/lib/tracelab/locks/thing`;
+	const file = `${scratch.root}/run/tracelab/locks/thing`;
 	t.is(code, 1);
 	t.deepEqual(stderr.split("\n"), [
 		"test: waiting for another step that holds the lock thing",
