@@ -11,6 +11,8 @@ export async function place(from: string, to: string): Promise<void> {
 	await link(from, part).catch(() => copyFile(from, part));
 	await chmod(part, 0o755);
 	await rename(part, to);
+	// Two links to one file are left as they are by a rename of one over the other.
+	await rm(part, { force: true });
 }
 
 /** Fills a new folder and moves it into place when it is complete; what is there already stays. */

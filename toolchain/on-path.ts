@@ -7,7 +7,7 @@ import { run } from "./run.ts";
 export async function pulumiOnPath(ourBin: string, log: string): Promise<string | undefined> {
 	for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
 		const program = join(folder, "pulumi");
-		if (folder === "" || folder === ourBin || !existsSync(program)) continue;
+		if (folder === "" || !existsSync(program) || isSameFolder(folder, ourBin)) continue;
 		const real = realpathSync(program);
 		const said = await run([program, "version"], { log, advice: "" }).catch(() => "");
 		return isAtLeast(said, pulumiVersion) && existsSync(join(dirname(real), "pulumi-language-nodejs"))
@@ -15,6 +15,11 @@ export async function pulumiOnPath(ourBin: string, log: string): Promise<string 
 			: undefined;
 	}
 	return undefined;
+}
+
+/** A folder has many spellings on PATH, and a link from ours to itself would be the end of it. */
+function isSameFolder(one: string, other: string): boolean {
+	return existsSync(other) && realpathSync(one) === realpathSync(other);
 }
 
 export function isAtLeast(said: string, wanted: string): boolean {

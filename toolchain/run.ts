@@ -26,7 +26,7 @@ export async function run(argv: readonly [string, ...string[]], options: RunOpti
 			child.on("error", reject);
 			child.on("close", (code, signal) => resolve(code ?? signal ?? "unknown"));
 		});
-		if (status !== 0) throw new SetupError(`${program} ${args[0] ?? ""} failed (${status})`, options.advice);
+		if (status !== 0) throw new SetupError(`${named(argv)} failed (${status})`, options.advice);
 	} catch (error) {
 		if (error instanceof SetupError) throw error;
 		throw new SetupError(`${program} could not be started: ${String(error)}`, options.advice);
@@ -34,4 +34,10 @@ export async function run(argv: readonly [string, ...string[]], options: RunOpti
 		await new Promise<void>((resolve) => log.end(() => resolve()));
 	}
 	return Buffer.concat(output).toString();
+}
+
+/** The command as far as its first argument that is no option. */
+function named([program, ...args]: readonly [string, ...string[]]): string {
+	const first = args.findIndex((argument) => !argument.startsWith("-"));
+	return [program, ...args.slice(0, first + 1)].join(" ");
 }

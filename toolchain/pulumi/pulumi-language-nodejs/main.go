@@ -40,7 +40,9 @@ func main() {
 func serve(engine string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	host := &languageHost{ctx: ctx, stop: stop, engine: engine}
+	programs, stopPrograms := context.WithCancel(ctx)
+	defer stopPrograms()
+	host := &languageHost{ctx: ctx, stop: stop, programs: programs, stopPrograms: stopPrograms, engine: engine}
 	if err := host.watchEngine(); err != nil {
 		return err
 	}
@@ -66,10 +68,13 @@ func serve(engine string) error {
 
 type languageHost struct {
 	pulumirpc.UnimplementedLanguageRuntimeServer
-	// ctx ends with the host; programs that still run then are interrupted.
-	ctx    context.Context
-	stop   context.CancelFunc
-	engine string
+	// ctx ends with the host.
+	ctx  context.Context
+	stop context.CancelFunc
+	// programs ends with the host or when it is told to cancel; programs that still run then are interrupted.
+	programs     context.Context
+	stopPrograms context.CancelFunc
+	engine       string
 }
 
 func (h *languageHost) watchEngine() error {
@@ -94,8 +99,8 @@ func (h *languageHost) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirp
 	return &pulumirpc.PluginInfo{Version: version.Version}, nil
 }
 
-// Cancel interrupts the running program.
+// Cancel interrupts the running program; the host goes on answering, its Run's answer among it.
 func (h *languageHost) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
-	h.stop()
+	h.stopPrograms()
 	return &emptypb.Empty{}, nil
 }

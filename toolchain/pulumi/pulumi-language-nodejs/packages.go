@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,8 +21,8 @@ import (
 func (h *languageHost) GetRequiredPackages(
 	_ context.Context, request *pulumirpc.GetRequiredPackagesRequest,
 ) (*pulumirpc.GetRequiredPackagesResponse, error) {
-	packages, err := pluginsBelow(filepath.Join(request.GetInfo().GetProgramDirectory(), "node_modules"))
-	return &pulumirpc.GetRequiredPackagesResponse{Packages: packages}, err
+	modules := filepath.Join(request.GetInfo().GetProgramDirectory(), "node_modules")
+	return &pulumirpc.GetRequiredPackagesResponse{Packages: pluginsBelow(modules, map[string]bool{})}, nil
 }
 
 // GetProgramDependencies lists the installed npm packages, for `pulumi about` and the like.
@@ -53,51 +54,55 @@ func (h *languageHost) InstallDependencies(
 		return err
 	}
 	const production = false
+	fmt.Fprint(stdout, "Installing dependencies...\n\n")
 	_, err = npm.Install(stream.Context(), npm.AutoPackageManager, request.GetInfo().GetProgramDirectory(),
 		production, stdout, stderr)
+	if err == nil {
+		fmt.Fprint(stdout, "Finished installing dependencies\n\n")
+	}
 	return errors.Join(err, closer.Close())
 }
 
-// pluginsBelow reads every package of a node_modules folder, and the node_modules inside those.
-func pluginsBelow(modules string) ([]*pulumirpc.PackageDependency, error) {
-	folders, err := packageFolders(modules)
-	if err != nil {
-		return nil, err
-	}
+// pluginsBelow reads every package of a node_modules folder, and the node_modules inside those. A package that is
+// linked into several places, itself among them, is read once.
+func pluginsBelow(modules string, seen map[string]bool) []*pulumirpc.PackageDependency {
 	var plugins []*pulumirpc.PackageDependency
-	for _, folder := range folders {
-		plugin, err := pluginOf(folder)
-		if err != nil {
-			return nil, err
+	for _, folder := range packageFolders(modules) {
+		real, err := filepath.EvalSymlinks(folder)
+		if err != nil || seen[real] {
+			continue
 		}
-		if plugin != nil {
+		seen[real] = true
+		if plugin := pluginOf(real); plugin != nil {
 			plugins = append(plugins, plugin)
 		}
-		inner, err := pluginsBelow(filepath.Join(folder, "node_modules"))
-		if err != nil {
-			return nil, err
-		}
-		plugins = append(plugins, inner...)
+		plugins = append(plugins, pluginsBelow(filepath.Join(real, "node_modules"), seen)...)
 	}
-	return plugins, nil
+	return plugins
 }
 
 // packageFolders are NAME and @SCOPE/NAME of a node_modules folder; none where there is no such folder.
-func packageFolders(modules string) ([]string, error) {
-	plain, err := filepath.Glob(filepath.Join(modules, "[^.@]*"))
-	if err != nil {
-		return nil, err
+func packageFolders(modules string) []string {
+	var folders []string
+	entries, _ := os.ReadDir(modules)
+	for _, entry := range entries {
+		folder := filepath.Join(modules, entry.Name())
+		switch entry.Name()[0] {
+		case '.':
+		case '@':
+			folders = append(folders, packageFolders(folder)...)
+		default:
+			folders = append(folders, folder)
+		}
 	}
-	scoped, err := filepath.Glob(filepath.Join(modules, "@*", "[^.]*"))
-	return append(plain, scoped...), err
+	return folders
 }
 
-// pluginOf is nil for a package that belongs to no provider.
-func pluginOf(folder string) (*pulumirpc.PackageDependency, error) {
-	file := filepath.Join(folder, "package.json")
-	text, err := os.ReadFile(file)
+// pluginOf is nil for a package that belongs to no provider, and for one that does not say to which.
+func pluginOf(folder string) *pulumirpc.PackageDependency {
+	text, err := os.ReadFile(filepath.Join(folder, "package.json"))
 	if err != nil {
-		return nil, nil
+		return nil
 	}
 	var manifest struct {
 		Name    string                  `json:"name"`
@@ -106,24 +111,26 @@ func pluginOf(folder string) (*pulumirpc.PackageDependency, error) {
 	}
 	// Some packages carry a package.json that is not quite JSON; those are no providers.
 	if json.Unmarshal(text, &manifest) != nil || !manifest.Pulumi.Resource {
-		return nil, nil
+		return nil
 	}
-	name, version := manifest.Pulumi.Name, manifest.Pulumi.Version
-	if name == "" {
-		unscoped, official := strings.CutPrefix(manifest.Name, "@pulumi/")
-		if !official {
-			return nil, fmt.Errorf("%s: a provider's package outside @pulumi needs a pulumi.name", file)
-		}
-		name = unscoped
+	name, official := strings.CutPrefix(manifest.Name, "@pulumi/")
+	if manifest.Pulumi.Name != "" {
+		name, official = manifest.Pulumi.Name, true
 	}
-	if version == "" {
-		version = manifest.Version
+	version := cmp.Or(manifest.Pulumi.Version, manifest.Version)
+	if !official || version == "" {
+		return nil
 	}
-	dependency := &pulumirpc.PackageDependency{
+	return &pulumirpc.PackageDependency{
 		Name: name, Kind: "resource", Version: "v" + strings.TrimPrefix(version, "v"), Server: manifest.Pulumi.Server,
+		Parameterization: parameterization(manifest.Pulumi.Parameterization),
+		Extension:        parameterization(manifest.Pulumi.ExtensionParameterization),
 	}
-	if p := manifest.Pulumi.Parameterization; p != nil {
-		dependency.Parameterization = &pulumirpc.PackageParameterization{Name: p.Name, Version: p.Version, Value: p.Value}
+}
+
+func parameterization(p *plugin.PulumiParameterizationJSON) *pulumirpc.PackageParameterization {
+	if p == nil {
+		return nil
 	}
-	return dependency, nil
+	return &pulumirpc.PackageParameterization{Name: p.Name, Version: p.Version, Value: p.Value}
 }

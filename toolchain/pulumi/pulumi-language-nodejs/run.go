@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,7 +36,7 @@ func (h *languageHost) Run(ctx context.Context, request *pulumirpc.RunRequest) (
 		return nil, err
 	}
 	// The program stops when the request is given up and when the host is cancelled.
-	running, stop := context.WithCancel(h.ctx)
+	running, stop := context.WithCancel(h.programs)
 	defer stop()
 	defer context.AfterFunc(ctx, stop)()
 
@@ -91,11 +92,14 @@ func programArguments(request *pulumirpc.RunRequest, runner, engine string) []st
 // programEnvironment is the host's own, with the stack's configuration. The runner loads ts-node unless the
 // project's runtime options say typescript: false.
 func programEnvironment(request *pulumirpc.RunRequest) ([]string, error) {
-	config, err := json.Marshal(request.GetConfig())
+	// A stack without configuration is {} and [], not null: the runner lists the keys of what it gets.
+	values := map[string]string{}
+	maps.Copy(values, request.GetConfig())
+	config, err := json.Marshal(values)
 	if err != nil {
 		return nil, err
 	}
-	secretKeys, err := json.Marshal(request.GetConfigSecretKeys())
+	secretKeys, err := json.Marshal(append([]string{}, request.GetConfigSecretKeys()...))
 	if err != nil {
 		return nil, err
 	}
