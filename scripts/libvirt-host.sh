@@ -29,6 +29,8 @@ probe() {
 		drift 'libvirtd is not running'
 	elif [ -e "$(service_pending libvirtd)" ]; then
 		drift 'libvirtd was not restarted since its settings changed'
+	elif ! service_answers libvirtd >/dev/null 2>&1; then
+		drift 'libvirtd does not answer'
 	fi
 }
 
@@ -40,7 +42,7 @@ apply() {
 	allow_emulators
 	if service_running libvirtd; then
 		service_restart_if_needed libvirtd
-		service_await libvirtd
+		service_answers libvirtd >/dev/null 2>&1 || service_restart libvirtd
 		say "$step: libvirtd is running"
 	else
 		service_start libvirtd

@@ -2,9 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import test, { type ExecutionContext } from "ava";
-import { card, copy, host, skip } from "./proof.ts";
-
-const name = "proof-bad";
+import { bad, card, copy, host, skip, stack } from "./proof.ts";
 
 interface Bad {
 	/** The stack file. */
@@ -15,10 +13,10 @@ interface Bad {
 	before?: boolean;
 }
 
-const bad = test.macro(async (t: ExecutionContext, { file, said }: Bad) => {
+const refused = test.macro(async (t: ExecutionContext, { file, said }: Bad) => {
 	const labs = host("ls /var/lib/tracelab/labs /opt/tracelab/*");
-	copy.write(`stacks/${name}.yaml`, file);
-	const { code, all } = await copy.lab("-s", name, "up");
+	copy.write(`stacks/${bad}.yaml`, file);
+	const { code, all } = await copy.lab("-s", bad, "up");
 	t.not(code, 0);
 	t.regex(all, said);
 	t.notRegex(all, /^\s+at .*\.ts:\d+/m, "a stack trace");
@@ -27,33 +25,33 @@ const bad = test.macro(async (t: ExecutionContext, { file, said }: Bad) => {
 });
 
 async function undo(t: ExecutionContext): Promise<void> {
-	const { code, all } = await copy.lab("-s", name, "destroy", "--yes");
+	const { code, all } = await copy.lab("-s", bad, "destroy", "--yes");
 	t.is(code, 0, all);
 }
 
-test("an unknown key is an error with file, line, column and a did-you-mean", bad, {
+test("an unknown key is an error with file, line, column and a did-you-mean", refused, {
 	file: "extends: quickstart\ndomains:\n  vm:\n    memroy: 512\n",
 	said: /stacks\/proof-bad\.yaml:4:5: domains\.vm: .*"memroy".*did you mean "memory"/,
 });
 
-test("a kernel symbol that cannot be had is an error before anything is compiled", bad, {
+test("a kernel symbol that cannot be had is an error before anything is compiled", refused, {
 	file: "extends: quickstart\nkernels:\n  main:\n    config: [CONFIG_NO_SUCH_THING=y]\n",
 	said: /CONFIG_NO_SUCH_THING=y came out as n: this kernel has no such symbol/,
 });
 
-test("a symbol that needs another is an error that names it", bad, {
+test("a symbol that needs another is an error that names it", refused, {
 	file: "extends: quickstart\nkernels:\n  main:\n    config: [CONFIG_X86_SGX=y, CONFIG_CRYPTO=n]\n",
 	said: /CONFIG_X86_SGX=y came out as n: it needs .*CRYPTO/,
 });
 
-test("a Debian package that is not there is an error that says where to look", bad, {
+test("a Debian package that is not there is an error that says where to look", refused, {
 	file: "extends: quickstart\nkernels:\n  main:\n    source: debian:linux-source-9.9\n",
 	said: /Debian's bookworm has no package linux-source-9\.9[\s\S]*what to do: see what there is: apt-cache search/,
 });
 
 test("kvm where it cannot work is an error before anything is changed", async (t) => {
 	if (/\b(vmx|svm)\b/.test(readFileSync("/proc/cpuinfo", "utf8"))) return skip(t, "kvm can work on this host");
-	await bad.exec(t, {
+	await refused.exec(t, {
 		file: "extends: quickstart\ndomains:\n  vm:\n    acceleration: kvm\n",
 		said: /acceleration: kvm cannot work on this host: [\s\S]*what to do: .*or write acceleration: auto/,
 	});
@@ -65,7 +63,7 @@ test("a tarball with another checksum is an error with both, and nothing of it i
 	t.teardown(() => server.close());
 	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/linux.tar.xz`;
 	const sum = "0".repeat(64);
-	await bad.exec(t, {
+	await refused.exec(t, {
 		file: `extends: quickstart\nkernels:\n  main:\n    source: { url: "${url}", sha256: "${sum}" }\n`,
 		said: new RegExp(`has the sha256 [0-9a-f]{64}, not ${sum}; nothing of it was kept`),
 	});
@@ -77,8 +75,8 @@ test("a gdb port that another program has is an error that names the program", a
 	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 	t.teardown(() => server.close());
 	const { port } = server.address() as AddressInfo;
-	await bad.exec(t, {
-		file: `extends: quickstart\ndomains:\n  vm:\n    processName: ${name}\n    gdb: { port: ${port} }\n`,
+	await refused.exec(t, {
+		file: `extends: quickstart\ndomains:\n  vm:\n    processName: ${bad}\n    gdb: { port: ${port} }\n`,
 		said: new RegExp(`gdb port ${port} is in use by .*process ${process.pid}[\\s\\S]*what to do: stop that process`),
 	});
 });
@@ -97,13 +95,13 @@ test("a full disk is an error that says so; with room again the next up carries 
 	const prefixes = "/opt/tracelab/module";
 	host(`mount -t tmpfs -o size=64k tracelab-full ${prefixes}`);
 	try {
-		const { code, all } = await copy.lab("-s", "proof", "up");
+		const { code, all } = await copy.lab("-s", stack, "up");
 		t.not(code, 0);
 		t.regex(all, /No space left on device/);
 		t.regex(all, /what to do: make room on the disk/);
 	} finally {
 		host(`umount ${prefixes}`);
 	}
-	const { code, all } = await copy.lab("-s", "proof", "up");
+	const { code, all } = await copy.lab("-s", stack, "up");
 	t.is(code, 0, all);
 });

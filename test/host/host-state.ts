@@ -20,7 +20,10 @@ export function hostState(): string[] {
 		...section("device", "stat -c '%n %a %U %G' /dev/kvm 2>/dev/null || :"),
 		...section("domain", "virsh -c qemu:///system list --all --name 2>/dev/null || :"),
 		...section("pool", "virsh -c qemu:///system pool-list --all --name 2>/dev/null || :"),
-		...section("daemon", "ps -eo stat=,comm= | grep -v ^Z | grep -oxE '.* (libvirtd|virtlogd|lttng-sessiond)' | sed 's/.* //' | sort -u || :"),
+		...section(
+			"daemon",
+			"ps -eo stat=,comm= | grep -v ^Z | grep -oxE '.* (libvirtd|virtlogd|lttng-sessiond)' | sed 's/.* //' | sort -u || :",
+		),
 		...section("listener", "ss -Hltn | awk '{print $4}'"),
 	];
 }

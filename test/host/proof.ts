@@ -12,6 +12,12 @@ export const copy = new ProjectCopy();
 
 /** The stack under test: what `npm run up` brings up, under names of its own. */
 export const stack = "proof";
+
+/** Stacks of single tests. */
+export const [paused, two, bad] = ["proof-paused", "proof-two", "proof-bad"] as const;
+
+export const stacks = [bad, two, paused, stack];
+
 copy.write(
 	`stacks/${stack}.yaml`,
 	`extends: quickstart\ndomains:\n  vm:\n    processName: ${stack}-vm\n    gdb: { port: 12340 }\n`,

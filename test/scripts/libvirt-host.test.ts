@@ -63,6 +63,18 @@ test("a libvirtd from before is restarted for a changed file alone, and stays up
 	t.true(runs(scratch.read("run/libvirtd.pid")));
 });
 
+test("a libvirtd that runs and does not answer is drift, and is started again", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	const before = scratch.read("run/libvirtd.pid");
+	scratch.write("deaf", before);
+	scratch.fake("virsh", `[ "$(cat "$root/run/libvirtd.pid")" != "$(cat "$root/deaf")" ]`);
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "libvirtd does not answer");
+	t.is((await scratch.step(step, "apply", inputs)).stderr, "libvirt-host: libvirtd is running");
+	t.not(scratch.read("run/libvirtd.pid"), before);
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
+});
+
 test("a setting of the user's own that is 1 already is left alone", async (t) => {
 	const conf = "  set_process_name=1\n";
 	const scratch = host(t, conf);
