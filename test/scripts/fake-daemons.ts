@@ -7,9 +7,10 @@ import type { ScratchHost } from "./run-step.ts";
 export function fakeDaemons(scratch: ScratchHost): void {
 	const daemon = (pidFile: string) => `
 		name=\${0##*/}
-		mkdir -p "$own" "\${root}/${pidFile.slice(0, pidFile.lastIndexOf("/"))}"
-		cp "$(command -v sleep)" "$own/$name"
-		"$own/$name" 600 </dev/null >/dev/null 2>&1 &
+		mkdir -p "$own/$$" "\${root}/${pidFile.slice(0, pidFile.lastIndexOf("/"))}"
+		cp "$(command -v sleep)" "$own/$$/$name"
+		"$own/$$/$name" 600 </dev/null >/dev/null 2>&1 &
+		until [ "$(cat /proc/$!/comm)" = "$name" ]; do sleep 0.01; done
 		echo $! >"$root/${pidFile}"`;
 	scratch.fake("libvirtd", daemon("run/libvirtd.pid"));
 	scratch.fake("virtlogd", daemon("run/virtlogd.pid"));

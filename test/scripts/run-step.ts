@@ -94,15 +94,21 @@ export class ScratchHost {
 		return this.tree(["run", "var/lib/tracelab", "var/log/tracelab", "var/cache/tracelab"]);
 	}
 
+	#isFake(pid: string): boolean {
+		try {
+			const program = readlinkSync(`/proc/${pid}/exe`);
+			return program.startsWith(this.#bin) || readFileSync(`/proc/${pid}/cmdline`, "utf8") === "sleep\x00600\0";
+		} catch {
+			return false;
+		}
+	}
+
 	/** Ends the daemons that fakes started (their pid files say which) and removes everything. */
 	clean(): void {
 		for (const file of Object.keys(this.tree()).filter((path) => path.endsWith(".pid"))) {
-			const pid = Number(this.read(file));
-			// 0 would be all of this process's group.
-			if (!(pid > 1) || pid === process.pid) continue;
-			try {
-				process.kill(pid);
-			} catch {} // It ended already.
+			const pid = this.read(file).trim();
+			// Not whoever has got the number of one that ended since.
+			if (this.#isFake(pid)) process.kill(Number(pid));
 		}
 		rmSync(this.root, { recursive: true, force: true });
 		rmSync(this.#bin, { recursive: true, force: true });
