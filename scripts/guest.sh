@@ -72,9 +72,8 @@ domain_pid() { cat "$root/run/libvirt/qemu/$domain.pid" 2>/dev/null || :; }
 # Its debugger may stop the guest at any moment in between: that is no drift.
 probe_guest() {
 	local expected actual
-	if held; then return; fi
 	if [ "$(state)" = paused ]; then
-		drift "domain $domain is paused"
+		held || drift "domain $domain is paused"
 		return
 	fi
 	if ! guest_answers 10; then

@@ -6,6 +6,7 @@
 #   modules  build prefix of each module, by module name
 #   paused   1: the domain is paused at boot; its modules are loaded when it boots
 # Owns what is loaded in the guest, and $folder/loaded, the names.
+source lib/built.sh
 source lib/guest-agent.sh
 : "${folder:?}" "${!modules[*]}" "${paused:?}"
 
@@ -39,7 +40,7 @@ compare() {
 		if [ -z "$note" ]; then
 			drift "module $name is not loaded in $domain"
 		# Without a build there is nothing to compare with, and its own step says so.
-		elif [ -e "$root${modules[$name]}/$name.ko" ] && [ "${note: -40}" != "$(built "$name")" ]; then
+		elif as_built "$root${modules[$name]}/$name.ko" && [ "${note: -40}" != "$(built "$name")" ]; then
 			drift "module $name in $domain is not the build that is installed"
 		fi
 	done < <(sort <<<"$said")

@@ -8,7 +8,7 @@
 #   modules        build prefix of each module, by module name
 # Owns $folder/root/lib/modules. Two files in it say how far it is: `kernel` is absent until the kernel's modules
 # are whole, `load` (the modules to load) is absent while the lab's modules change.
-source lib/step.sh
+source lib/built.sh
 : "${folder:?}" "${kernel_prefix:?}" "${!modules[*]}"
 
 base=$root$folder/root
@@ -27,7 +27,7 @@ probe() {
 	fi
 	for name in "${!modules[@]}"; do
 		file=$root${modules[$name]}/$name.ko
-		[ -e "$file" ] || continue
+		as_built "$file" || continue
 		cmp -s "$file" "$tree/$release/extra/$name.ko" || drift "module $name in $folder is not the one that was built"
 	done
 	for file in "$tree/$release/extra/"*.ko; do

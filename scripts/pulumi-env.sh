@@ -13,6 +13,8 @@ main() {
 	fi
 	printf 'export PULUMI_HOME=%q\n' "$project/.pulumi"
 	printf 'export PULUMI_SKIP_UPDATE_CHECK=true\n'
+	# @pulumi/pulumi is a second of compiling JavaScript, otherwise.
+	printf 'export NODE_COMPILE_CACHE=%q\n' "$project/.pulumi/compile-cache"
 	# Stacks are encrypted with a passphrase of the person's choice, or with an empty one.
 	if [ -z "${PULUMI_CONFIG_PASSPHRASE+set}${PULUMI_CONFIG_PASSPHRASE_FILE+set}" ]; then
 		printf "export PULUMI_CONFIG_PASSPHRASE=''\n"

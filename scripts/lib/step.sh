@@ -50,11 +50,13 @@ output() { outputs+=("$(json_string "$1"):$(json_string "$2")"); }
 json_string() {
 	local s=$1 c i escaped
 	s=${s//\\/\\\\} s=${s//\"/\\\"} s=${s//$'\n'/\\n} s=${s//$'\t'/\\t} s=${s//$'\r'/\\r}
-	for ((i = 1; i < 32; i++)); do
-		printf -v c '%b' "\\x$(printf %02x "$i")"
-		printf -v escaped '\\u%04x' "$i"
-		s=${s//"$c"/$escaped}
-	done
+	if [[ $s == *[[:cntrl:]]* ]]; then
+		for ((i = 1; i < 32; i++)); do
+			printf -v escaped '\\u%04x' "$i"
+			printf -v c '%b' "${escaped/u00/x}"
+			s=${s//"$c"/$escaped}
+		done
+	fi
 	printf '"%s"' "$s"
 }
 

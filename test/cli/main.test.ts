@@ -132,5 +132,8 @@ test.serial(
 test.serial("env prints the exports, for a PATH that lacks them", async (t) => {
 	const { code, stdout } = await lab.lab(["env"], { PULUMI_CONFIG_PASSPHRASE: "mine" });
 	t.is(code, 0);
-	t.regex(stdout, /^export PULUMI_HOME=\S+\/\.pulumi\nexport PULUMI_SKIP_UPDATE_CHECK=true$/);
+	t.regex(
+		stdout,
+		/^export PULUMI_HOME=\S+\/\.pulumi\nexport PULUMI_SKIP_UPDATE_CHECK=true\nexport NODE_COMPILE_CACHE=\S+$/,
+	);
 });

@@ -100,6 +100,18 @@ const repaired = test.macro({
 const without = (path: string) => (scratch: ScratchHost) => scratch.bash(`rm '${scratch.root}${tree}/${path}'`);
 const notBuilt = `module hello in ${folder} is not the one that was built`;
 
+test("a build that was changed by hand is its own step's to say", async (t) => {
+	const scratch = host(t);
+	scratch.write(`${module}/.tracelab-build`, "1 1 hello.ko\n");
+	await scratch.bash(
+		`touch -d @1 '${scratch.root}${module}/hello.ko'; truncate -s 1 '${scratch.root}${module}/hello.ko'; touch -d @1 '${scratch.root}${module}/hello.ko'`,
+	);
+	await scratch.step(step, "apply", inputs);
+	t.is(await drift(scratch), "");
+	scratch.write(`${module}/hello.ko`, "");
+	t.is(await drift(scratch), "");
+});
+
 test("a module that was built again", repaired, (scratch) => scratch.write(`${module}/hello.ko`, "second\n"), notBuilt);
 test("a module that is gone", repaired, without("6.1.9/extra/hello.ko"), notBuilt);
 test(

