@@ -16,9 +16,11 @@ const withEnvironment = [
 export const pulumi = (args: readonly string[], input = ""): Promise<Ran> =>
 	run("bash", [...withEnvironment, "pulumi", ...args], input);
 
-/** Gives pulumi the terminal. */
-export const pulumiHere = (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<number> =>
-	handOver("bash", [...withEnvironment, "pulumi", ...args], env);
+/** Gives pulumi the terminal, or a pipe, which gets no rows of dots. */
+export function pulumiHere(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<number> {
+	const quiet = process.stdout.isTTY ? [] : ["--suppress-progress"];
+	return handOver("bash", [...withEnvironment, "pulumi", ...args, ...quiet], env);
+}
 
 /** A resource in the engine's state, as far as it matters here. */
 export interface StateResource {

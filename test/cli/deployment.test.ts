@@ -31,7 +31,7 @@ asRoot(`up makes an unknown stack known, brings it up, and says what to try next
 	lab.up();
 	const { code, stdout, stderr } = await lab.lab(["up", "--", "--diff"]);
 	t.is(code, 0);
-	t.deepEqual(asked(lab), ["stack select --create quickstart", `${up} --diff`]);
+	t.deepEqual(asked(lab), ["stack select --create quickstart", `${up} --diff --suppress-progress`]);
 	t.regex(stderr, /^where the time went: \d+\.\d s in all$/);
 	t.deepEqual(stdout.split("\n"), [
 		"what to try next:",
@@ -49,7 +49,7 @@ asRoot(`an up that fails has pulumi's exit status, and says only where the time 
 	const { code, stdout, stderr } = await lab.lab(["up"], { TMPDIR: `${lab.root}/tmp` });
 	t.deepEqual({ code, stdout }, { code: 255, stdout: "" });
 	t.regex(stderr, /^where the time went: \d+\.\d s in all$/);
-	t.deepEqual(asked(lab), [up]);
+	t.deepEqual(asked(lab), [`${up} --suppress-progress`]);
 	t.deepEqual(readdirSync(`${lab.root}/tmp`), []);
 });
 
@@ -65,7 +65,7 @@ test.serial("a stack that pulumi cannot make is an error with its words", async 
 test.serial("a preview passes on what is pulumi's", async (t) => {
 	const lab = await there(t, true);
 	t.deepEqual(await lab.lab(["preview", "--", "--diff"]), { code: 0, stdout: "", stderr: "" });
-	t.deepEqual(asked(lab), ["preview --stack quickstart --diff"]);
+	t.deepEqual(asked(lab), ["preview --stack quickstart --diff --suppress-progress"]);
 });
 
 const unknown = test.macro({
@@ -124,5 +124,5 @@ test.serial("destroy asks first, and where nobody can answer, names the command 
 asRoot(`destroy that is meant is pulumi's${why}`, async (t) => {
 	const lab = await there(t, true);
 	t.deepEqual(await lab.lab(["destroy", "-y", "--", "--debug"]), { code: 0, stdout: "", stderr: "" });
-	t.deepEqual(asked(lab), ["destroy --yes --skip-preview --stack quickstart --debug"]);
+	t.deepEqual(asked(lab), ["destroy --yes --skip-preview --stack quickstart --debug --suppress-progress"]);
 });
