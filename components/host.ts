@@ -1,6 +1,11 @@
 import { local } from "@pulumi/command";
-import type * as pulumi from "@pulumi/pulumi";
-import { type Acceleration, type AccelerationWish, decideAcceleration } from "../spec/acceleration.ts";
+import * as pulumi from "@pulumi/pulumi";
+import {
+	type Acceleration,
+	AccelerationError,
+	type AccelerationWish,
+	decideAcceleration,
+} from "../spec/acceleration.ts";
 import { type HostFacts, hostFactsSchema } from "../spec/host-facts.ts";
 import { LabComponent } from "./component.ts";
 import type { Step } from "./step.ts";
@@ -9,6 +14,11 @@ import { scriptText } from "./step-program.ts";
 export interface HostArgs {
 	/** Debian packages that the lab needs on the host. */
 	packages: readonly string[];
+	/**
+	 * What its domains ask for. Where one of them cannot be had, that is said before anything is changed.
+	 * @default nothing
+	 */
+	accelerations?: readonly AccelerationWish[];
 }
 
 /**
@@ -26,14 +36,14 @@ export class Host extends LabComponent {
 	constructor(name: string, args: HostArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("Host", name, opts);
 		this.facts = this.#look();
-		const packages = this.#installPackages(args.packages);
+		const packages = this.#installPackages(args);
 		this.#openKvm(packages);
 		this.registerOutputs({ facts: this.facts });
 	}
 
 	/** How a domain runs, decided from the facts and never guessed; `kvm` where it cannot work is an error. */
 	acceleration(wish: AccelerationWish): pulumi.Output<Acceleration> {
-		return this.facts.apply((facts) => decideAcceleration(wish, facts));
+		return this.facts.apply((facts) => decided(wish, facts));
 	}
 
 	#look(): pulumi.Output<HostFacts> {
@@ -42,11 +52,25 @@ export class Host extends LabComponent {
 			.apply(({ stdout }) => hostFactsSchema.parse(JSON.parse(stdout)));
 	}
 
-	#installPackages(packages: readonly string[]): Step {
-		return this.step("packages", { script: "host-packages", inputs: { packages: [...packages].sort() } });
+	#installPackages({ packages, accelerations = [] }: HostArgs): Step {
+		const wanted = this.facts.apply((facts) => {
+			for (const wish of accelerations) decided(wish, facts);
+			return [...packages].sort();
+		});
+		return this.step("packages", { script: "host-packages", inputs: { packages: wanted } });
 	}
 
 	#openKvm(packages: Step): void {
 		this.step("kvm", { script: "kvm-access", inputs: {} }, [packages]);
+	}
+}
+
+function decided(wish: AccelerationWish, facts: HostFacts): Acceleration {
+	try {
+		return decideAcceleration(wish, facts);
+	} catch (error) {
+		// The engine shows a RunError's text and no stack trace.
+		if (error instanceof AccelerationError) throw new pulumi.RunError(error.message);
+		throw error;
 	}
 }

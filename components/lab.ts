@@ -35,7 +35,8 @@ export class Lab extends LabComponent {
 	constructor(name: string, args: LabArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("Lab", name, opts);
 		this.#stack = args.stack;
-		const host = new Host("host", { packages: hostPackages }, { parent: this });
+		const accelerations = Object.values(this.#stack.domains).map(({ acceleration }) => acceleration);
+		const host = new Host("host", { packages: hostPackages, accelerations }, { parent: this });
 		const builds = this.#build(host);
 		const domains = this.#run(host, builds);
 		this.card = this.#describe(builds, domains);
