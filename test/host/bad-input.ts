@@ -31,7 +31,7 @@ async function undo(t: ExecutionContext): Promise<void> {
 
 test("an unknown key is an error with file, line, column and a did-you-mean", refused, {
 	file: "extends: quickstart\ndomains:\n  vm:\n    memroy: 512\n",
-	said: /stacks\/proof-bad\.yaml:4:5: domains\.vm: .*"memroy".*did you mean "memory"/,
+	said: /stacks\/proof-bad\.yaml:4:5: domains\.vm\.memroy: unknown key "memroy" \(did you mean "memory"\?\)/,
 });
 
 test("a kernel symbol that cannot be had is an error before anything is compiled", refused, {
