@@ -39,7 +39,7 @@ export async function asRoot(): Promise<number | undefined> {
 export function giveBack(): void {
 	const { uid, gid } = statSync(project);
 	if (process.geteuid?.() !== 0 || uid === 0) return;
-	for (const folder of [".state", ".pulumi/workspaces", ".pulumi/logs", "stacks"])
+	for (const folder of [".state", ".pulumi/workspaces", ".pulumi/logs", ".pulumi/compile-cache", "stacks"])
 		give(join(project, folder), uid, gid);
 }
 

@@ -4,8 +4,8 @@ export const guestPackageTable = {
 	"qemu-guest-agent": "how the lab talks to a guest that has no network",
 	kmod: "modprobe, depmod",
 	procps: "ps, sysctl, pgrep",
-	"lttng-tools": "traces the guest's kernel and programs",
-	"systemtap-runtime": "staprun runs what stap compiled on the host",
+	"lttng-tools": "traces the guest's programs",
+	"systemtap-runtime": "staprun runs what stap compiled elsewhere",
 } as const satisfies Readonly<Record<string, string>>;
 
 /** The names alone, sorted. */

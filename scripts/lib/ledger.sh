@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The ledger: what a setting was before the first lab changed it, and which stacks rely on it now.
 # One folder a setting, $state_dir/ledger/KEY: `before` (free text) and `owners/STACK` (empty files).
-# Callers hold `lock ledger` or a lock of the setting's own.
+# Callers hold a lock of the setting's own.
 source lib/step.sh
 
 # ledger_claim KEY BEFORE: records this stack as an owner; BEFORE is kept only by the first.
