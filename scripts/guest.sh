@@ -21,8 +21,9 @@ definition=$root$folder/$uuid.xml
 disk=$root$overlay
 laid_over=$root$folder/image
 
-# Seconds until a started guest has answered. An emulated one takes some 8 s, on a busy host several times that.
-guest_wait=240
+# Seconds until a started guest has answered. An emulated one takes some 8 s; on a host whose disk and processors were
+# busy with other builds, one took 200.
+guest_wait=480
 
 probe() {
 	# A libvirtd that is down is the libvirt step's to say, and up again before an up comes here.
@@ -190,8 +191,12 @@ look() {
 
 # answering: waits for the agent.
 answering() {
-	local begun=$SECONDS
+	local begun=$SECONDS said=$SECONDS
 	while ! held && ! guest_answers 2; do
+		if [ $((SECONDS - said)) -ge 15 ]; then
+			said=$SECONDS
+			say "$step: waiting for the guest of $domain to answer: $((SECONDS - begun)) s so far"
+		fi
 		if [ $((SECONDS - begun)) -gt "$guest_wait" ]; then
 			drift "the guest agent of $domain did not answer within $guest_wait s"
 			return 1

@@ -18,7 +18,7 @@ export const guestInputs = {
 /** The guest step's program, but for its patience. */
 export function guestStep(given: Readonly<Record<string, StepInput>> = {}): string {
 	const program = stepProgram("guest", { stack: "quick", step: "guest", generation: "g", ...guestInputs, ...given });
-	return program.replace("\nguest_wait=240\n", "\nguest_wait=0\n");
+	return program.replace("\nguest_wait=480\n", "\nguest_wait=0\n");
 }
 
 export function runGuest(
