@@ -1,18 +1,19 @@
 import * as pulumi from "@pulumi/pulumi";
+import { lookAtHost } from "./components/host.ts";
 import { Lab } from "./components/lab.ts";
+import { AccelerationError } from "./spec/acceleration.ts";
 import { loadStack, StackFileError } from "./spec/load-stack.ts";
 
-function readStack(name: string) {
+async function declareLab() {
 	try {
-		return loadStack(name);
+		const stack = loadStack(pulumi.getStack());
+		return new Lab(stack.name, { stack, facts: await lookAtHost() }).card;
 	} catch (error) {
 		// The engine shows a RunError's text and no stack trace.
-		if (error instanceof StackFileError) throw new pulumi.RunError(error.message);
-		throw error;
+		const forPeople = error instanceof StackFileError || error instanceof AccelerationError;
+		throw forPeople ? new pulumi.RunError(error.message) : error;
 	}
 }
 
-const stack = readStack(pulumi.getStack());
-
 /** What came up, as in /var/lib/tracelab/labs/STACK.json. */
-export const lab = new Lab(stack.name, { stack }).card;
+export const lab = await declareLab();

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import * as libvirt from "@pulumi/libvirt";
 import * as pulumi from "@pulumi/pulumi";
+import { type Acceleration, decideAcceleration } from "../spec/acceleration.ts";
+import type { HostFacts } from "../spec/host-facts.ts";
 import { hostPackages } from "../spec/host-packages.ts";
 import type { LabCard } from "../spec/lab-card.ts";
 import type { Stack } from "../spec/schema.ts";
@@ -17,6 +19,8 @@ import { TracingGroup } from "./tracing-group.ts";
 export interface LabArgs {
 	/** The stack file, read and checked. */
 	stack: Stack;
+	/** What the host is. */
+	facts: HostFacts;
 }
 
 /**
@@ -24,7 +28,7 @@ export interface LabArgs {
  *
  * Owns what its parts own, /var/lib/tracelab/pools/STACK and the lab card, /var/lib/tracelab/labs/STACK.json.
  *
- *     const lab = new Lab("quickstart", { stack: loadStack("quickstart") });
+ *     const lab = new Lab("quickstart", { stack: loadStack("quickstart"), facts: await lookAtHost() });
  */
 export class Lab extends LabComponent {
 	/** The lab card: what came up. */
@@ -35,10 +39,13 @@ export class Lab extends LabComponent {
 	constructor(name: string, args: LabArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("Lab", name, opts);
 		this.#stack = args.stack;
-		const accelerations = Object.values(this.#stack.domains).map(({ acceleration }) => acceleration);
-		const host = new Host("host", { packages: hostPackages, accelerations }, { parent: this });
+		// First of all: kvm where it cannot work is an error, and nothing was changed then.
+		const accelerations = each(args.stack.domains, (_, { acceleration }) =>
+			decideAcceleration(acceleration, args.facts),
+		);
+		const host = new Host("host", { packages: hostPackages }, { parent: this });
 		const builds = this.#build(host);
-		const domains = this.#run(host, builds);
+		const domains = this.#run(host, builds, accelerations);
 		this.card = this.#describe(builds, domains);
 		this.#writeCard(domains);
 		this.registerOutputs({ card: this.card });
@@ -64,7 +71,11 @@ export class Lab extends LabComponent {
 		};
 	}
 
-	#run(host: Host, builds: Builds): Record<string, TracedDomain> {
+	#run(
+		host: Host,
+		builds: Builds,
+		accelerations: Readonly<Record<string, Acceleration>>,
+	): Record<string, TracedDomain> {
 		const tracingGroup = new TracingGroup("tracing-group", { parent: this, dependsOn: [host] });
 		const emulators = Object.values(builds.qemu).map((qemu) => qemu.prefix);
 		// The group first: a libvirtd that runs already must be started again to see it.
@@ -92,7 +103,7 @@ export class Lab extends LabComponent {
 						modules: Object.fromEntries(
 							[...domain.modules].sort().map((module) => [module, named(builds.modules, module)]),
 						),
-						acceleration: host.acceleration(domain.acceleration),
+						acceleration: named(accelerations, name),
 						pool,
 						provider,
 					},

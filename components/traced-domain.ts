@@ -29,7 +29,7 @@ export interface TracedDomainArgs {
 	/** The modules that it loads, by name. */
 	modules: Readonly<Record<string, KernelModule>>;
 	/** kvm or tcg, decided. */
-	acceleration: pulumi.Input<Acceleration>;
+	acceleration: Acceleration;
 	/** The pool that its disk is in. */
 	pool: libvirt.Pool;
 	provider: libvirt.Provider;
@@ -102,13 +102,13 @@ export class TracedDomain extends LabComponent {
 
 	#defineDomain(name: string, port: pulumi.Output<number>, disk: libvirt.Volume, tree: Step): libvirt.Domain {
 		const { domain, qemu, kernel, provider } = this.#args;
-		const acceleration = pulumi.output(this.#args.acceleration);
+		const { kind } = this.#args.acceleration;
 		const commandLine = kernelCommandLine(this.#args.domainName, domain.kernelArguments);
 		return new libvirt.Domain(
 			`${name}-domain`,
 			{
 				name: this.#libvirtName,
-				type: acceleration.apply(({ kind }) => (kind === "kvm" ? "kvm" : "qemu")),
+				type: kind === "kvm" ? "kvm" : "qemu",
 				machine: "pc",
 				emulator: qemu.emulator,
 				vcpu: domain.cpus,
@@ -178,11 +178,11 @@ export class TracedDomain extends LabComponent {
 
 	#describe(port: pulumi.Output<number>): pulumi.Output<LabCard["domains"][string]> {
 		const { domain, qemu, modules } = this.#args;
-		return pulumi.all([port, this.#args.acceleration]).apply(([gdbPort, acceleration]) => ({
+		return port.apply((gdbPort) => ({
 			libvirtName: this.#libvirtName,
 			processName: domain.processName,
 			emulator: qemu.emulator,
-			acceleration,
+			acceleration: this.#args.acceleration,
 			kernel: domain.kernel,
 			gdb: { port: gdbPort, paused: domain.gdb.paused },
 			console: this.#console(),

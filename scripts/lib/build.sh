@@ -106,7 +106,7 @@ build_remove() {
 	rm -rf --one-file-system -- "$root$prefix"
 	# /opt itself is Debian's.
 	for folder in "${owners_dir%/*}" "$state_dir/builds" "$root${prefix%/*}" "$root/opt/tracelab"; do
-		[ ! -d "$folder" ] || rmdir --ignore-fail-on-non-empty "$folder"
+		[ ! -d "$folder" ] || rmdir --ignore-fail-on-non-empty "$folder" 2>/dev/null || :
 	done
 }
 

@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import test from "ava";
+import { Lab } from "../../components/lab.ts";
+import { AccelerationError } from "../../spec/acceleration.ts";
 import { hostPackages } from "../../spec/host-packages.ts";
 import { labCardSchema } from "../../spec/lab-card.ts";
 import { loadStack } from "../../spec/load-stack.ts";
 import type { Stack } from "../../spec/schema.ts";
 import { isStep } from "./assert-step.ts";
-import { listed, type Run, resource, settled } from "./mocks.ts";
+import { listed, type Run, resource, run, settled } from "./mocks.ts";
 import { runLab, runStack } from "./run-lab.ts";
 import { withKvm, withoutKvm } from "./samples.ts";
 
@@ -181,7 +183,7 @@ test.serial("a first preview registers what the up does, and looks only at what 
 	t.deepEqual(listed(preview), listed(await runStack("quickstart")));
 	t.deepEqual(
 		preview.events.filter((event) => event.startsWith("look")),
-		["look at the host", "look at host-packages"],
+		["look at host-packages"],
 	);
 	t.is<unknown, unknown>(await settled(preview.made.card), pulumi.runtime.unknownValue);
 });
@@ -192,4 +194,21 @@ test.serial("a name that leads nowhere is an error that says what there is", asy
 	if (vm === undefined) throw new Error("quickstart has no vm");
 	const stack: Stack = { ...quickstart, domains: { vm: { ...vm, qemu: "nowhere" } } };
 	await t.throwsAsync(runLab(stack), { message: 'no "nowhere" among main' });
+});
+
+test.serial("kvm where it cannot work is an error before anything of the host is declared", async (t) => {
+	const quickstart = loadStack("quickstart");
+	const { vm } = quickstart.domains;
+	if (vm === undefined) throw new Error("quickstart has no vm");
+	const stack: Stack = { ...quickstart, domains: { vm: { ...vm, acceleration: "kvm" } } };
+	await t.throwsAsync(runLab(stack, withoutKvm), {
+		instanceOf: AccelerationError,
+		message: /^acceleration: kvm cannot work on this host: there is no \/dev\/kvm/,
+	});
+	const lab = () => {
+		try {
+			new Lab(stack.name, { stack, facts: withoutKvm });
+		} catch {} // The error is above; here it is what was declared before it.
+	};
+	t.deepEqual(listed(await run({ stack: stack.name }, lab)), ["tracelab:lab:Lab quickstart"]);
 });

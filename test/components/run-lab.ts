@@ -7,7 +7,7 @@ import { withoutKvm } from "./samples.ts";
 
 /** Runs a program as index.ts is one: a lab by its stack's name. */
 export function runLab(stack: Stack, facts: HostFacts = withoutKvm, preview = false): Promise<Run<Lab>> {
-	return run({ stack: stack.name, facts, preview }, () => new Lab(stack.name, { stack }));
+	return run({ stack: stack.name, preview }, () => new Lab(stack.name, { stack, facts }));
 }
 
 /** Runs the lab of stacks/NAME.yaml. */
