@@ -219,11 +219,14 @@ test("a set-up waits for another one, and does not do the same again", async (t)
 	await other;
 });
 
-test("the linters come from Debian, and only when the tests ask for them and they are missing", async (t) => {
+test("what tests run comes from Debian, and only when the tests ask for it and it is missing", async (t) => {
 	const setUp = new SetUp(t);
 	setUp.scratch.fake("bin/apt-get", "");
 	await setUp.run();
 	const apt = "apt-get -qy -o DPkg::Lock::Timeout=600";
+	for (const there of ["curl", "dpkg-source", "gcc", "jq", "make", "readelf", "ss", "xz"]) {
+		setUp.scratch.fake(`bin/${there}`, "");
+	}
 	const first = await setUp.run("--test");
 	t.deepEqual(first.said, ["setup: shellcheck shfmt from Debian (… s)"]);
 	t.deepEqual(first.calls, [`${apt} update`, `${apt} install --no-install-recommends shellcheck shfmt`]);
