@@ -26,7 +26,7 @@ export const hostPackageTable = {
 	flex: "Kconfig's scanner",
 	"libelf-dev": "objtool reads ELF",
 	"libssl-dev": "scripts/sign-file and certs/extract-cert",
-	lz4: "packs bzImage, which an emulated guest unpacks in a third of gzip's time",
+	lz4: "packs bzImage: of all packings, the one that an emulated guest unpacks soonest",
 	python3: "QEMU's configure and the kernel's gdb scripts",
 
 	// QEMU; facts measured with exactly these.
