@@ -62,3 +62,9 @@ export function median(values: readonly number[]): number {
 	const lower = sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
 	return (upper + lower) / 2;
 }
+
+/** The figure of a median that has a number of seconds for its goal. */
+export function withinSeconds(name: string, times: readonly number[], goal: number): Figure {
+	const middle = median(times);
+	return { name, measured: `${middle.toFixed(1)} s`, goal: `${goal} s`, met: middle <= goal };
+}

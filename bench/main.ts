@@ -14,7 +14,7 @@ import { quickFigures } from "./quick.ts";
 const bench = new Bench();
 const figures: Figure[] = [];
 try {
-	await bench.refuseWhereLabsAreUp();
+	bench.refuseWhereLabsAreUp();
 	if (process.argv[2] !== "quick") figures.push(...(await coldFigures(bench)));
 	figures.push(...(await quickFigures(bench)));
 } finally {
