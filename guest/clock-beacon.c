@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Says in a guest what its clock is, so that the host can put its own beside it: reads CLOCK_MONOTONIC, writes a
+ * sequence number to an I/O port, reads the clock again. QEMU's tracepoint memory_region_ops_write has the host's time
+ * of the same write, made by the same thread: whatever the host's clock was then, the guest's was between the two
+ * readings.
+ *
+ *	clock-beacon COUNT INTERVAL_US
+ *
+ * writes COUNT beacons (0: until SIGTERM) and prints a line for each: SEQ T0 T1, in nanoseconds. The port has the last
+ * eight bits of SEQ. The pauses are between three and five quarters of INTERVAL_US, at random: an uneven rhythm fits
+ * itself at one place only, so that no lost beacon and no wrap of the eight bits leads to a wrong pair.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Nothing answers there: not on the machine types of QEMU, and not on a PC. */
+#define PORT 0xA20
+
+/* Printing takes its time, and never stands between the readings of a beacon. */
+#define BUFFERED 64
+
+struct beacon {
+	uint64_t sequence;
+	int64_t before, after;
+};
+
+static volatile sig_atomic_t ended;
+
+static void end(int signal)
+{
+	(void)signal;
+	ended = 1;
+}
+
+static void die(const char *what, const char *todo)
+{
+	fprintf(stderr, "clock-beacon: %s: %s\n  what to do: %s\n", what, strerror(errno), todo);
+	exit(1);
+}
+
+static uint64_t number(const char *text, uint64_t most)
+{
+	char *rest;
+	uint64_t value;
+
+	errno = 0;
+	value = strtoull(text, &rest, 10);
+	if (*text < '0' || *text > '9' || *rest != '\0' || errno != 0 || value > most) {
+		fprintf(stderr, "clock-beacon: '%s' is no number up to %" PRIu64 "\n"
+			"  usage: clock-beacon COUNT INTERVAL_US, such as: clock-beacon 100 10000\n", text, most);
+		exit(2);
+	}
+	return value;
+}
+
+static int64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static void print(const struct beacon *beacons, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		printf("%" PRIu64 " %" PRId64 " %" PRId64 "\n", beacons[i].sequence, beacons[i].before, beacons[i].after);
+	if (fflush(stdout) != 0)
+		die("standard output", "see that the disk it goes to has room");
+}
+
+/* xorshift: its state is never 0. */
+static uint64_t random_bits(void)
+{
+	static uint64_t state = 0x9e3779b97f4a7c15;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state;
+}
+
+static void rest(uint64_t interval_us)
+{
+	uint64_t ns = interval_us * 750;
+	struct timespec time;
+
+	if (ns == 0)
+		return;
+	ns += random_bits() % (interval_us * 500);
+	time.tv_sec = ns / 1000000000;
+	time.tv_nsec = ns % 1000000000;
+	/* A signal that comes just before it is heard when the pause is over. */
+	nanosleep(&time, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_handler = end };
+	struct beacon beacons[BUFFERED];
+	uint64_t count, interval;
+	size_t kept = 0;
+	int port;
+
+	if (argc != 3) {
+		fprintf(stderr, "usage: clock-beacon COUNT INTERVAL_US\n");
+		return 2;
+	}
+	count = number(argv[1], UINT64_MAX / 2);
+	interval = number(argv[2], UINT64_C(3600) * 1000000);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	port = open("/dev/port", O_WRONLY | O_CLOEXEC);
+	if (port < 0)
+		die("/dev/port", "run it as root, on a kernel with CONFIG_DEVPORT");
+	/* A page fault between the readings widens the bracket. */
+	if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+		die("mlockall", "run it as root");
+	memset(beacons, 0, sizeof(beacons));
+	for (uint64_t sequence = 0; !ended && (count == 0 || sequence < count); sequence++) {
+		struct beacon *beacon = &beacons[kept];
+		unsigned char byte = sequence & 0xff;
+		ssize_t written;
+
+		beacon->sequence = sequence;
+		beacon->before = now();
+		written = pwrite(port, &byte, 1, PORT);
+		beacon->after = now();
+		if (written != 1)
+			die("writing to /dev/port", "run it as root, on a kernel that is not locked down");
+		if (++kept == BUFFERED) {
+			print(beacons, kept);
+			kept = 0;
+		}
+		if (count == 0 || sequence + 1 < count)
+			rest(interval);
+	}
+	print(beacons, kept);
+	return 0;
+}

@@ -1,0 +1,120 @@
+import type { ClockPair } from "./clock-fit.ts";
+
+/** A beacon as the guest has it: a line of clock-beacon. */
+export interface GuestBeacon {
+	readonly sequence: number;
+	readonly before: bigint;
+	readonly after: bigint;
+}
+
+/** A beacon as QEMU's trace has it: the host's time, and the byte that was written. */
+export interface HostBeacon {
+	readonly time: bigint;
+	readonly value: number;
+}
+
+export interface BeaconMatch {
+	readonly pairs: readonly ClockPair[];
+	/** Beacons that found no partner, of either side. */
+	readonly unmatched: { readonly guest: number; readonly host: number };
+}
+
+/** Fewer in a row than this are no evidence: with an uneven rhythm, three pauses in agreement are. */
+const evidence = 4;
+
+/** The byte says no more than this of a sequence number. */
+const wrap = 256;
+
+/** How much faster than the other a clock may run. */
+const drift = 0.01;
+
+/**
+ * Finds which byte in QEMU's trace is which beacon of the guest.
+ *
+ * The byte leaves every 256th beacon to choose from, and the rhythm decides: the host's pauses between beacons must be
+ * the guest's. Beacons may be lost on either side, and the clocks may jump: there a run of agreement ends, and the next
+ * one has to find its place anew. What has two places, or too little to show for one, stays without a partner.
+ */
+export function matchBeacons(guest: readonly GuestBeacon[], host: readonly HostBeacon[]): BeaconMatch {
+	const [guests, hosts] = [inOrder(guest, ({ before }) => before), inOrder(host, ({ time }) => time)];
+	const start = guests[0]?.before ?? 0n;
+	const origin = hosts[0]?.time ?? 0n;
+	const sides = {
+		guests: guests.map(({ sequence, before, after }) => ({
+			value: sequence % wrap,
+			before: Number(before - start),
+			after: Number(after - start),
+		})),
+		hosts: hosts.map(({ time, value }) => ({ value, time: Number(time - origin) })),
+	};
+	const pairs: ClockPair[] = [];
+	let free = 0;
+	for (let at = 0; at < hosts.length; ) {
+		const run = runFrom(sides, at, free);
+		for (const [offset, index] of run.entries()) {
+			const [one, two] = [guests[index], hosts[at + offset]];
+			if (one !== undefined && two !== undefined)
+				pairs.push({ guest: [one.before, one.after], host: [two.time, two.time] });
+		}
+		free = (run.at(-1) ?? free - 1) + 1;
+		at += Math.max(1, run.length);
+	}
+	return { pairs, unmatched: { guest: guests.length - pairs.length, host: hosts.length - pairs.length } };
+}
+
+interface Sides {
+	readonly guests: readonly { value: number; before: number; after: number }[];
+	readonly hosts: readonly { value: number; time: number }[];
+}
+
+/** The guest's beacons that the host's from one on are, as long as they agree; none where that is not clear. */
+function runFrom(sides: Sides, at: number, free: number): number[] {
+	const value = sides.hosts[at]?.value;
+	let best: number[] = [];
+	let second = 0;
+	for (let index = free; index < sides.guests.length; index++) {
+		if (sides.guests[index]?.value !== value) continue;
+		const run = agreement(sides, at, index);
+		if (run.length > best.length) [best, second] = [run, best.length];
+		else second = Math.max(second, run.length);
+	}
+	return best.length >= evidence && best.length > 2 * second ? best : [];
+}
+
+/** How far host and guest agree where the host's beacon `at` is the guest's `index`. */
+function agreement({ guests, hosts }: Sides, at: number, index: number): number[] {
+	const run = [index];
+	for (let next = at + 1; next < hosts.length; next++) {
+		const [here, there] = [hosts[next - 1], hosts[next]];
+		const from = guests[run.at(-1) ?? index];
+		if (here === undefined || there === undefined || from === undefined) break;
+		const pause = there.time - here.time;
+		const begin = (run.at(-1) ?? index) + 1;
+		// One further off has the same byte as one that is nearer.
+		const found = guests
+			.slice(begin, begin + wrap - 1)
+			.findIndex(
+				(to) =>
+					to.value === there.value &&
+					pause >= (to.before - from.after) * (1 - drift) - 1 &&
+					pause <= (to.after - from.before) * (1 + drift) + 1,
+			);
+		if (found === -1) break;
+		run.push(begin + found);
+	}
+	return run;
+}
+
+function inOrder<T>(beacons: readonly T[], time: (beacon: T) => bigint): T[] {
+	return [...beacons].sort((one, two) => (time(one) < time(two) ? -1 : time(one) > time(two) ? 1 : 0));
+}
+
+/** Reads what clock-beacon printed; its last line may be cut off where it was killed. */
+export function readBeacons(text: string): GuestBeacon[] {
+	return [...text.matchAll(/^(\d+) (\d+) (\d+)\n/gm)].map(([, sequence = "", before = "", after = ""]) => ({
+		// Only its last bits are ever compared.
+		sequence: Number(BigInt(sequence) % BigInt(wrap)),
+		before: BigInt(before),
+		after: BigInt(after),
+	}));
+}
