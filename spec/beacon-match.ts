@@ -19,8 +19,8 @@ export interface BeaconMatch {
 	readonly unmatched: { readonly guest: number; readonly host: number };
 }
 
-/** Fewer in a row than this are no evidence: with an uneven rhythm, three pauses in agreement are. */
-const evidence = 4;
+/** Fewer in a row than this are no evidence: of ten beacons that come three at a time, three pauses agree. */
+const evidence = 10;
 
 /** The byte says no more than this of a sequence number. */
 const wrap = 256;

@@ -5,6 +5,7 @@ import { type GuestBeacon, type HostBeacon, matchBeacons, readBeacons } from "..
 const start = 5_000_000_000_000n;
 
 interface Beacon {
+	/** Since the one before; every third is as uneven as clock-beacon makes it, and the others follow at once. */
 	pause: number;
 	before: number;
 	after: number;
@@ -21,7 +22,7 @@ function recording(beacons: readonly Beacon[], offset: number, drift: number) {
 	const truth = new Map<bigint, bigint>();
 	let [x, stopped] = [0, 0];
 	for (const [sequence, beacon] of beacons.entries()) {
-		x += beacon.pause;
+		x += sequence % 3 === 0 ? beacon.pause : beacon.before + beacon.after;
 		stopped += beacon.stopped;
 		const before = start + BigInt(x - beacon.before);
 		const time = BigInt(Math.floor(x + offset + stopped + (x * drift) / 1e6)) + start;
@@ -32,7 +33,6 @@ function recording(beacons: readonly Beacon[], offset: number, drift: number) {
 	return { guest, host, truth };
 }
 
-/** Pauses are as uneven as clock-beacon makes them. */
 const beacon = (lost: number, stops: number) =>
 	fc.record({
 		pause: fc.integer({ min: 7_500_000, max: 12_500_000 }),
@@ -49,7 +49,7 @@ const offsets = fc.integer({ min: 0, max: 10 ** 12 });
 const drifts = fc.integer({ min: -500, max: 500 });
 
 test("nothing lost: every beacon finds its partner, over the wrap of the byte", (t) => {
-	const all = fc.array(beacon(0, 0), { minLength: 4, maxLength: 1200, size: "max" });
+	const all = fc.array(beacon(0, 0), { minLength: 10, maxLength: 1200, size: "max" });
 	fc.assert(
 		fc.property(all, offsets, drifts, (beacons, offset, drift) => {
 			const { guest, host, truth } = recording(beacons, offset, drift);
@@ -67,7 +67,7 @@ test("nothing lost: every beacon finds its partner, over the wrap of the byte", 
 });
 
 test("beacons lost on both sides, stops of the guest, whole stretches gone: no pair is ever wrong, and most are found", (t) => {
-	const all = fc.array(beacon(10, 3), { minLength: 600, maxLength: 1200, size: "max" });
+	const all = fc.array(beacon(2, 3), { minLength: 600, maxLength: 1200, size: "max" });
 	const stretch = fc.tuple(fc.nat(1200), fc.integer({ min: 200, max: 600 }));
 	let [paired, possible] = [0, 0];
 	fc.assert(
@@ -87,39 +87,39 @@ test("beacons lost on both sides, stops of the guest, whole stretches gone: no p
 		{ numRuns: 25 },
 	);
 	t.log(`${paired} of ${possible} pairs found`);
-	t.true(paired > 0.8 * possible, `${paired} of ${possible}`);
+	t.true(paired > 0.6 * possible, `${paired} of ${possible}`);
 });
 
-test("an even rhythm of which 256 were lost has two places, and is left alone", (t) => {
-	const even = Array.from({ length: 1000 }, () => ({
+test("an even rhythm of which 768 were lost has two places, and is left alone", (t) => {
+	const even = Array.from({ length: 1500 }, () => ({
 		...{ pause: 10_000_000, before: 1000, after: 1000, lostByHost: false, lostByGuest: false, stopped: 0 },
 	}));
 	const { guest, host } = recording(even, 0, 0);
-	const { pairs, unmatched } = matchBeacons(guest, host.slice(256));
+	const { pairs, unmatched } = matchBeacons(guest, host.slice(768));
 	t.is(pairs.length, 0);
-	t.deepEqual(unmatched, { guest: 1000, host: 744 });
+	t.deepEqual(unmatched, { guest: 1500, host: 732 });
 });
 
 test("a write of somebody else's finds no partner", (t) => {
-	const beacons = Array.from({ length: 20 }, (_, index) => ({
+	const beacons = Array.from({ length: 60 }, (_, index) => ({
 		pause: 10_000_000 + ((index * 7919) % 2_000_000),
 		...{ before: 1000, after: 1000, lostByHost: false, lostByGuest: false, stopped: 0 },
 	}));
 	const { guest, host, truth } = recording(beacons, 77, 0);
-	const stranger = { time: (host[9]?.time ?? 0n) + 5_000_000n, value: 10 };
+	const stranger = { time: (host[29]?.time ?? 0n) + 5_000_000n, value: 30 };
 	const { pairs, unmatched } = matchBeacons(guest, [...host, stranger]);
-	t.is(pairs.length, 20);
+	t.is(pairs.length, 60);
 	t.true(pairs.every((pair) => truth.get(pair.host[0]) === pair.guest[0]));
 	t.deepEqual(unmatched, { guest: 0, host: 1 });
 });
 
-test("fewer than four beacons are no evidence", (t) => {
-	const beacons = Array.from({ length: 3 }, (_, index) => ({
+test("fewer than ten beacons are no evidence", (t) => {
+	const beacons = Array.from({ length: 9 }, (_, index) => ({
 		pause: 10_000_000 + index * 1_000_000,
 		...{ before: 1000, after: 1000, lostByHost: false, lostByGuest: false, stopped: 0 },
 	}));
 	const { guest, host } = recording(beacons, 77, 0);
-	t.deepEqual(matchBeacons(guest, host), { pairs: [], unmatched: { guest: 3, host: 3 } });
+	t.deepEqual(matchBeacons(guest, host), { pairs: [], unmatched: { guest: 9, host: 9 } });
 	t.deepEqual(matchBeacons([], []), { pairs: [], unmatched: { guest: 0, host: 0 } });
 });
 
