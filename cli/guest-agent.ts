@@ -46,6 +46,11 @@ export class GuestAgent {
 		}
 	}
 
+	/** The guest's wall clock in nanoseconds, of which JSON keeps all but the last hundreds. */
+	async time(): Promise<bigint> {
+		return BigInt((await this.#request("guest-get-time", {})) as number);
+	}
+
 	/** Starts a command, the words being its argv; returns its process id in the guest. */
 	async start([path, ...arg]: readonly string[], input: Buffer = Buffer.alloc(0)): Promise<number> {
 		const stdin = input.length === 0 ? {} : { "input-data": input.toString("base64") };

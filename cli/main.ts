@@ -131,6 +131,35 @@ program
 		end((await import("./debugger.ts")).debug(stack(), domain, passedThrough(args))),
 	);
 
+program
+	.command("clock")
+	.description("shows the clocks of host and guest, and measures how far apart they are, with its bound")
+	.argument("<domain>")
+	.addOption(
+		new Option("--clock-bound <ns>", "fail where the clocks are not known to so many nanoseconds").argParser(
+			nanoseconds,
+		),
+	)
+	.action(async (domain: string, { clockBound }: { clockBound?: number }) =>
+		end((await import("./clock.ts")).showClock(stack(), domain, clockBound)),
+	);
+
+program
+	.command("events")
+	.description("prints the events of a traced run, QEMU's and the guests' in one order on the host's clock")
+	.argument("<run>")
+	.addOption(new Option("--layer <layer>", "only the events of one layer").choices(["qemu", "guest", "host"]))
+	.addOption(
+		new Option("--match <regex>", "only those whose DOMAIN:NAME matches, such as vm:sched_switch").argParser(pattern),
+	)
+	.addOption(
+		new Option("--around <seconds>", "only those next to a time, as it stands before each event").argParser(instant),
+	)
+	.addOption(new Option("-C, --context <count>", "how many on either side of that time").argParser(count).default(20))
+	.action(async (run: string, options: { layer?: string; match?: RegExp; around?: bigint; context: number }) =>
+		end((await import("./events.ts")).showEvents(stack(), run, options)),
+	);
+
 /** Without `--` before it, an option behind the domain would be taken for a program in the guest. */
 function checkCommand([program]: readonly string[], marked: boolean): void {
 	if (program === undefined) {
@@ -147,6 +176,32 @@ function seconds(text: string): number {
 	const value = Number(text);
 	if (!(value > 0)) throw new InvalidArgumentError("It is a number of seconds over 0.");
 	return value;
+}
+
+function nanoseconds(text: string): number {
+	const value = Number(text);
+	if (!(value > 0)) throw new InvalidArgumentError("It is a number of nanoseconds over 0.");
+	return value;
+}
+
+function count(text: string): number {
+	if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("It is a number over 0.");
+	return Number(text);
+}
+
+/** Seconds with up to nine digits behind the point, in nanoseconds. */
+function instant(text: string): bigint {
+	const [, whole, part = ""] = /^(\d+)(?:\.(\d{1,9}))?$/.exec(text) ?? [];
+	if (whole === undefined) throw new InvalidArgumentError("It is a time in seconds, such as 16024.470235905.");
+	return BigInt(whole) * 1_000_000_000n + BigInt(part.padEnd(9, "0"));
+}
+
+function pattern(text: string): RegExp {
+	try {
+		return new RegExp(text);
+	} catch (error) {
+		throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+	}
 }
 
 // `enablePositionalOptions`, which `exec` and `gdb` need, lets the program's options stand before the command only.

@@ -1,5 +1,5 @@
 import { execa } from "execa";
-import { MissingProgramError, systemCode } from "./errors.ts";
+import { LabError, MissingProgramError, systemCode } from "./errors.ts";
 
 /** What a program said and how it ended. */
 export interface Ran {
@@ -9,7 +9,12 @@ export interface Ran {
 }
 
 /** What a program comes from, for those that `up` installs. */
-const packages: Readonly<Record<string, string>> = { virsh: "libvirt-clients", gdb: "gdb", ss: "iproute2" };
+const packages: Readonly<Record<string, string>> = {
+	babeltrace2: "babeltrace2",
+	gdb: "gdb",
+	ss: "iproute2",
+	virsh: "libvirt-clients",
+};
 
 function missing(program: string, error: unknown): unknown {
 	if (systemCode(error) !== "ENOENT") return error;
@@ -33,6 +38,31 @@ export async function run(
 	if (signal !== undefined) return { code: 128 + (signalNumbers[signal] ?? 0), stdout, stderr };
 	if (exitCode === undefined) throw missing(program, result.cause ?? result);
 	return { code: exitCode, stdout, stderr };
+}
+
+/**
+ * What a program says on its standard output, part by part: more than fits in memory. Whoever stops reading ends it.
+ *
+ * @throws LabError where it fails, with the last that it said
+ */
+export async function* outputOf(program: string, args: readonly string[]): AsyncGenerator<string> {
+	const running = execa(program, args, {
+		buffer: { stdout: false, stderr: true },
+		stdin: "ignore",
+		reject: false,
+		env: { LC_ALL: "C.UTF-8" },
+	});
+	try {
+		running.stdout.setEncoding("utf8");
+		for await (const part of running.stdout) yield part as string;
+		const { exitCode, stderr, ...rest } = await running;
+		if (exitCode === 0) return;
+		if (exitCode === undefined && rest.signal === undefined) throw missing(program, rest.cause ?? rest);
+		const last = stderr.trim().split("\n").slice(-5).join("\n");
+		throw new LabError(`${program} ended with ${exitCode ?? rest.signal}: ${args.join(" ")}\n${last}`);
+	} finally {
+		running.kill();
+	}
 }
 
 /**

@@ -25,8 +25,11 @@ const evidence = 10;
 /** The byte says no more than this of a sequence number. */
 const wrap = 256;
 
-/** How much faster than the other a clock may run. */
-const drift = 0.01;
+/** How much faster than the other a clock may run, as far as pauses between beacons are compared. */
+const drift = 0.002;
+
+/** So many bytes that fit nowhere are somebody else's; after more, the clocks have jumped. */
+const strangers = 8;
 
 /**
  * Finds which byte in QEMU's trace is which beacon of the guest.
@@ -51,13 +54,14 @@ export function matchBeacons(guest: readonly GuestBeacon[], host: readonly HostB
 	let free = 0;
 	for (let at = 0; at < hosts.length; ) {
 		const run = runFrom(sides, at, free);
-		for (const [offset, index] of run.entries()) {
-			const [one, two] = [guests[index], hosts[at + offset]];
+		for (const { guest: index, host: byte } of run) {
+			const [one, two] = [guests[index], hosts[byte]];
 			if (one !== undefined && two !== undefined)
 				pairs.push({ guest: [one.before, one.after], host: [two.time, two.time] });
 		}
-		free = (run.at(-1) ?? free - 1) + 1;
-		at += Math.max(1, run.length);
+		const last = run.at(-1);
+		free = last === undefined ? free : last.guest + 1;
+		at = last === undefined ? at + 1 : last.host + 1;
 	}
 	return { pairs, unmatched: { guest: guests.length - pairs.length, host: hosts.length - pairs.length } };
 }
@@ -67,10 +71,16 @@ interface Sides {
 	readonly hosts: readonly { value: number; time: number }[];
 }
 
+/** Places in both lists of what is one beacon. */
+interface Partners {
+	readonly guest: number;
+	readonly host: number;
+}
+
 /** The guest's beacons that the host's from one on are, as long as they agree; none where that is not clear. */
-function runFrom(sides: Sides, at: number, free: number): number[] {
+function runFrom(sides: Sides, at: number, free: number): Partners[] {
 	const value = sides.hosts[at]?.value;
-	let best: number[] = [];
+	let best: Partners[] = [];
 	let second = 0;
 	for (let index = free; index < sides.guests.length; index++) {
 		if (sides.guests[index]?.value !== value) continue;
@@ -82,25 +92,23 @@ function runFrom(sides: Sides, at: number, free: number): number[] {
 }
 
 /** How far host and guest agree where the host's beacon `at` is the guest's `index`. */
-function agreement({ guests, hosts }: Sides, at: number, index: number): number[] {
-	const run = [index];
-	for (let next = at + 1; next < hosts.length; next++) {
-		const [here, there] = [hosts[next - 1], hosts[next]];
-		const from = guests[run.at(-1) ?? index];
+function agreement({ guests, hosts }: Sides, at: number, index: number): Partners[] {
+	let last = { guest: index, host: at };
+	const run = [last];
+	for (let next = at + 1; next < hosts.length && next - last.host <= strangers; next++) {
+		const [here, there, from] = [hosts[last.host], hosts[next], guests[last.guest]];
 		if (here === undefined || there === undefined || from === undefined) break;
 		const pause = there.time - here.time;
-		const begin = (run.at(-1) ?? index) + 1;
 		// One further off has the same byte as one that is nearer.
-		const found = guests
-			.slice(begin, begin + wrap - 1)
-			.findIndex(
-				(to) =>
-					to.value === there.value &&
-					pause >= (to.before - from.after) * (1 - drift) - 1 &&
-					pause <= (to.after - from.before) * (1 + drift) + 1,
-			);
-		if (found === -1) break;
-		run.push(begin + found);
+		for (let to = last.guest + 1; to < Math.min(guests.length, last.guest + wrap); to++) {
+			const candidate = guests[to];
+			if (candidate?.value !== there.value) continue;
+			if (pause < (candidate.before - from.after) * (1 - drift) - 1) continue;
+			if (pause > (candidate.after - from.before) * (1 + drift) + 1) continue;
+			last = { guest: to, host: next };
+			run.push(last);
+			break;
+		}
 	}
 	return run;
 }

@@ -52,6 +52,8 @@ export interface ClockFit {
 export interface ClockFitOptions {
 	/** The steps in which the guest's clock advances, in nanoseconds. @default 1 */
 	readonly granule?: number;
+	/** And the host's. @default 1 */
+	readonly hostGranule?: number;
 	/** An interval of the guest's clock to cover, beyond the first and the last pair. */
 	readonly cover?: readonly [from: bigint, to: bigint];
 }
@@ -86,14 +88,17 @@ interface Segment {
  * that do so for all pairs are a convex polygon, and what its corners say at an instant is the bound there. It is a hard
  * one as long as the clocks are what the model says, straight lines; where no line does, a new one begins.
  */
-export function fitClock(pairs: readonly ClockPair[], { granule = 1, cover }: ClockFitOptions = {}): ClockFit {
+export function fitClock(
+	pairs: readonly ClockPair[],
+	{ granule = 1, hostGranule = 1, cover }: ClockFitOptions = {},
+): ClockFit {
 	const sorted = [...pairs].sort(
 		(one, two) => compare(one.guest[0], two.guest[0]) || compare(one.guest[1], two.guest[1]),
 	);
 	const first = sorted[0];
 	if (first === undefined) throw new RangeError("no pairs: there is nothing to fit a clock to");
 	const reference = { guest: first.guest[0], host: first.host[0] };
-	const brackets = sorted.map((pair) => bracketOf(pair, reference, granule));
+	const brackets = sorted.map((pair) => bracketOf(pair, reference, granule, hostGranule));
 	const segments = segmentsOf(brackets);
 	const at = (time: bigint) => Number(time - reference.guest) / second;
 	const pieces = piecesOf(segments, cover === undefined ? [] : [at(cover[0]), at(cover[1])], granule);
@@ -108,14 +113,19 @@ export function fitClock(pairs: readonly ClockPair[], { granule = 1, cover }: Cl
 }
 
 /**
- * A reading is the clock's time, rounded down: to a granule, and to a nanosecond at the host. What is rounded down is not
- * past the instant, so only the later readings need room.
+ * A reading is the clock's time, rounded down to a granule. What is rounded down is not past the instant, so only the
+ * later readings need room.
  */
-function bracketOf({ guest, host }: ClockPair, reference: ClockFit["reference"], granule: number): Bracket {
+function bracketOf(
+	{ guest, host }: ClockPair,
+	reference: ClockFit["reference"],
+	granule: number,
+	hostGranule: number,
+): Bracket {
 	const before = Number(guest[0] - reference.guest);
 	const after = Number(guest[1] - reference.guest) + granule;
 	const early = Number(host[0] - reference.host);
-	const late = Number(host[1] - reference.host) + 1;
+	const late = Number(host[1] - reference.host) + hostGranule;
 	return {
 		upper: { x: before / second, value: late - before },
 		lower: { x: after / second, value: early - after },
