@@ -59,10 +59,10 @@ export interface ClockFitOptions {
 }
 
 /**
- * How much faster than the other a clock may run: the kernel itself takes no calibration of its TSC that is further off
- * than a hundredth, and NTP changes the rate of a clock by no more than half a thousandth.
+ * How much faster than the other a clock may run: NTP changes a rate by no more than half a thousandth, and the kernel's
+ * first calibration of a TSC is good to as much. Pairs that are far from each other leave less.
  */
-const steepest = 0.01;
+const steepest = 0.001;
 
 /** Nanoseconds of a second: lines have their x in seconds, so that slopes and values are of like size. */
 const second = 1e9;
