@@ -1,0 +1,65 @@
+import type { ScratchLab } from "./scratch-lab.ts";
+
+/** Instants of the same beacons, in nanoseconds of each clock: the guest's runs behind, and is read around the write. */
+const ahead = 15_103_888_406_351n;
+
+/** The clocks that the scratch runs were recorded by. */
+export const bootIds = { host: "73a9ebdb-ccef-4e0d-8191-2d7ce3aa7223", guest: "e5cb1341-9a6f-487e-8607-171604e20c01" };
+
+export interface ScratchTrace {
+	/** Lines of babeltrace2, time and all. */
+	events: readonly (readonly [cycles: bigint, rest: string])[];
+	bootId: string;
+	offset: bigint;
+	/** Is the program to fail behind its events? */
+	broken?: boolean;
+}
+
+/** A `babeltrace2` that shows what lies beside the metadata. */
+export function fakeBabeltrace(lab: ScratchLab): void {
+	lab.fake(
+		"babeltrace2",
+		`if [ "$1" = query ]; then
+			folder=\${*: -1}; folder=\${folder#*\\"}; folder=\${folder%\\"*}
+			cat "$folder/range"
+		elif [ "$1" = --output-format=ctf-metadata ]; then
+			cat "$2/metadata"
+		else
+			folder=\${*: -1}
+			[ "$*" = "--clock-cycles --no-delta --fields=trace:domain --color=never $folder" ] || exit 98
+			cat "$folder/text"
+			if [ -e "$folder/broken" ]; then echo "ERROR: a packet is broken" >&2; exit 1; fi
+		fi`,
+	);
+}
+
+/** Writes a trace into a run of the stack quickstart. */
+export function writeTrace(lab: ScratchLab, path: string, { events, bootId, offset, broken }: ScratchTrace): void {
+	const folder = `var/lib/tracelab/runs/quickstart/${path}`;
+	const clock = ["clock {", '\tname = "monotonic";', `\tuuid = "${bootId}";`, "\tfreq = 1000000000;"];
+	lab.write(`${folder}/metadata`, [...clock, `\toffset = ${offset};`, "};", ""].join("\n"));
+	lab.write(`${folder}/text`, events.map(([cycles, rest]) => `[${cycles}] ${rest}\n`).join(""));
+	const ends = events.length === 0 ? [] : [events[0]?.[0] ?? 0n, events.at(-1)?.[0] ?? 0n];
+	const range = ends.map((time, index) => `        ${index === 0 ? "begin" : "end"}: ${time + offset}\n`).join("");
+	lab.write(`${folder}/range`, `- \n  stream-infos: \n    - \n      range-ns: \n${range}`);
+	if (broken) lab.write(`${folder}/broken`, "");
+}
+
+/** Beacons as both sides have them: every third after a pause, none like another. */
+export function beacons(count: number, stop = 0n) {
+	let guest = 900_000_000_000n;
+	const lines: string[] = [];
+	const written: [bigint, string][] = [];
+	for (let sequence = 0; sequence < count; sequence++) {
+		guest += sequence % 3 === 0 ? 10_000_000n + BigInt((sequence * 7919) % 4001) * 1000n : 4_000n;
+		const stopped = sequence >= count / 2 ? stop : 0n;
+		lines.push(`${sequence} ${guest - 1_200n} ${guest + 1_500n}\n`);
+		const value = (sequence % 256).toString(16).toUpperCase();
+		const fields = `{ cpu_index = 0, mr = 0x55, addr = 0xA20, value = 0x${value}, size = 1, name = "io" }`;
+		written.push([guest + ahead + stopped, `ust qemu:memory_region_ops_write: { cpu_id = 1 }, ${fields}`]);
+	}
+	return { lines: lines.join(""), written };
+}
+
+/** The host's time of an instant of the guest's. */
+export const hostTime = (guest: bigint): bigint => guest + ahead;
