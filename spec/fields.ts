@@ -156,6 +156,15 @@ export const processName = z
 		examples: ["quickstart-vm"],
 	});
 
+export const probeScript = z
+	.string()
+	.regex(/^[^~\s\p{Cc}](?:[^\p{Cc}]*[^\s\p{Cc}])?\.stp$/u)
+	.meta({
+		title: "path of a SystemTap script",
+		description: "A SystemTap script, FILE.stp: absolute, or from the project's root; ~ is not expanded.",
+		examples: ["examples/mymodule.stp"],
+	});
+
 /** A map of things by name. */
 export const named = <K extends z.ZodString, V extends z.ZodType>(key: K, value: V) => z.record(key, value);
 

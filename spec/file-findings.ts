@@ -8,9 +8,13 @@ import type { RawStack } from "./raw-stack.ts";
 import { isSourceFault, parseSource } from "./source.ts";
 import type { Fault } from "./stack-file-error.ts";
 
-/** What a stack names that is not in the project's files, or not as it must be: fragments and working trees. */
+/** What a stack names that is not in the project's files, or not as it must be: fragments, working trees, scripts. */
 export function fileFindings(stack: RawStack, projectRoot: string): Finding[] {
-	return [...fragmentFindings(stack, join(projectRoot, "kconfig")), ...treeFindings(stack, projectRoot)];
+	return [
+		...fragmentFindings(stack, join(projectRoot, "kconfig")),
+		...treeFindings(stack, projectRoot),
+		...scriptFindings(stack, projectRoot),
+	];
 }
 
 function fragmentFindings(stack: RawStack, folder: string): Finding[] {
@@ -68,18 +72,35 @@ function treeFault(
 	const whole = resolve(projectRoot, path);
 	const shown = quote(path);
 	const kind = kindOf(whole);
-	if (kind === "absent") {
-		const guess = didYouMean(basename(whole), listing(dirname(whole)));
-		return {
-			message: `there is no folder ${shown}${guess}`,
-			hint: "mend the path: absolute, or from the project's root",
-		};
-	}
+	if (kind === "absent") return absent("folder", path, whole);
 	if (kind !== "folder") return { message: `${shown} is not a folder`, hint: "name the folder that the source is in" };
 	if (any.some((file) => kindOf(join(whole, file)) === "file")) return undefined;
 	return {
 		message: `${shown} is not the source of ${what}: it has no ${any.join(" or ")}`,
 		hint: "name the top folder of the source",
+	};
+}
+
+function scriptFindings(stack: RawStack, projectRoot: string): Finding[] {
+	return stack.names("probes").flatMap((name): Finding[] => {
+		const script = stack.text("probes", name, "script");
+		const fault = script === undefined ? undefined : scriptFault(script, resolve(projectRoot, script));
+		return fault === undefined ? [] : [{ path: ["probes", name, "script"], at: "value", ...fault }];
+	});
+}
+
+function scriptFault(path: string, whole: string): Fault | undefined {
+	const kind = kindOf(whole);
+	if (kind === "absent") return absent("file", path, whole);
+	if (kind === "folder") return { message: `${quote(path)} is a folder, not a script`, hint: "name the script in it" };
+	if (readText(whole) !== undefined) return undefined;
+	return { message: `${quote(path)} cannot be read`, hint: "make it readable for yourself: chmod u+r" };
+}
+
+function absent(what: "file" | "folder", path: string, whole: string): Fault {
+	return {
+		message: `there is no ${what} ${quote(path)}${didYouMean(basename(whole), listing(dirname(whole)))}`,
+		hint: "mend the path: absolute, or from the project's root",
 	};
 }
 

@@ -94,6 +94,7 @@ function toStack(name: string, file: StackFile, projectRoot: string): Stack {
 			modules: domain.modules.toSorted(),
 			processName: domain.processName ?? defaultProcessName(name, key),
 		})),
+		probes: each(file.probes, (probe) => ({ ...probe, script: resolve(projectRoot, probe.script) })),
 	};
 }
 

@@ -16,11 +16,12 @@ export function referenceFindings(stack: RawStack): Finding[] {
 			return [dangling(stack, "modules", path), otherKernel(stack, domain, path)];
 		}),
 	]);
+	const probes = stack.names("probes").map((probe) => dangling(stack, "domains", ["probes", probe, "domain"]));
 	const none = stack.at("domains") !== undefined && stack.names("domains").length === 0 ? [noDomain(stack)] : [];
-	return [...modules, ...domains, ...none].filter((finding) => finding !== undefined);
+	return [...modules, ...domains, ...probes, ...none].filter((finding) => finding !== undefined);
 }
 
-const nouns = { qemu: "QEMU", kernels: "kernel", images: "image", modules: "module" };
+const nouns = { qemu: "QEMU", kernels: "kernel", images: "image", modules: "module", domains: "domain" };
 
 function dangling(stack: RawStack, kind: keyof typeof nouns, path: Path): Finding | undefined {
 	const name = stack.text(...path);

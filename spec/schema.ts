@@ -102,6 +102,11 @@ const domain = z.strictObject({
 		.meta({ description: "Further arguments on the kernel's command line." }),
 });
 
+const probe = z.strictObject({
+	script: field.probeScript,
+	domain: field.reference("Domain that is probed: a name from domains."),
+});
+
 /** A stack file, once what it `extends` is merged in. */
 export const stackFileSchema = z.strictObject({
 	extends: field.name.optional().meta({
@@ -118,6 +123,10 @@ export const stackFileSchema = z.strictObject({
 		.default({})
 		.meta({ description: "Kernel modules to build, by name; the name is that of the .ko, as modprobe knows it." }),
 	domains: field.named(field.name, domain).meta({ description: "Virtual machines to run, by name." }),
+	probes: field
+		.named(field.name, probe)
+		.default({})
+		.meta({ description: "SystemTap scripts to compile for a domain, by name; ./lab probe run NAME runs one." }),
 });
 
 export type StackFile = z.output<typeof stackFileSchema>;
@@ -134,6 +143,8 @@ export type DomainSpec = DeepReadonly<Omit<z.output<typeof domain>, "processName
 	readonly processName: string;
 };
 
+export type ProbeSpec = DeepReadonly<z.output<typeof probe>>;
+
 /** A stack, read and checked: every default filled in, every reference known to lead somewhere, maps in order of their keys. */
 export interface Stack {
 	readonly name: string;
@@ -143,4 +154,5 @@ export interface Stack {
 	readonly images: Named<ImageSpec>;
 	readonly modules: Named<ModuleSpec>;
 	readonly domains: Named<DomainSpec>;
+	readonly probes: Named<ProbeSpec>;
 }

@@ -35,7 +35,7 @@ test(
 	() => readCard("quikstart"),
 	UsageError,
 	'there is no stack "quikstart" (did you mean "quickstart"?)',
-	"the stacks there are: debug, quickstart, versions",
+	"the stacks there are: debug, probes, quickstart, versions",
 );
 test(
 	refuses,

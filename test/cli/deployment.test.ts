@@ -76,7 +76,7 @@ const unknown = test.macro({
 			code: 2,
 			stdout: "",
 			stderr:
-				'lab: there is no stack "quikstart" (did you mean "quickstart"?)\n  what to do: the stacks there are: debug, quickstart, versions',
+				'lab: there is no stack "quikstart" (did you mean "quickstart"?)\n  what to do: the stacks there are: debug, probes, quickstart, versions',
 		});
 		t.deepEqual(asked(lab), []);
 	},

@@ -87,5 +87,5 @@ test.serial(
 	refuses,
 	["logs", "-s", "nope", "-f", "x"],
 	2,
-	'lab: there is no stack "nope"\n  what to do: the stacks there are: debug, quickstart, versions',
+	'lab: there is no stack "nope"\n  what to do: the stacks there are: debug, probes, quickstart, versions',
 );

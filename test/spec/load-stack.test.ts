@@ -17,8 +17,8 @@ function load(files: Record<string, string | Buffer>, name = "x") {
 
 const ownStacks = stackNames(join(import.meta.dirname, "../../stacks"));
 
-test("the project ships three stacks", (t) => {
-	t.deepEqual(ownStacks, ["debug", "quickstart", "versions"]);
+test("the project ships four stacks", (t) => {
+	t.deepEqual(ownStacks, ["debug", "probes", "quickstart", "versions"]);
 });
 
 for (const name of ownStacks) {
@@ -60,6 +60,7 @@ test("what a stack file leaves out is filled in", (t) => {
 				kernelArguments: [],
 			},
 		},
+		probes: {},
 	});
 });
 
@@ -106,6 +107,17 @@ test("path: starts from the project's root, or is absolute", (t) => {
 	const source = { kind: "path", path: join(project.root, "examples/mymodule") };
 	const stack = loadStack("x", { projectRoot: project.root });
 	t.deepEqual([stack.modules["relative"]?.source, stack.modules["absolute"]?.source], [source, source] as never);
+});
+
+test("the script of a probe starts from the project's root, or is absolute", (t) => {
+	const project = new ScratchProject();
+	t.teardown(() => project.remove());
+	const script = project.write("examples/a.stp", "probe begin { exit() }\n");
+	const probes = `probes:\n  b: { script: examples/a.stp, domain: vm }\n  a: { script: ${script}, domain: vm }\n`;
+	project.write("stacks/x.yaml", smallest + probes);
+	const { probes: read } = loadStack("x", { projectRoot: project.root });
+	t.deepEqual(read, { a: { script, domain: "vm" }, b: { script, domain: "vm" } });
+	t.deepEqual(Object.keys(read), ["a", "b"]);
 });
 
 const processName = test.macro({
