@@ -13,6 +13,7 @@ import { Host } from "./host.ts";
 import { KernelModule } from "./kernel-module.ts";
 import { LibvirtHost } from "./libvirt-host.ts";
 import { QemuBuild } from "./qemu-build.ts";
+import { SystemtapProbe } from "./systemtap-probe.ts";
 import { TracedDomain } from "./traced-domain.ts";
 import { TracingGroup } from "./tracing-group.ts";
 
@@ -46,8 +47,9 @@ export class Lab extends LabComponent {
 		const host = new Host("host", { packages: hostPackages }, { parent: this });
 		const builds = this.#build(host);
 		const domains = this.#run(host, builds, accelerations);
-		this.card = this.#describe(builds, domains);
-		this.#writeCard(domains);
+		const probes = this.#compileProbes(domains);
+		this.card = this.#describe(builds, domains, probes);
+		this.#writeCard([...Object.values(domains), ...Object.values(probes)]);
 		this.registerOutputs({ card: this.card });
 	}
 
@@ -112,7 +114,23 @@ export class Lab extends LabComponent {
 		);
 	}
 
-	#describe(builds: Builds, domains: Record<string, TracedDomain>): pulumi.Output<LabCard> {
+	#compileProbes(domains: Record<string, TracedDomain>): Record<string, SystemtapProbe> {
+		return each(
+			this.#stack.probes,
+			(name, probe) =>
+				new SystemtapProbe(
+					`probe-${name}`,
+					{ probeName: name, probe, domain: named(domains, probe.domain) },
+					{ parent: this },
+				),
+		);
+	}
+
+	#describe(
+		builds: Builds,
+		domains: Record<string, TracedDomain>,
+		probes: Record<string, SystemtapProbe>,
+	): pulumi.Output<LabCard> {
 		return pulumi.all(each(domains, (_, domain) => domain.card)).apply((cards) => ({
 			stack: this.#stack.name,
 			tracelab: version(),
@@ -124,12 +142,13 @@ export class Lab extends LabComponent {
 			})),
 			images: each(builds.images, (_, { prefix }) => ({ prefix })),
 			domains: cards,
+			probes: each(probes, (_, probe) => probe.card),
 		}));
 	}
 
-	#writeCard(domains: Record<string, TracedDomain>): void {
+	#writeCard(after: pulumi.Resource[]): void {
 		const card = this.card.apply((text) => JSON.stringify(text, null, "\t"));
-		this.step("card", { script: "lab-card", inputs: { card } }, Object.values(domains));
+		this.step("card", { script: "lab-card", inputs: { card } }, after);
 	}
 }
 

@@ -64,6 +64,7 @@ export const hostPackageTable = {
 	"lttng-tools": "the session daemon, lttng, and the group tracing",
 	babeltrace2: "reads CTF traces",
 	gdb: "debugs the guest's kernel",
+	systemtap: "stap compiles probes for guests' kernels",
 } as const satisfies Readonly<Record<string, string>>;
 
 /** The names alone, sorted. */

@@ -36,6 +36,17 @@ const kernel = z.object({
 	source: z.string(),
 });
 
+const probe = z.object({
+	/** Name in `domains` of this card. */
+	domain: z.string(),
+	/** The SystemTap script, as the stack file names it, absolute. */
+	script: z.string(),
+	/** /opt/tracelab/probe/HASH */
+	prefix: z.string(),
+	/** Name of the compiled module; the guest sees it as /lab/probes/NAME.ko. */
+	module: z.string(),
+});
+
 /** What a lab says about itself for people and for `./lab`: written by `up`, removed by `destroy`. */
 export const labCardSchema = z.object({
 	stack: z.string(),
@@ -45,6 +56,8 @@ export const labCardSchema = z.object({
 	kernels: z.record(z.string(), kernel),
 	images: z.record(z.string(), z.object({ prefix: z.string() })),
 	domains: z.record(z.string(), domain),
+	/** SystemTap probes by name. */
+	probes: z.record(z.string(), probe),
 });
 
 export type LabCard = z.infer<typeof labCardSchema>;

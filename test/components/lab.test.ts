@@ -172,6 +172,7 @@ test.serial("the card is exactly what came up, and it is what the schema says", 
 				modules: { mymodule: { file: `${module}/mymodule.ko`, source: module } },
 			},
 		},
+		probes: {},
 	};
 	t.deepEqual(await settled(up.made.card), card);
 	t.deepEqual<unknown, unknown>(labCardSchema.parse(card), card);

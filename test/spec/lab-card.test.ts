@@ -19,6 +19,7 @@ const card: LabCard = {
 			modules: { mymodule: { file: "/m/mymodule.ko", source: "/src" } },
 		},
 	},
+	probes: { first: { domain: "vm", script: "/s/first.stp", prefix: "/p", module: "stap_first" } },
 };
 
 test("a card has its place by the name of the stack", (t) => {
@@ -30,7 +31,7 @@ test("a card comes through JSON as it was", (t) => {
 });
 
 test("a lab of nothing has a card", (t) => {
-	const empty: LabCard = { ...card, qemu: {}, kernels: {}, images: {}, domains: {} };
+	const empty: LabCard = { ...card, qemu: {}, kernels: {}, images: {}, domains: {}, probes: {} };
 	t.deepEqual(labCardSchema.parse(empty), empty);
 });
 
@@ -59,6 +60,9 @@ test(refuses, "an acceleration that there is not", withDomain({ acceleration: { 
 ]);
 test(refuses, "a module without its source", withDomain({ modules: { m: { file: "/m.ko" } } }), [
 	"domains.vm.modules.m.source",
+]);
+test(refuses, "a probe without its script", { ...card, probes: { first: { ...card.probes["first"], script: 1 } } }, [
+	"probes.first.script",
 ]);
 test(refuses, "a kernel without vmlinux", { ...card, kernels: { main: { prefix: "/k", source: "/s" } } }, [
 	"kernels.main.vmlinux",

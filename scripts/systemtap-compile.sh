@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Compiles a SystemTap script that no stack file names, for `./lab probe run FILE.stp`: NAME.ko and points in FOLDER.
+#   systemtap-compile.sh NAME FOLDER
+# The inputs of lib/systemtap.sh come by the environment, but for `text`; it is run in the folder that it is in.
+text=$(<"${script:?}")
+source lib/systemtap.sh
+
+trap on_exit EXIT
+trap 'exit 143' TERM INT HUP
+work=$(mktemp -d /tmp/tracelab-probe-XXXXXX)
+scratch+=("$work")
+compile_probe "$1" "$2" "$work"
