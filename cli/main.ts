@@ -23,9 +23,14 @@ const program = new Command("lab")
 
 /** The stack that was asked for, before the command or after it. */
 const stack = (): string => {
-	const { args, commands } = program;
-	const after = commands.find((command) => command.name() === args[0])?.opts<{ stack?: string }>().stack;
-	return after ?? program.opts<{ stack: string }>().stack;
+	let { stack } = program.opts<{ stack: string }>();
+	let command: Command | undefined = program;
+	while (command !== undefined) {
+		const name: string | undefined = command.args[0];
+		command = command.commands.find((one) => one.name() === name);
+		stack = command?.opts<{ stack?: string }>().stack ?? stack;
+	}
+	return stack;
 };
 
 /** What a command returns becomes the exit status. */
@@ -160,6 +165,27 @@ program
 		end((await import("./events.ts")).showEvents(stack(), run, options)),
 	);
 
+const probe = program.command("probe").description("lists the SystemTap probes of the lab, or runs one");
+
+probe
+	.command("ls")
+	.description("lists the probes that the stack file names")
+	.action(async () => end((await import("./probe.ts")).listProbes(stack())));
+
+probe
+	.command("run")
+	.description("runs a probe in its guest; prints and keeps its output (through sudo where not root)")
+	.argument("<probe>", "its name in the stack file, or any script, FILE.stp, which is compiled first")
+	.addOption(
+		new Option("-t, --timeout <seconds>", "end it after so long").argParser(seconds).default(0, "Ctrl-C ends it"),
+	)
+	.option("-d, --domain <name>", "the domain for a FILE.stp, where the lab has several")
+	.action(async (name: string, options: { timeout: number; domain?: string }) => {
+		const { asRoot } = await import("./privilege.ts");
+		const there = await asRoot();
+		await end(there ?? (await import("./probe-run.ts")).runProbe(stack(), name, options));
+	});
+
 /** Without `--` before it, an option behind the domain would be taken for a program in the guest. */
 function checkCommand([program]: readonly string[], marked: boolean): void {
 	if (program === undefined) {
@@ -205,7 +231,9 @@ function pattern(text: string): RegExp {
 }
 
 // `enablePositionalOptions`, which `exec` and `gdb` need, lets the program's options stand before the command only.
-for (const command of program.commands) command.option("-s, --stack <name>", "stack file, stacks/NAME.yaml");
+for (const command of [...program.commands, ...probe.commands]) {
+	command.option("-s, --stack <name>", "stack file, stacks/NAME.yaml");
+}
 
 // Whoever read this output has seen enough: `./lab logs x | head`.
 process.stdout.on("error", () => process.exit(0));

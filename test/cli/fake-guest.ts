@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readSync, writeSync } from "node:fs";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { getSystemErrorMap } from "node:util";
@@ -25,7 +25,9 @@ class Refusal extends Error {}
 
 /**
  * A domain of libvirt's whose guest is this machine: puts a `virsh` on the scratch host that asks here, and answers
- * for the guest agent by really running the commands and reading the files. A guest's /run is below the scratch root.
+ * for the guest agent by really running the commands and reading the files. Below the scratch root are a guest's own
+ * files in /run, its /lab, its modules in /sys, its kernel's notes where there are some, and `guest-bin`, the folder
+ * of its programs that come before this machine's.
  */
 export class FakeGuest {
 	/** What `virsh domstate` says; a name that libvirt does not know is "undefined". */
@@ -147,7 +149,7 @@ export class FakeGuest {
 
 	#exec(args: Arguments): Promise<number> {
 		const words = (args["arg"] as string[]).map((word) => this.#path(word));
-		const path = "/usr/sbin:/usr/bin:/sbin:/bin";
+		const path = `${this.#root}/guest-bin:/usr/sbin:/usr/bin:/sbin:/bin`;
 		const child = spawn(String(args["path"]), words, { cwd: "/", env: { PATH: path }, stdio: "pipe" });
 		const started: Started = { process: child, out: [], err: [], exited: false };
 		child.stdout.on("data", (bytes: Buffer) => started.out.push(bytes));
@@ -206,6 +208,8 @@ export class FakeGuest {
 	}
 
 	#path(path: string): string {
-		return path.replace(/^\/run\/tracelab-/, `${this.#root}/run/tracelab-`);
+		const own = /^\/(?:run\/tracelab-|lab\/|sys\/module\/)/.test(path);
+		const notes = path === "/sys/kernel/notes" && existsSync(this.#root + path);
+		return own || notes ? this.#root + path : path;
 	}
 }
