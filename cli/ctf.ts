@@ -1,16 +1,29 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { CtfLine } from "../spec/ctf-line.ts";
 import { type TraceClock, traceClock } from "../spec/trace-clock.ts";
 import { LabError } from "./errors.ts";
 import { outputOf } from "./program.ts";
 
-/** The CTF traces below a folder, such as an LTTng session's output: one for each user, rotation, and bitness. */
+/**
+ * The CTF traces below a folder, such as an LTTng session's output: one for each user, rotation, and bitness.
+ *
+ * @throws LabError for one that is not whole
+ */
 export function ctfTraces(folder: string): string[] {
 	if (!existsSync(folder)) return [];
-	return readdirSync(folder, { recursive: true, withFileTypes: true })
+	const traces = readdirSync(folder, { recursive: true, withFileTypes: true })
 		.filter((entry) => entry.isFile() && entry.name === "metadata")
 		.map(({ parentPath }) => parentPath)
 		.sort();
+	for (const trace of traces) {
+		if (statSync(join(trace, "metadata")).size > 0) continue;
+		throw new LabError(
+			`the trace ${trace} has no metadata yet`,
+			"stop its session: lttng list, then lttng destroy NAME",
+		);
+	}
+	return traces;
 }
 
 /** The clock that a trace's metadata describes. */

@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Causality, DiskRequests, type OrderedEvent } from "../spec/causality.ts";
 import { ClockMap } from "../spec/clock-fit.ts";
+import type { ClockRecord } from "../spec/clock-record.ts";
 import type { CtfLine, Fields } from "../spec/ctf-line.ts";
 import { ctfEvents, ctfTraces, earliest } from "./ctf.ts";
 import { LabError } from "./errors.ts";
@@ -11,12 +12,19 @@ import { runClock } from "./run-clock.ts";
 export class MergedEvent implements OrderedEvent {
 	readonly #line: CtfLine;
 	readonly time: number;
+	readonly bound: number;
 	readonly layer: OrderedEvent["layer"];
 	readonly domain: string | undefined;
 
-	constructor(line: CtfLine, time: number, layer: OrderedEvent["layer"], domain: string | undefined) {
+	constructor(
+		line: CtfLine,
+		[time, bound]: readonly [time: number, bound: number],
+		layer: OrderedEvent["layer"],
+		domain: string | undefined,
+	) {
 		this.#line = line;
 		this.time = time;
+		this.bound = bound;
 		this.layer = layer;
 		this.domain = domain;
 	}
@@ -53,14 +61,15 @@ export interface MergeOptions {
 export interface MergedRun {
 	/** The host's CLOCK_MONOTONIC, in nanoseconds, that the events' times are relative to. */
 	base: bigint;
-	/** The bound of each guest's events, in nanoseconds. */
-	bounds: Readonly<Record<string, number>>;
+	/** What puts the guests' events on it. */
+	clock: ClockRecord;
 	events: AsyncGenerator<MergedEvent>;
 }
 
 /** The events of all layers of a run in one order: the guests' are put on the host's clock. */
 export async function mergedEvents(folder: string, { pids = {} }: MergeOptions = {}): Promise<MergedRun> {
-	const { guests } = await runClock(folder);
+	const clock = await runClock(folder);
+	const { guests } = clock;
 	const guestNames = existsSync(join(folder, "guest")) ? readdirSync(join(folder, "guest")).sort() : [];
 	const base = earliest(Object.values(guests).map(({ reference }) => BigInt(reference.host))) ?? 0n;
 	const names = new Set([...guestNames, ...Object.keys(guests)]);
@@ -71,28 +80,32 @@ export async function mergedEvents(folder: string, { pids = {} }: MergeOptions =
 	for (const layer of ["qemu", "host"] as const) {
 		for (const trace of ctfTraces(join(folder, layer))) {
 			const domain = layer === "qemu" ? domainOf : () => undefined;
-			sources.push(new Source(trace, (line) => new MergedEvent(line, Number(line.cycles - base), layer, domain(line))));
+			sources.push(
+				new Source(trace, (line) => new MergedEvent(line, [Number(line.cycles - base), 0], layer, domain(line))),
+			);
 		}
 	}
 	for (const name of guestNames) {
-		const clock = guests[name];
+		const own = guests[name];
 		const traces = ctfTraces(join(folder, "guest", name));
-		if (clock === undefined && traces.length > 0) {
+		if (own === undefined && traces.length > 0) {
 			throw new LabError(
 				`nothing says how the clock of guest ${name} stands to the host's: there is no clock/${name} in ${folder}`,
 				"record the run again, with clock-beacon running in the guest",
 			);
 		}
-		if (clock === undefined) continue;
-		const [here, shift] = [BigInt(clock.reference.guest), Number(BigInt(clock.reference.host) - base)];
+		if (own === undefined) continue;
+		const [here, shift] = [BigInt(own.reference.guest), Number(BigInt(own.reference.host) - base)];
 		for (const trace of traces) {
-			const map = new ClockMap(clock.pieces);
-			const place = (line: CtfLine) => map.hostTime(Number(line.cycles - here)) + shift;
+			const map = new ClockMap(own.pieces);
+			const place = (line: CtfLine) => {
+				const guest = Number(line.cycles - here);
+				return [map.hostTime(guest) + shift, map.bound(guest) ?? Number.POSITIVE_INFINITY] as const;
+			};
 			sources.push(new Source(trace, (line) => new MergedEvent(line, place(line), "guest", name)));
 		}
 	}
-	const bounds = Object.fromEntries(Object.entries(guests).map(([name, { bound }]) => [name, bound]));
-	return { base, bounds, events: inOneOrder(sources) };
+	return { base, clock, events: inOneOrder(sources) };
 }
 
 /** Checks on the requests of the guests' disks that no effect comes before its cause. */

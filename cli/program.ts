@@ -58,8 +58,14 @@ export async function* outputOf(program: string, args: readonly string[]): Async
 		const { exitCode, stderr, ...rest } = await running;
 		if (exitCode === 0) return;
 		if (exitCode === undefined && rest.signal === undefined) throw missing(program, rest.cause ?? rest);
-		const last = stderr.trim().split("\n").slice(-5).join("\n");
-		throw new LabError(`${program} ended with ${exitCode ?? rest.signal}: ${args.join(" ")}\n${last}`);
+		// What babeltrace2 says first of an error, and what that comes from.
+		const said = stderr
+			.slice(Math.max(0, stderr.indexOf("\nERROR:")))
+			.trim()
+			.split("\n")
+			.slice(0, 8)
+			.join("\n");
+		throw new LabError(`${program} ended with ${exitCode ?? rest.signal}: ${args.join(" ")}\n${said}`);
 	} finally {
 		running.kill();
 	}

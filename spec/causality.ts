@@ -4,6 +4,8 @@ import type { Fields } from "./ctf-line.ts";
 export interface OrderedEvent {
 	/** Nanoseconds since the run's base. */
 	readonly time: number;
+	/** By how much that may be off: 0 for what the host's own clock timed, and unknown outside what a fit covers. */
+	readonly bound: number;
 	readonly layer: "qemu" | "guest" | "host";
 	/** The domain that it is of, as far as that is known. */
 	readonly domain: string | undefined;
@@ -19,6 +21,8 @@ export interface CausalityCheck {
 	readonly pairs: number;
 	/** In how many of them the effect seems to come first. */
 	readonly violations: number;
+	/** In how many of these by more than the bound of their time: the bound is false there. */
+	readonly contradictions: number;
 	/** The least time from cause to effect, in nanoseconds: below zero where the order is violated. */
 	readonly least: number | undefined;
 	readonly median: number | undefined;
@@ -32,9 +36,11 @@ export interface Causality {
 
 /** A request of a disk: from its issue to its completion, on one side. */
 interface Request {
-	begin: number;
-	end?: number;
+	begin: Instant;
+	end?: Instant;
 }
+
+type Instant = Pick<OrderedEvent, "time" | "bound">;
 
 /** Requests to the same place are told apart by their order: the guest has no two of them under way at once. */
 type Requests = Map<string, Request[]>;
@@ -69,11 +75,11 @@ export class DiskRequests {
 		if (!issued && event.name !== "block_rq_complete") return;
 		const { sector, nr_sector: sectors, rwbs } = event.fields;
 		const key = keyOf(event, Number(rwbs) & writes, sector, sectors);
-		if (issued) add(this.#guest, key, { begin: event.time });
+		if (issued) add(this.#guest, key, { begin: instant(event) });
 		else
 			finish(
-				this.#guest.get(key)?.find(({ end }) => end === undefined),
-				event.time,
+				this.#guest.get(key)?.findLast(({ end }) => end === undefined),
+				event,
 			);
 	}
 
@@ -82,31 +88,31 @@ export class DiskRequests {
 		const { req, sector, nsectors } = event.fields;
 		const address = `${event.domain} ${req}`;
 		if (write || event.name === "qemu:virtio_blk_handle_read") {
-			const request = { begin: event.time };
+			const request = { begin: instant(event) };
 			this.#handled.set(address, request);
 			add(this.#qemu, keyOf(event, write ? writes : 0, sector, nsectors), request);
 		} else if (event.name === "qemu:virtio_blk_req_complete") {
-			finish(this.#handled.get(address), event.time);
+			finish(this.#handled.get(address), event);
 			this.#handled.delete(address);
 		}
 	}
 
 	result(): Causality {
-		const [down, up]: [number[], number[]] = [[], []];
+		const [down, up]: [Lead[], Lead[]] = [[], []];
 		let unpaired = 0;
 		for (const key of new Set([...this.#guest.keys(), ...this.#qemu.keys()])) {
-			const whole = (requests: Requests) => (requests.get(key) ?? []).filter(({ end }) => end !== undefined);
-			const guest = whole(this.#guest);
-			const qemu = whole(this.#qemu).filter(({ begin, end = 0 }) => end >= this.#from && begin <= this.#to);
-			if (guest.length !== qemu.length) {
-				unpaired += Math.max(guest.length, qemu.length);
-				continue;
-			}
-			for (const [index, { begin, end = 0 }] of guest.entries()) {
-				const other = qemu[index];
-				if (other === undefined) continue;
-				down.push(other.begin - begin);
-				up.push(end - (other.end ?? 0));
+			const guest = whole(this.#guest.get(key));
+			const qemu = whole(this.#qemu.get(key)).filter(
+				({ begin, end }) => end.time >= this.#from && begin.time <= this.#to,
+			);
+			if (guest.length !== qemu.length) unpaired += Math.max(guest.length, qemu.length);
+			else {
+				for (const [index, { begin, end }] of guest.entries()) {
+					const other = qemu[index];
+					if (other === undefined) continue;
+					down.push(leadOf(begin, other.begin));
+					up.push(leadOf(other.end, end));
+				}
 			}
 		}
 		return {
@@ -122,14 +128,34 @@ export class DiskRequests {
 	}
 }
 
-function check(order: string, leads: readonly number[]): CausalityCheck {
-	const sorted = [...leads].sort((one, two) => one - two);
+/** No more of an event than is needed: a run has millions. */
+const instant = ({ time, bound }: OrderedEvent): Instant => ({ time, bound });
+
+/** The time from a cause to its effect, and by how much it may be off. */
+interface Lead {
+	time: number;
+	bound: number;
+}
+
+const leadOf = (cause: Instant, effect: Instant): Lead => ({
+	time: effect.time - cause.time,
+	bound: cause.bound + effect.bound,
+});
+
+/** The requests whose end was seen. */
+function whole(requests: readonly Request[] = []): Required<Request>[] {
+	return requests.flatMap(({ begin, end }) => (end === undefined ? [] : [{ begin, end }]));
+}
+
+function check(order: string, leads: readonly Lead[]): CausalityCheck {
+	const times = leads.map(({ time }) => time).sort((one, two) => one - two);
 	return {
 		order,
 		pairs: leads.length,
-		violations: leads.filter((lead) => lead < 0).length,
-		least: rounded(sorted[0]),
-		median: rounded(sorted[Math.floor(sorted.length / 2)]),
+		violations: times.filter((time) => time < 0).length,
+		contradictions: leads.filter(({ time, bound }) => time < -bound).length,
+		least: rounded(times[0]),
+		median: rounded(times[Math.floor(times.length / 2)]),
 	};
 }
 
@@ -145,6 +171,6 @@ function add(requests: Requests, key: string, request: Request): void {
 	else there.push(request);
 }
 
-function finish(request: Request | undefined, time: number): void {
-	if (request !== undefined) request.end = time;
+function finish(request: Request | undefined, event: OrderedEvent): void {
+	if (request !== undefined) request.end = instant(event);
 }
