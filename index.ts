@@ -1,3 +1,4 @@
+import "./components/lean-pulumi.ts";
 import * as pulumi from "@pulumi/pulumi";
 import { lookAtHost } from "./components/host.ts";
 import { Lab } from "./components/lab.ts";
