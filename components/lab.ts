@@ -81,7 +81,7 @@ export class Lab extends LabComponent {
 		const tracingGroup = new TracingGroup("tracing-group", { parent: this, dependsOn: [host] });
 		const emulators = Object.values(builds.qemu).map((qemu) => qemu.prefix);
 		// The group first: a libvirtd that runs already must be started again to see it.
-		const { provider } = new LibvirtHost("libvirt", { emulators }, { parent: this, dependsOn: [tracingGroup] });
+		const libvirtHost = new LibvirtHost("libvirt", { emulators }, { parent: this, dependsOn: [tracingGroup] });
 		const pool = new libvirt.Pool(
 			"pool",
 			{
@@ -89,7 +89,7 @@ export class Lab extends LabComponent {
 				type: "dir",
 				target: { path: `/var/lib/tracelab/pools/${this.#stack.name}` },
 			},
-			{ parent: this, provider },
+			{ parent: this, provider: libvirtHost.provider },
 		);
 		return each(
 			this.#stack.domains,
@@ -107,7 +107,7 @@ export class Lab extends LabComponent {
 						),
 						acceleration: named(accelerations, name),
 						pool,
-						provider,
+						libvirtHost,
 					},
 					{ parent: this, dependsOn: [host] },
 				),

@@ -23,6 +23,12 @@ export interface StepArgs {
 
 type Given = pulumi.Output<Record<string, StepInput>>;
 
+/** A part of the lab that knows whether this run leaves it as it is. */
+export interface Foreseen {
+	/** Was it found as wanted, and all that it depends on, so that nothing of it is applied? */
+	readonly asWanted: Promise<boolean>;
+}
+
 interface Probe {
 	drift: string;
 	stamp: string;
@@ -35,13 +41,18 @@ interface Probe {
  * changes, and with it the resource: the preview shows an update, and the up runs apply. The stamp that apply
  * leaves on the host ties generation and inputs together, so a step whose state was lost finds its way back.
  *
+ * It probes twice at most. First as soon as its inputs are known, beside all other steps: where all that it depends
+ * on is found as wanted, nothing changes before its turn, and the answer holds. Else it probes again at its turn: a
+ * probe that ran before what the step depends on would report what this very run is about to mend.
+ *
  *     new Step("tracing-group", { script: "tracing-group", inputs: { user: "libvirt-qemu" } });
  */
-export class Step extends local.Command {
+export class Step extends local.Command implements Foreseen {
 	/** What differs on the host in one sentence, or the empty string. */
 	readonly drift: pulumi.Output<string>;
 	/** What apply printed. */
 	readonly outputs: pulumi.Output<Record<string, string>>;
+	readonly asWanted: Promise<boolean>;
 
 	constructor(name: string, args: StepArgs, opts: pulumi.CustomResourceOptions = {}) {
 		const interpreter = [...(args.interpreter ?? ["bash", "-c"])];
@@ -69,6 +80,13 @@ export class Step extends local.Command {
 			if (found.drift !== "" && isRepair(found, digest(given))) pulumi.log.warn(`drift: ${found.drift}`, this);
 			return found.drift;
 		});
+		this.asWanted = new Promise((resolve) => {
+			pulumi
+				.all([probed, inputs, upstream(opts.dependsOn).foreseen])
+				.apply(([found, given, calm]) => resolve(calm && found.drift === "" && isRepair(found, digest(given))));
+			// In a preview, what is not known by then never is.
+			this.urn.apply(() => resolve(false));
+		});
 		this.outputs = this.stdout.apply((text): Record<string, string> => (text === "" ? {} : JSON.parse(text)));
 	}
 }
@@ -80,21 +98,56 @@ function probe(
 	interpreter: string[],
 	opts: pulumi.CustomResourceOptions,
 ): pulumi.Output<Probe> {
+	const command = { command: "bash -s -- probe", interpreter, logging: local.Logging.None };
+	const parent = opts.parent === undefined ? {} : { parent: opts.parent };
+	const dependsOn = opts.dependsOn === undefined ? {} : { dependsOn: opts.dependsOn };
 	const stdin = inputs.apply((given) => stepProgram(args.script, { ...given, generation: "" }));
-	const invoke: pulumi.InvokeOutputOptions = {
-		...(opts.parent === undefined ? {} : { parent: opts.parent }),
-		// A probe that ran before what the step depends on would report what this very run is about to mend.
-		...(opts.dependsOn === undefined ? {} : { dependsOn: opts.dependsOn }),
+	const answer = ({ stdout, stderr }: local.RunResult): Probe => {
+		try {
+			return JSON.parse(stdout) as Probe;
+		} catch {
+			throw new pulumi.RunError(`the probe of ${name} printed no JSON: ${stdout}${stderr}`);
+		}
 	};
-	return local
-		.runOutput({ command: "bash -s -- probe", stdin, interpreter, logging: local.Logging.None }, invoke)
-		.apply(({ stdout, stderr }) => {
-			try {
-				return JSON.parse(stdout) as Probe;
-			} catch {
-				throw new pulumi.RunError(`the probe of ${name} printed no JSON: ${stdout}${stderr}`);
-			}
-		});
+	const { foreseen, others } = upstream(opts.dependsOn);
+	const early = pulumi.all([stdin, others]).apply(async ([stdin]) => {
+		// Does something change that it depends on, as far as is known by now?
+		if (!(await Promise.race([foreseen, true]))) return undefined;
+		try {
+			return answer(await local.run({ ...command, stdin }, parent));
+		} catch {
+			// What it lacks to run, such as a package, may be there at its turn.
+			return undefined;
+		}
+	});
+	return pulumi
+		.all([early, foreseen])
+		.apply(([found, asWanted]) =>
+			found !== undefined && asWanted
+				? pulumi.output(found)
+				: local.runOutput({ ...command, stdin }, { ...parent, ...dependsOn }).apply(answer),
+		);
+}
+
+/** Of what a step depends on: is all of it as wanted, and what is there that cannot tell, and is waited for. */
+function upstream(dependsOn: pulumi.CustomResourceOptions["dependsOn"]): {
+	foreseen: Promise<boolean>;
+	others: pulumi.Output<unknown>;
+} {
+	const all: unknown[] = [dependsOn ?? []].flat();
+	const others = all.filter((one) => !isForeseen(one));
+	return {
+		foreseen: allTrue(all.filter(isForeseen).map(({ asWanted }) => asWanted)),
+		others: pulumi.output(others.map((one) => (pulumi.Resource.isInstance(one) ? one.urn : one))),
+	};
+}
+
+function isForeseen(one: unknown): one is Foreseen {
+	return pulumi.Resource.isInstance(one) && "asWanted" in one;
+}
+
+export async function allTrue(answers: readonly Promise<boolean>[]): Promise<boolean> {
+	return (await Promise.all(answers)).every((answer) => answer);
 }
 
 /** Digest of the inputs; the first half of a generation. */

@@ -9,6 +9,7 @@ import { LabComponent } from "./component.ts";
 import type { DebugKernel } from "./debug-kernel.ts";
 import type { GuestImage } from "./guest-image.ts";
 import type { KernelModule } from "./kernel-module.ts";
+import type { LibvirtHost } from "./libvirt-host.ts";
 import type { QemuBuild } from "./qemu-build.ts";
 import type { Step } from "./step.ts";
 
@@ -32,7 +33,8 @@ export interface TracedDomainArgs {
 	acceleration: Acceleration;
 	/** The pool that its disk is in. */
 	pool: libvirt.Pool;
-	provider: libvirt.Provider;
+	/** The libvirt that it is a domain of. */
+	libvirtHost: LibvirtHost;
 }
 
 /**
@@ -92,7 +94,7 @@ export class TracedDomain extends LabComponent {
 	}
 
 	#makeDisk(name: string): libvirt.Volume {
-		const { image, pool, provider } = this.#args;
+		const { image, pool, libvirtHost } = this.#args;
 		const hash = image.prefix.slice(-16);
 		return new libvirt.Volume(
 			`${name}-disk`,
@@ -104,12 +106,12 @@ export class TracedDomain extends LabComponent {
 				size: diskBytes,
 				xml: { xslt: overlayXslt(`${image.prefix}/image.qcow2`) },
 			},
-			{ ...this.childOptions([image, pool]), provider },
+			{ ...this.childOptions([image, pool]), provider: libvirtHost.provider },
 		);
 	}
 
 	#defineDomain(name: string, port: pulumi.Output<number>, disk: libvirt.Volume): libvirt.Domain {
-		const { domain, qemu, kernel, provider } = this.#args;
+		const { domain, qemu, kernel, libvirtHost } = this.#args;
 		const { kind } = this.#args.acceleration;
 		const commandLine = kernelCommandLine(this.#args.domainName, domain.kernelArguments);
 		return new libvirt.Domain(
@@ -143,7 +145,7 @@ export class TracedDomain extends LabComponent {
 			// libvirt knows one domain of a name: the old one goes before the new one comes.
 			{
 				...this.childOptions([qemu, kernel, this.moduleTree]),
-				provider,
+				provider: libvirtHost.provider,
 				deleteBeforeReplace: true,
 				ignoreChanges: ["running"],
 			},
@@ -151,7 +153,7 @@ export class TracedDomain extends LabComponent {
 	}
 
 	#startGuest(port: pulumi.Output<number>, disk: libvirt.Volume, domain: libvirt.Domain): Step {
-		const { qemu, kernel, image } = this.#args;
+		const { qemu, kernel, image, libvirtHost } = this.#args;
 		const inputs = {
 			domain: this.libvirtName,
 			uuid: domain.id,
@@ -164,7 +166,9 @@ export class TracedDomain extends LabComponent {
 			overlay: disk.id,
 			base: `${image.prefix}/image.qcow2`,
 		};
-		return this.step("guest", { script: "guest", identity: domain.id, inputs }, [domain, this.moduleTree]);
+		// The domain cannot tell of the steps before it: those that matter here are named.
+		const after = [domain, libvirtHost, this.moduleTree];
+		return this.step("guest", { script: "guest", identity: domain.id, inputs }, after);
 	}
 
 	#loadModules(guest: Step): void {

@@ -36,7 +36,7 @@ test.serial("/dev/kvm is looked at once the packages, and with them its group, a
 	const up = await host();
 	t.deepEqual(resource(up, "host-packages").dependsOn, []);
 	t.deepEqual(resource(up, "host-kvm").dependsOn, ["host-packages"]);
-	const at = (event: string) => up.events.indexOf(event);
+	const at = (event: string) => up.events.lastIndexOf(event);
 	t.true(at("look at host-packages") >= 0);
 	t.true(at("make host-packages") < at("look at host-kvm"));
 });

@@ -35,6 +35,17 @@ export interface RunOptions {
 	 * @default an up
 	 */
 	preview?: boolean;
+	/**
+	 * What the probe of a step finds; an error where it cannot run.
+	 * @default nothing was ever applied, so there is no stamp
+	 */
+	found?: (step: string) => Found;
+}
+
+/** What a probe says. */
+export interface Found {
+	drift: string;
+	stamp: string;
 }
 
 /** What came of a program. */
@@ -70,16 +81,16 @@ const knownTypes = [
  * Pulumi has one runtime a process, so the tests that call this are serial.
  */
 export async function run<T>(options: RunOptions, make: () => T): Promise<Run<T>> {
-	const { stack = "t", preview = false, facts } = options;
+	const { stack = "t", preview = false, facts, found = () => ({ drift: "", stamp: "" }) } = options;
 	const resources: Registered[] = [];
 	const events: string[] = [];
 	await pulumi.runtime.setMocks(
 		{
 			call: ({ token, inputs }) => {
 				if (token !== "command:local:run") throw unexpected(`call of ${token}`);
-				const { about, found } = look(inputs, facts);
+				const { about, answer } = look(inputs, facts);
 				events.push(`look at ${about}`);
-				return { stdout: JSON.stringify(found), stderr: "" };
+				return { stdout: JSON.stringify(answer ?? found(about)), stderr: "" };
 			},
 			newResource: ({ type, name, inputs }) => {
 				if (!knownTypes.some((known) => known.test(type))) throw unexpected(`resource ${type} ${name}`);
@@ -117,6 +128,11 @@ export function listed({ resources }: Run<unknown>): string[] {
 	return resources.map(({ type, name }) => `${type} ${name}`);
 }
 
+/** The events without the looks ahead that were followed by one at the step's turn. */
+export function inTurn({ events }: Run<unknown>): string[] {
+	return events.filter((event, at) => !event.startsWith("look") || events.lastIndexOf(event) === at);
+}
+
 /** The value of an output that does not fail. */
 export async function settled<T>(output: pulumi.Output<T>): Promise<T> {
 	const { value } = await pulumi.runtime.serializeProperties("test", { value: output });
@@ -134,17 +150,16 @@ export async function failure(output: pulumi.Output<unknown>): Promise<unknown> 
 	return failed;
 }
 
-function look(inputs: Record<string, unknown>, facts: HostFacts | undefined): { about: string; found: unknown } {
+function look(inputs: Record<string, unknown>, facts: HostFacts | undefined): { about: string; answer?: unknown } {
 	const { command, stdin, interpreter, ...others } = inputs;
 	const shown = JSON.stringify(inputs).slice(0, 200);
 	if (JSON.stringify(others) !== '{"logging":"none"}') throw unexpected(`command: ${shown}`);
 	if (command === "bash -s -- probe" && JSON.stringify(interpreter) === '["bash","-c"]') {
-		// No stamp: nothing was ever applied.
-		return { about: probedStep(String(stdin)), found: { drift: "", stamp: "" } };
+		return { about: probedStep(String(stdin)) };
 	}
 	if (command !== "bash -s" || stdin !== scriptText("host-facts")) throw unexpected(`command: ${shown}`);
 	if (facts === undefined) throw unexpected("look at the host: the test says nothing of one");
-	return { about: "the host", found: facts };
+	return { about: "the host", answer: facts };
 }
 
 function stdout(type: string, inputs: Record<string, unknown>): { stdout?: string } {

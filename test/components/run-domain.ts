@@ -2,6 +2,7 @@ import * as libvirt from "@pulumi/libvirt";
 import { DebugKernel } from "../../components/debug-kernel.ts";
 import { GuestImage } from "../../components/guest-image.ts";
 import { KernelModule } from "../../components/kernel-module.ts";
+import { LibvirtHost } from "../../components/libvirt-host.ts";
 import { QemuBuild } from "../../components/qemu-build.ts";
 import { TracedDomain } from "../../components/traced-domain.ts";
 import type { Acceleration } from "../../spec/acceleration.ts";
@@ -44,8 +45,8 @@ export function runDomain(options: DomainOptions = {}): Promise<Run<DomainParts>
 	const { spec = {}, acceleration = { kind: "tcg", reason: "of the test" }, suite = "bookworm" } = options;
 	const whole = { ...domain, ...spec };
 	return run(options, () => {
-		const provider = new libvirt.Provider("provider", { uri: "qemu:///system" });
-		const pool = new libvirt.Pool("pool", { name: "pool-name", type: "dir" }, { provider });
+		const libvirtHost = new LibvirtHost("libvirt", { emulators: [] });
+		const pool = new libvirt.Pool("pool", { name: "pool-name", type: "dir" }, { provider: libvirtHost.provider });
 		const parts = {
 			qemu: new QemuBuild("qemu-main", { qemu }),
 			kernel: new DebugKernel("kernel-main", { kernel }),
@@ -58,7 +59,7 @@ export function runDomain(options: DomainOptions = {}): Promise<Run<DomainParts>
 				return [moduleName, new KernelModule(`module-${moduleName}`, { moduleName, module, kernel: parts.kernel })];
 			}),
 		);
-		const args = { domainName: "vm", domain: whole, ...parts, modules, acceleration, pool, provider };
+		const args = { domainName: "vm", domain: whole, ...parts, modules, acceleration, pool, libvirtHost };
 		return {
 			...parts,
 			domain: new TracedDomain("domain-vm", args),

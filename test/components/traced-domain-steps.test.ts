@@ -1,6 +1,6 @@
 import test from "ava";
 import { isStep } from "./assert-step.ts";
-import { resource } from "./mocks.ts";
+import { inTurn, resource } from "./mocks.ts";
 import { runDomain } from "./run-domain.ts";
 
 const folder = "/var/lib/tracelab/domains/t-vm";
@@ -89,14 +89,21 @@ test.serial("each part waits for what it is made of", async (t) => {
 			"qemu-main-build",
 		],
 		"domain-vm-gdb-port": [],
-		"domain-vm-guest": ["domain-vm-disk", "domain-vm-domain", "domain-vm-gdb-port", "domain-vm-module-tree"],
+		"domain-vm-guest": [
+			"domain-vm-disk",
+			"domain-vm-domain",
+			"domain-vm-gdb-port",
+			"domain-vm-module-tree",
+			"libvirt-daemon",
+			"libvirt-provider",
+		],
 		"domain-vm-module-load": ["domain-vm-guest", "domain-vm-module-tree"],
 		"domain-vm-module-tree": ["kernel-main-build", "module-hello-build"],
 	});
 });
 
 test.serial("the modules are loaded once the guest runs with the modules' tree", async (t) => {
-	const { events } = await runDomain({ spec: { modules } });
+	const events = inTurn(await runDomain({ spec: { modules } }));
 	const order = [
 		"make module-world-build",
 		"look at domain-vm-module-tree",

@@ -69,7 +69,7 @@ test.serial("one domain of a name at a time, and whether it runs is the guest st
 		{
 			deleteBeforeReplace: true,
 			ignoreChanges: ["running"],
-			provider: "provider",
+			provider: "libvirt-provider",
 		},
 	);
 });
@@ -120,7 +120,7 @@ test.serial("the disk is an overlay over the image, in the lab's pool", async (t
 		size: 4294967296,
 		xml: { xslt: overlayXslt(`${image.prefix}/image.qcow2`) },
 	});
-	t.is(provider, "provider");
+	t.is(provider, "libvirt-provider");
 });
 
 test.serial("another image is a disk by another name, so that both can be there", async (t) => {
