@@ -26,35 +26,41 @@ laid_over=$root$folder/image
 guest_wait=480
 
 probe() {
+	local seen now
+	# One virsh for all: each is 30 ms.
+	seen=$(virsh_ "uri; domstate $domain; dumpxml --inactive $domain" 2>/dev/null || :)
 	# A libvirtd that is down is the libvirt step's to say, and up again before an up comes here.
-	virsh_ list >/dev/null 2>&1 || return 0
-	probe_definition
-	case $(state) in
-	running | paused) probe_process ;;
+	[ -n "$seen" ] || return 0
+	{ read -r _ && read -r now || now=''; } <<<"$seen"
+	probe_definition "$(tail -n +3 <<<"$seen")"
+	case $now in
+	running | paused) probe_process "$now" ;;
 	'') ;;
-	*) drift "domain $domain is $(state)" ;;
+	*) drift "domain $domain is $now" ;;
 	esac
 }
 
 state() { virsh_ domstate "$domain" 2>/dev/null | head -n 1 || :; }
 
+# probe_definition NOW: the definition that libvirt has, if any.
 probe_definition() {
 	if [ ! -e "$disk" ]; then
 		drift "the disk $overlay of $domain is gone"
 	elif image_is_other; then
 		drift "the image was made again since the disk of $domain was laid over it"
 	fi
-	if ! virsh_ dominfo "$domain" >/dev/null 2>&1; then
+	if [ -z "$1" ]; then
 		drift "domain $domain is not defined"
 	elif [ ! -e "$definition" ]; then
 		drift "domain $domain was not started by this lab yet"
-	elif [ "$(definition_now)" != "$(<"$definition")" ]; then
+	elif [ "$1" != "$(<"$definition")" ]; then
 		drift "the definition of domain $domain was edited"
 	fi
 }
 
 definition_now() { virsh_ dumpxml --inactive "$domain" 2>/dev/null || :; }
 
+# probe_process STATE
 probe_process() {
 	local pid exe name listeners
 	pid=$(domain_pid)
@@ -65,24 +71,23 @@ probe_process() {
 	# Only looked at: whoever connects to a gdbstub stops the guest.
 	listeners=$(ss -Hltnp "src 127.0.0.1:$gdb_port" || :)
 	[[ $listeners == *"pid=$pid,"* ]] || drift "no gdbstub of $domain listens on 127.0.0.1:$gdb_port"
-	probe_guest
+	probe_guest "$1"
 }
 
 domain_pid() { cat "$root/run/libvirt/qemu/$domain.pid" 2>/dev/null || :; }
 
-# Its debugger may stop the guest at any moment in between: that is no drift.
+# probe_guest STATE: its debugger may stop the guest at any moment after it: that is no drift.
 probe_guest() {
 	local expected actual
-	if [ "$(state)" = paused ]; then
+	if [ "$1" = paused ]; then
 		held || drift "domain $domain is paused"
 		return
 	fi
-	if ! guest_answers 10; then
+	if ! actual=$(guest_build_id); then
 		held || drift "the guest agent of $domain does not answer"
 		return
 	fi
 	expected=$(kernel_build_id)
-	actual=$(guest_build_id || :)
 	if [ -z "$expected" ]; then
 		drift "the kernel $kernel_prefix is not built"
 	elif [ "$actual" != "$expected" ]; then
@@ -97,9 +102,11 @@ debugged() { [ -n "$(ss -Htn state established "src 127.0.0.1:$gdb_port")" ]; }
 
 kernel_build_id() { cat "$root$kernel_prefix/build-id" 2>/dev/null || :; }
 
-# The GNU build-id note is the one of type 3: its 20 bytes follow the name "GNU".
+# The GNU build-id note is the one of type 3: its 20 bytes follow the name "GNU". A kernel without one is another.
 guest_build_id() {
-	guest_run 'od -An -v -tx1 /sys/kernel/notes' | tr -d ' \n' | grep -oE '040000001400000003000000474e5500[0-9a-f]{40}' | tail -c 41
+	local notes
+	notes=$(guest_hex /sys/kernel/notes) || [ $? = 1 ] || return
+	[[ ! $notes =~ 040000001400000003000000474e5500([0-9a-f]{40}) ]] || printf '%s' "${BASH_REMATCH[1]}"
 }
 
 apply() {
@@ -186,7 +193,7 @@ start() {
 # look: has what is still not as wanted in drifts.
 look() {
 	drifts=()
-	if answering; then probe_process; fi
+	if answering; then probe_process "$(state)"; fi
 }
 
 # answering: waits for the agent.

@@ -12,38 +12,30 @@ source lib/guest-agent.sh
 
 record=$root$folder/loaded
 
-# What the guest says of each module given: "NAME BUILD-ID-NOTE", the note empty where it is not loaded. A module
-# with a dash in its name has an underscore there.
-# shellcheck disable=SC2016  # expanded in the guest
-ask='for m; do
-	printf "%s " "$m"
-	od -An -v -tx1 "/sys/module/$(echo "$m" | tr - _)/notes/.note.gnu.build-id" 2>/dev/null | tr -d " \n"
-	echo
-done'
-
 # A guest that its debugger holds cannot be asked; one that is off is the guest step's to say.
 probe() { if reachable 5; then compare; fi; }
 
 reachable() { [ "$(virsh_ domstate "$domain" 2>/dev/null | head -n 1)" = running ] && guest_answers "$1"; }
 
 compare() {
-	local name note said
+	local name note answers
 	for name in $(recorded); do
 		[ -n "${modules[$name]:-}" ] || drift "module $name of $domain is not one of this domain's any more"
 	done
-	[ ${#modules[@]} != 0 ] || return 0
-	if ! said=$(guest_run "$ask" "${!modules[@]}"); then
-		drift "the guest agent of $domain does not say what is loaded"
-		return
-	fi
-	while read -r name note; do
-		if [ -z "$note" ]; then
+	while read -r name; do
+		answers=0
+		# A module with a dash in its name has an underscore there.
+		note=$(guest_hex "/sys/module/${name//-/_}/notes/.note.gnu.build-id") || answers=$?
+		if [ "$answers" = 255 ]; then
+			drift "the guest agent of $domain does not say what is loaded"
+			return
+		elif [ -z "$note" ]; then
 			drift "module $name is not loaded in $domain"
 		# Without a build there is nothing to compare with, and its own step says so.
 		elif as_built "$root${modules[$name]}/$name.ko" && [ "${note: -40}" != "$(built "$name")" ]; then
 			drift "module $name in $domain is not the build that is installed"
 		fi
-	done < <(sort <<<"$said")
+	done < <([ ${#modules[@]} = 0 ] || printf '%s\n' "${!modules[@]}" | sort)
 }
 
 recorded() { cat "$record" 2>/dev/null || :; }

@@ -62,8 +62,15 @@ const virsh = `
 [ ! -e "$v/off" ] || { echo 'error: failed to connect to the hypervisor' >&2; exit 1; }
 [ "$1 $2 $3" = '--quiet --connect qemu:///system' ] || exit 96
 shift 3
+# Several commands in one argument are run one after the other, as the real one does, with the last one's status.
+if [[ $1 == *';'* ]]; then
+	IFS=';' read -ra commands <<<"$1"
+	for command in "\${commands[@]}"; do eval "$0 --quiet --connect qemu:///system $command" && code=0 || code=$?; done
+	exit $code
+fi
 known() { [ -e "$v/defined" ] || { echo "error: failed to get domain '$1'" >&2; exit 1; }; }
 case $1 in
+uri) echo qemu:///system ;;
 list) ;;
 dominfo) known "$2" ;;
 domstate) known "$2"; cat "$v/state" ;;
@@ -90,6 +97,14 @@ qemu-agent-command)
 	[ "$command" = guest-ping ] || [ ! -e "$v/deaf" ] || no
 	case $command in
 	guest-ping) echo '{"return":{}}' ;;
+	guest-file-open)
+		path=$root/guest$(jq -r .arguments.path <<<"$request")
+		[ -e "$path" ] || { echo "error: internal error: unable to execute QEMU agent command 'guest-file-open': failed to open file '$path' (mode: 'r'): No such file or directory" >&2; exit 1; }
+		echo "$path" >"$own/open"; echo '{"return":1000}' ;;
+	guest-file-read)
+		[ "$(jq .arguments.handle <<<"$request")" = 1000 ] && [ -e "$own/open" ] || no
+		printf '{"return":{"count":%s,"buf-b64":"%s","eof":true}}\\n' "$(stat -c %s "$(cat "$own/open")")" "$(base64 -w0 "$(cat "$own/open")")" ;;
+	guest-file-close) rm "$own/open"; echo '{"return":{}}' ;;
 	guest-exec)
 		mapfile -d '' arg < <(jq -j '.arguments | .path, .arg[] | . + "\\u0000"' <<<"$request")
 		"\${arg[@]:0:2}" "\${arg[2]//\\/sys\\//$root/guest/sys/}" "\${arg[@]:3}" >"$own/out" 2>"$own/err"

@@ -71,3 +71,26 @@ test("an agent that stops answering while its script runs is an error as well", 
 	const { stdout } = await agent(scratch, `guest_run 'touch "${scratch.root}/virt/silent"'`);
 	t.deepEqual(stdout, { out: "", code: "255" });
 });
+
+test("a small file of the guest is read without a program in it", async (t) => {
+	const scratch = host(t);
+	scratch.write("guest/sys/kernel/notes", "GNU\0\n\xff");
+	const { stdout, calls } = await agent(scratch, "guest_hex /sys/kernel/notes");
+	t.deepEqual(stdout, { out: "474e55000ac3bf", code: "0" });
+	// The fake calls itself for each of several commands.
+	t.deepEqual(calls, [
+		`virsh --quiet --connect qemu:///system qemu-agent-command --timeout 10 ${domain} {"execute":"guest-file-open","arguments":{"path":"/sys/kernel/notes"}}`,
+		`virsh --quiet --connect qemu:///system qemu-agent-command --timeout 10 ${domain} '{"execute":"guest-file-read","arguments":{"handle":1000}}'; qemu-agent-command --timeout 10 ${domain} '{"execute":"guest-file-close","arguments":{"handle":1000}}'`,
+		`virsh --quiet --connect qemu:///system qemu-agent-command --timeout 10 ${domain} {"execute":"guest-file-read","arguments":{"handle":1000}}`,
+		`virsh --quiet --connect qemu:///system qemu-agent-command --timeout 10 ${domain} {"execute":"guest-file-close","arguments":{"handle":1000}}`,
+	]);
+});
+
+test("an empty file of the guest is empty, and an absent one is told from an agent that does not answer", async (t) => {
+	const scratch = host(t);
+	scratch.write("guest/sys/empty", "");
+	t.deepEqual((await agent(scratch, "guest_hex /sys/empty")).stdout, { out: "", code: "0" });
+	t.deepEqual((await agent(scratch, "guest_hex /sys/absent")).stdout, { out: "", code: "1" });
+	scratch.write("virt/deaf", "");
+	t.deepEqual((await agent(scratch, "guest_hex /sys/empty")).stdout, { out: "", code: "255" });
+});

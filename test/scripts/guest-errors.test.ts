@@ -102,10 +102,10 @@ test("a definition that could not be read is never kept as an empty one", async 
 	t.is((await runGuest(scratch, "apply")).stderr, "guest: started quick-vm");
 });
 
-test("an agent that says nothing of its kernel is drift, and no probe without an answer", async (t) => {
+test("a kernel without a build-id is drift, and no probe without an answer", async (t) => {
 	const scratch = host(t);
 	await runGuest(scratch, "apply");
-	scratch.write("virt/deaf", "");
+	scratch.write("guest/sys/kernel/notes", "");
 	const { code, stdout } = await runGuest(scratch, "probe");
 	t.is(code, 0);
 	t.is(stdout["drift"], `quick-vm runs a kernel with build-id unknown, gdb's vmlinux has ${buildId}`);
