@@ -144,7 +144,7 @@ installed_file() { find "$root$folder/root/lib/modules" -name "${1//[-_]/[-_]}.k
 
 # installation_of MODULE: that SystemTap looks for a module below /lib/modules alone, loaded or not.
 installation_of() {
-	local name=$1 vm=${domain#"$stack"-} release loaded='' others
+	local name=$1 vm=${domain#"$stack"-} release loaded=''
 	release=$(<"$root$kernel_prefix/release")
 	# shellcheck disable=SC2016  # expanded in the guest
 	if guest_answers 5 && guest_run '[ -e "/sys/module/$1/sections" ]' "${name//-/_}" 2>/dev/null; then loaded='loaded, but '; fi
@@ -153,7 +153,6 @@ installation_of() {
 		printf 'Its file was taken away by hand: up installs it again'
 		return
 	fi
-	others=$(find "$root$folder/root/lib/modules" -path '*/extra/*.ko' -printf '%f\n' 2>/dev/null | sed 's/\.ko$//' | sort)
-	printf 'Name it in modules: of domain %s in the stack file, and up installs it' "$vm"
-	[ -z "$others" ] || printf '; the ones of the lab there: %s' "$(join ', ' "${others//$'\n'/, }")"
+	printf 'Name it in modules: of domain %s in the stack file, and up installs it; ' "$vm"
+	if [ -n "$modules" ]; then printf 'there now: %s' "${modules// /, }"; else printf 'there is none now'; fi
 }

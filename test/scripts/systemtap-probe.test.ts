@@ -291,7 +291,7 @@ const notInstalled = test.macro({
 		});
 		t.is(
 			stderr.split("\n").at(-1),
-			`  what to do: module by-hand is ${words} SystemTap looks for it below /lib/modules/6.1.0 of vm. Name it in modules: of domain vm in the stack file, and up installs it; the ones of the lab there: hello`,
+			`  what to do: module by-hand is ${words} SystemTap looks for it below /lib/modules/6.1.0 of vm. Name it in modules: of domain vm in the stack file, and up installs it; there now: hello`,
 		);
 	},
 });

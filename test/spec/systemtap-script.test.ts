@@ -18,6 +18,7 @@ const named = test.macro({
 test(named, 'probe module("first").function("f") { }', ["first"]);
 test(named, 'probe module("other_one").function("f") { }', ["other-one"]);
 test(named, 'probe begin { println(@cast(1, "x", "other-one")) }', ["other-one"]);
+test(named, 'probe module("of_a_set").function("f") { }', ["first", "other-one"]);
 test(named, 'probe module("f*").function("f") { }', ["first", "other-one"]);
 test(named, 'probe kernel.function("vfs_*") { }', []);
 
