@@ -97,7 +97,6 @@ export async function measureClock(domain: Domain): Promise<MeasuredClock> {
 
 /** Runs clock-beacon in the guest while QEMU's side of it is recorded; returns what it printed. */
 async function recordBeacons(domain: Domain, agent: GuestAgent, output: string): Promise<string> {
-	if (process.getuid?.() !== 0) throw new LabError("only root traces QEMU", "put sudo before the command");
 	const pid = domainProcess(domain)?.pid;
 	if (pid === undefined) throw new LabError(`domain ${quote(domain.name)} has no process`, "");
 	const session = `tracelab-clock-${process.pid}`;

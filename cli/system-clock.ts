@@ -46,16 +46,20 @@ function wallClockOffset(): { offset: bigint; offsetBound: number } {
 	return { offset: (best.low + best.high) / 2n, offsetBound: Math.ceil(Number(best.high - best.low) / 2) };
 }
 
-/** The kernel's own number of the offset, exact to the nanosecond; root reads it, and the agent is root. */
-const wallClockOf =
-	'awk \'$1 == ".get_time:" {real = $2 == "ktime_get_real"} real && $1 == ".offset:" {print $2; exit}\'';
+/** Has the kernel's own number of the offset, exact to the nanosecond; root reads it, and the agent is root. */
+const timerList = "/proc/timer_list";
 
 export async function guestSystemClock(agent: GuestAgent): Promise<SystemClock> {
-	const said = await agent.shell(`cat ${clocksourceFile} ${bootIdFile} && ${wallClockOf} /proc/timer_list`);
+	const said = await agent.shell(
+		`cat "$1" "$2" && awk '$1 == ".get_time:" {wall = $2 == "ktime_get_real"} wall && $1 == ".offset:" {print $2; exit}' "$3"`,
+		clocksourceFile,
+		bootIdFile,
+		timerList,
+	);
 	const [clocksource = "", bootId = "", offset = ""] = said.split("\n");
 	if (!/^\d+$/.test(offset)) {
 		throw new LabError(
-			"the guest's /proc/timer_list does not say how its wall clock stands to CLOCK_MONOTONIC",
+			`the guest's ${timerList} does not say how its wall clock stands to CLOCK_MONOTONIC`,
 			"see that its kernel has CONFIG_HIGH_RES_TIMERS",
 		);
 	}

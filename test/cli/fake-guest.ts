@@ -122,6 +122,8 @@ export class FakeGuest {
 		switch (command) {
 			case "guest-ping":
 				return {};
+			case "guest-get-time":
+				return Date.now() * 1e6;
 			case "guest-exec":
 				return { pid: await this.#exec(args) };
 			case "guest-exec-status":
@@ -210,6 +212,9 @@ export class FakeGuest {
 	#path(path: string): string {
 		const own = /^\/(?:run\/tracelab-|lab\/|sys\/module\/)/.test(path);
 		const notes = path === "/sys/kernel/notes" && existsSync(this.#root + path);
-		return own || notes ? this.#root + path : path;
+		if (own || notes) return this.#root + path;
+		// The host has such files of its own below the scratch root.
+		const clock = /^\/(?:sys\/devices\/system\/clocksource|proc\/timer_list$|proc\/sys\/kernel\/random)/.test(path);
+		return clock ? `${this.#root}/guest${path}` : path;
 	}
 }
