@@ -120,7 +120,7 @@ export class Lab extends LabComponent {
 			(name, probe) =>
 				new SystemtapProbe(
 					`probe-${name}`,
-					{ probeName: name, probe, domain: named(domains, probe.domain) },
+					{ probeName: name, probe, target: named(domains, probe.domain).target },
 					{ parent: this },
 				),
 		);

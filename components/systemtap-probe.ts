@@ -6,7 +6,21 @@ import type { ProbeSpec } from "../spec/schema.ts";
 import { correctionLines } from "../spec/systemtap-corrections.ts";
 import { probedModules, probeModule } from "../spec/systemtap-script.ts";
 import { LabComponent } from "./component.ts";
-import type { TracedDomain } from "./traced-domain.ts";
+import type { Step } from "./step.ts";
+
+/** A domain as what is compiled for its guest sees it. */
+export interface ProbeTarget {
+	/** The name by which libvirt knows it. */
+	libvirtName: string;
+	/** Its folder on this host, /var/lib/tracelab/domains/STACK-DOMAIN. */
+	folder: string;
+	/** Its kernel's build, /opt/tracelab/kernel/HASH. */
+	kernel: string;
+	/** The builds of its modules, by name. */
+	modules: Readonly<Record<string, string>>;
+	/** The step that installs them in its folder. */
+	tree: Step;
+}
 
 export interface SystemtapProbeArgs {
 	/** The probe's name in the stack file. */
@@ -14,7 +28,7 @@ export interface SystemtapProbeArgs {
 	/** Its script, and the name of its domain. */
 	probe: ProbeSpec;
 	/** The domain that is probed. */
-	domain: TracedDomain;
+	target: ProbeTarget;
 }
 
 /**
@@ -23,7 +37,7 @@ export interface SystemtapProbeArgs {
  * Owns /opt/tracelab/probe/HASH, whose hash covers the script's text and all that it is compiled for, and
  * root/probes/stap_NAME.ko in the domain's folder, which the guest sees as /lab/probes/stap_NAME.ko.
  *
- *     new SystemtapProbe("probe-mymodule", { probeName: "mymodule", probe: stack.probes.mymodule, domain: vm });
+ *     new SystemtapProbe("probe-mymodule", { probeName: "mymodule", probe: stack.probes.mymodule, target: vm.target });
  */
 export class SystemtapProbe extends LabComponent {
 	/** What the lab card says of it. */
@@ -31,14 +45,14 @@ export class SystemtapProbe extends LabComponent {
 
 	constructor(name: string, args: SystemtapProbeArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("SystemtapProbe", name, opts);
-		const { probeName, probe, domain } = args;
+		const { probeName, probe, target } = args;
 		const text = readFileSync(probe.script, "utf8");
 		const module = probeModule(probeName);
 		const prefix = buildPrefix("probe", {
 			module,
 			text,
-			kernel: domain.kernelPrefix,
-			modules: probedModules(text, domain.modules),
+			kernel: target.kernel,
+			modules: probedModules(text, target.modules),
 			corrections: correctionLines,
 		});
 		this.card = { domain: probe.domain, script: probe.script, prefix, module };
@@ -54,15 +68,15 @@ export class SystemtapProbe extends LabComponent {
 					module,
 					script: probe.script,
 					text,
-					kernel_prefix: domain.kernelPrefix,
-					folder: domain.folder,
-					domain: domain.libvirtName,
-					modules: Object.keys(domain.modules).join(" "),
+					kernel_prefix: target.kernel,
+					folder: target.folder,
+					domain: target.libvirtName,
+					modules: Object.keys(target.modules).join(" "),
 					corrections: correctionLines,
 				},
 			},
 			// The guest need not run yet.
-			[domain.moduleTree],
+			[target.tree],
 		);
 		this.registerOutputs({ prefix });
 	}

@@ -12,6 +12,7 @@ import type { KernelModule } from "./kernel-module.ts";
 import type { LibvirtHost } from "./libvirt-host.ts";
 import type { QemuBuild } from "./qemu-build.ts";
 import type { Step } from "./step.ts";
+import type { ProbeTarget } from "./systemtap-probe.ts";
 
 /** Virtual size of a guest's disk in bytes: that of the image, 4 GiB. */
 const diskBytes = 4 * 1024 ** 3;
@@ -48,47 +49,42 @@ export interface TracedDomainArgs {
 export class TracedDomain extends LabComponent {
 	/** What the lab card says of it. */
 	readonly card: pulumi.Output<LabCard["domains"][string]>;
-	/** The name by which libvirt knows it. */
-	readonly libvirtName: string;
-	/** Its folder on this host, /var/lib/tracelab/domains/STACK-DOMAIN. */
-	readonly folder: string;
-	/** Its kernel's build, /opt/tracelab/kernel/HASH. */
-	readonly kernelPrefix: string;
-	/** The builds of its modules, by name. */
-	readonly modules: Readonly<Record<string, string>>;
-	/** The step that installs its modules in its folder. */
-	readonly moduleTree: Step;
+	/** What is compiled for its guest needs of it. */
+	readonly target: ProbeTarget;
 
 	readonly #args: TracedDomainArgs;
+	readonly #libvirtName: string;
+	readonly #folder: string;
+	readonly #modules: Readonly<Record<string, string>>;
 	readonly #paused: "0" | "1";
 
 	constructor(name: string, args: TracedDomainArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("TracedDomain", name, opts);
 		this.#args = args;
-		this.libvirtName = `${pulumi.getStack()}-${args.domainName}`;
-		this.kernelPrefix = args.kernel.prefix;
-		this.folder = `/var/lib/tracelab/domains/${this.libvirtName}`;
-		this.modules = Object.fromEntries(Object.entries(args.modules).map(([key, module]) => [key, module.prefix]));
+		this.#libvirtName = `${pulumi.getStack()}-${args.domainName}`;
+		this.#folder = `/var/lib/tracelab/domains/${this.#libvirtName}`;
+		this.#modules = Object.fromEntries(Object.entries(args.modules).map(([key, module]) => [key, module.prefix]));
 		this.#paused = args.domain.gdb.paused ? "1" : "0";
 
 		const port = this.#reserveGdbPort();
-		this.moduleTree = this.#installModules();
+		const tree = this.#installModules();
 		const disk = this.#makeDisk(name);
-		const domain = this.#defineDomain(name, port, disk);
-		const guest = this.#startGuest(port, disk, domain);
-		this.#loadModules(guest);
+		const domain = this.#defineDomain(name, port, disk, tree);
+		const guest = this.#startGuest(port, disk, domain, tree);
+		this.#loadModules(tree, guest);
 		this.card = this.#describe(port);
+		this.target = this.#asTarget(tree);
 		this.registerOutputs({ card: this.card });
 	}
 
 	#reserveGdbPort(): pulumi.Output<number> {
 		const { port } = this.#args.domain.gdb;
-		const inputs = { domain: this.libvirtName, port: port === undefined ? "" : String(port) };
+		const inputs = { domain: this.#libvirtName, port: port === undefined ? "" : String(port) };
 		return this.step("gdb-port", { script: "gdb-port", inputs }).outputs.apply((outputs) => Number(outputs["port"]));
 	}
 
 	#installModules(): Step {
-		const inputs = { folder: this.folder, kernel_prefix: this.kernelPrefix, modules: this.modules };
+		const inputs = { folder: this.#folder, kernel_prefix: this.#args.kernel.prefix, modules: this.#modules };
 		const after = [this.#args.kernel, ...Object.values(this.#args.modules)];
 		return this.step("module-tree", { script: "module-tree", inputs }, after);
 	}
@@ -100,7 +96,7 @@ export class TracedDomain extends LabComponent {
 			`${name}-disk`,
 			{
 				// Another image is another disk, made before the old one goes.
-				name: `${this.libvirtName}-${hash}.qcow2`,
+				name: `${this.#libvirtName}-${hash}.qcow2`,
 				pool: pool.name,
 				format: "qcow2",
 				size: diskBytes,
@@ -110,14 +106,14 @@ export class TracedDomain extends LabComponent {
 		);
 	}
 
-	#defineDomain(name: string, port: pulumi.Output<number>, disk: libvirt.Volume): libvirt.Domain {
+	#defineDomain(name: string, port: pulumi.Output<number>, disk: libvirt.Volume, tree: Step): libvirt.Domain {
 		const { domain, qemu, kernel, libvirtHost } = this.#args;
 		const { kind } = this.#args.acceleration;
 		const commandLine = kernelCommandLine(this.#args.domainName, domain.kernelArguments);
 		return new libvirt.Domain(
 			`${name}-domain`,
 			{
-				name: this.libvirtName,
+				name: this.#libvirtName,
 				type: kind === "kvm" ? "kvm" : "qemu",
 				machine: "pc",
 				emulator: qemu.emulator,
@@ -135,7 +131,7 @@ export class TracedDomain extends LabComponent {
 							gdbPort,
 							commandLine,
 							processName: domain.processName,
-							modulesFolder: `${this.folder}/root/lib/modules`,
+							modulesFolder: `${this.#folder}/root/lib/modules`,
 							consoleLog: this.#console().log,
 							consoleSocket: this.#console().socket,
 						}),
@@ -144,7 +140,7 @@ export class TracedDomain extends LabComponent {
 			},
 			// libvirt knows one domain of a name: the old one goes before the new one comes.
 			{
-				...this.childOptions([qemu, kernel, this.moduleTree]),
+				...this.childOptions([qemu, kernel, tree]),
 				provider: libvirtHost.provider,
 				deleteBeforeReplace: true,
 				ignoreChanges: ["running"],
@@ -152,12 +148,12 @@ export class TracedDomain extends LabComponent {
 		);
 	}
 
-	#startGuest(port: pulumi.Output<number>, disk: libvirt.Volume, domain: libvirt.Domain): Step {
+	#startGuest(port: pulumi.Output<number>, disk: libvirt.Volume, domain: libvirt.Domain, tree: Step): Step {
 		const { qemu, kernel, image, libvirtHost } = this.#args;
 		const inputs = {
-			domain: this.libvirtName,
+			domain: this.#libvirtName,
 			uuid: domain.id,
-			folder: this.folder,
+			folder: this.#folder,
 			emulator: qemu.emulator,
 			kernel_prefix: kernel.prefix,
 			process_name: this.#args.domain.processName,
@@ -167,31 +163,31 @@ export class TracedDomain extends LabComponent {
 			base: `${image.prefix}/image.qcow2`,
 		};
 		// The domain cannot tell of the steps before it: those that matter here are named.
-		const after = [domain, libvirtHost, this.moduleTree];
+		const after = [domain, libvirtHost, tree];
 		return this.step("guest", { script: "guest", identity: domain.id, inputs }, after);
 	}
 
-	#loadModules(guest: Step): void {
+	#loadModules(tree: Step, guest: Step): void {
 		const inputs = {
-			domain: this.libvirtName,
-			folder: this.folder,
-			modules: this.modules,
+			domain: this.#libvirtName,
+			folder: this.#folder,
+			modules: this.#modules,
 			paused: this.#paused,
 		};
-		this.step("module-load", { script: "module-load", inputs }, [this.moduleTree, guest]);
+		this.step("module-load", { script: "module-load", inputs }, [tree, guest]);
 	}
 
 	#console(): { log: string; socket: string } {
 		return {
 			log: `/var/log/tracelab/${pulumi.getStack()}/console-${this.#args.domainName}.log`,
-			socket: `${this.folder}/console.sock`,
+			socket: `${this.#folder}/console.sock`,
 		};
 	}
 
 	#describe(port: pulumi.Output<number>): pulumi.Output<LabCard["domains"][string]> {
 		const { domain, qemu, modules } = this.#args;
 		return port.apply((gdbPort) => ({
-			libvirtName: this.libvirtName,
+			libvirtName: this.#libvirtName,
 			processName: domain.processName,
 			emulator: qemu.emulator,
 			acceleration: this.#args.acceleration,
@@ -202,5 +198,16 @@ export class TracedDomain extends LabComponent {
 				Object.entries(modules).map(([name, { prefix }]) => [name, { file: `${prefix}/${name}.ko`, source: prefix }]),
 			),
 		}));
+	}
+
+	#asTarget(tree: Step): ProbeTarget {
+		const modules = Object.entries(this.#args.modules).map(([name, { prefix }]) => [name, prefix]);
+		return {
+			libvirtName: this.#libvirtName,
+			folder: this.#folder,
+			kernel: this.#args.kernel.prefix,
+			modules: Object.fromEntries(modules),
+			tree,
+		};
 	}
 }
