@@ -25,8 +25,8 @@ const evidence = 10;
 /** The byte says no more than this of a sequence number. */
 const wrap = 256;
 
-/** How much faster than the other a clock may run, as far as pauses between beacons are compared. */
-const drift = 0.002;
+/** How much faster than the other a clock may run. */
+const drift = 0.01;
 
 /** So many bytes that fit nowhere are somebody else's; after more, the clocks have jumped. */
 const strangers = 8;

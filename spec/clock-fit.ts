@@ -59,10 +59,10 @@ export interface ClockFitOptions {
 }
 
 /**
- * How much faster than the other a clock may run: NTP changes a rate by no more than half a thousandth, and the kernel's
- * first calibration of a TSC is good to as much. Pairs that are far from each other leave less.
+ * How much faster than the other a clock may run: the kernel itself takes no calibration of its TSC that is further off
+ * than a hundredth. At boot it may well be a sixth of that, until it is refined.
  */
-const steepest = 0.001;
+const steepest = 0.01;
 
 /** Nanoseconds of a second: lines have their x in seconds, so that slopes and values are of like size. */
 const second = 1e9;
@@ -232,8 +232,8 @@ function causeOf(step: number, bound: number, drift: number): string {
 	}
 	const size = `${(Math.abs(step) / 1000).toFixed(1)} µs`;
 	return step > 0
-		? `the guest stood still for ${size}: it was stopped, suspended, or lost ticks`
-		: `the guest's clock jumped ahead by ${size}: it was set, or caught up on lost ticks`;
+		? `the guest's clock stood still for ${size}: the guest was stopped, or its clocksource was changed`
+		: `the guest's clock jumped ahead by ${size}: it caught up on lost time, or its clocksource was changed`;
 }
 
 /** How far the lines lie from one of them at an instant. */

@@ -153,10 +153,13 @@ test("what a change of the clocks looks like is said", (t) => {
 	const stopped = changed((x) => ({ offset: x > middle ? 2_500_000 : 0, drift: 5 }));
 	t.regex(
 		stopped?.cause ?? "",
-		/^the guest stood still for 2(?:499|500)\.\d µs: it was stopped, suspended, or lost ticks$/,
+		/^the guest's clock stood still for 2(?:499|500)\.\d µs: the guest was stopped, or its clocksource was changed$/,
 	);
 	const jumped = changed((x) => ({ offset: x > middle ? -40_000_000 : 0, drift: 5 }));
-	t.regex(jumped?.cause ?? "", /^the guest's clock jumped ahead by (?:39999|40000)\.\d µs: it was set, or caught up/);
+	t.regex(
+		jumped?.cause ?? "",
+		/^the guest's clock jumped ahead by (?:39999|40000)\.\d µs: it caught up on lost time, or/,
+	);
 	const bent = changed((x) => (x > middle ? { offset: (-200 * middle) / 1e6, drift: 200 } : { offset: 0, drift: 0 }));
 	t.regex(
 		bent?.cause ?? "",
