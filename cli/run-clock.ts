@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { type HostBeacon, matchBeacons, readBeacons } from "../spec/beacon-match.ts";
+import { beaconPort, type HostBeacon, matchBeacons, readBeacons } from "../spec/beacon-match.ts";
 import { type ClockFit, type ClockFitOptions, type ClockPair, fitClock } from "../spec/clock-fit.ts";
 import {
 	type ClockRecord,
@@ -15,9 +15,6 @@ import { quote } from "../spec/quote.ts";
 import { ctfClock, ctfEvents, ctfRange, ctfTraces, earliest, latest } from "./ctf.ts";
 import { LabError } from "./errors.ts";
 import { hostClock, readExchanges, type SystemClock } from "./system-clock.ts";
-
-/** The port that clock-beacon writes to. */
-export const beaconPort = 0xa20;
 
 /** The tracepoint that such a write passes, and what keeps all other writes out of a trace. */
 export const beaconEvent = "qemu:memory_region_ops_write";

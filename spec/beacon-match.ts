@@ -1,5 +1,8 @@
 import type { ClockPair } from "./clock-fit.ts";
 
+/** The port that clock-beacon writes to. */
+export const beaconPort = 0xa20;
+
 /** A beacon as the guest has it: a line of clock-beacon. */
 export interface GuestBeacon {
 	readonly sequence: number;

@@ -1,0 +1,133 @@
+import { bareName, type Layer, type TraceEvent } from "./event.ts";
+
+/**
+ * What makes two events the begin and the end of one thing.
+ *
+ * `nested` things happen on one CPU, one inside the other: an interrupt in a task. `keyed` ones overlap as they like and
+ * may end on another CPU: block requests.
+ */
+export interface SliceRule {
+	readonly title: string;
+	readonly kind: "nested" | "keyed";
+	readonly layers: readonly Layer[];
+	readonly begins: readonly string[];
+	readonly ends: readonly string[];
+	/** What both events have in common. */
+	readonly key: (event: TraceEvent) => string;
+	/** Name of one such thing. */
+	readonly label: (begin: TraceEvent) => string;
+	/** What its duration is, in a sentence; there is a histogram of those that say so. */
+	readonly latency?: string;
+}
+
+const field = (name: string) => (event: TraceEvent) => String(event.fields[name] ?? "");
+
+/** The kernel's own names, include/linux/interrupt.h. */
+const softirqs = ["HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU"];
+
+/** Bits of lttng-modules' rwbs, in include/instrumentation/events/block.h there. */
+const requestKinds = [
+	[1 << 0, "write"],
+	[1 << 1, "discard"],
+	[1 << 2, "read"],
+	[1 << 8, "flush"],
+	[1 << 10, "flush"],
+] as const;
+
+function requestKind({ fields: { rwbs } }: TraceEvent): string {
+	const bits = Number(rwbs ?? 0);
+	return requestKinds.find(([bit]) => (bits & bit) !== 0)?.[1] ?? "";
+}
+
+export const sliceRules: readonly SliceRule[] = [
+	{
+		title: "Block requests",
+		kind: "keyed",
+		layers: ["guest", "host"],
+		begins: ["block_rq_issue"],
+		ends: ["block_rq_complete"],
+		key: ({ fields: { dev, sector } }) => `${dev} ${sector}`,
+		label: (begin) => `block ${requestKind(begin)}`.trim(),
+		latency: "block_rq_issue to block_rq_complete of the same device and sector",
+	},
+	{
+		title: "Block requests",
+		kind: "keyed",
+		layers: ["qemu"],
+		begins: ["virtio_blk_handle_read", "virtio_blk_handle_write"],
+		ends: ["virtio_blk_req_complete"],
+		key: field("req"),
+		label: ({ name }) => (name.endsWith("read") ? "virtio-blk read" : "virtio-blk write"),
+		latency: "virtio_blk_handle_read or _write to virtio_blk_req_complete of the same req",
+	},
+	{
+		title: "vCPU exits to QEMU",
+		kind: "keyed",
+		layers: ["qemu"],
+		begins: ["kvm_run_exit"],
+		ends: ["kvm_vcpu_ioctl"],
+		key: field("cpu_index"),
+		label: ({ fields }) => `exit, reason ${fields["reason"] ?? "?"}`,
+		latency: "kvm_run_exit to the vCPU's next ioctl: how long QEMU kept it",
+	},
+	{
+		title: "vCPU exits",
+		kind: "nested",
+		layers: ["host"],
+		begins: ["kvm_x86_exit", "kvm_exit"],
+		ends: ["kvm_x86_entry", "kvm_entry"],
+		key: () => "",
+		label: ({ fields }) => `exit, reason ${fields["exit_reason"] ?? "?"}`,
+		latency: "kvm_exit to the next kvm_entry on the same CPU",
+	},
+	{
+		title: "Interrupt handlers",
+		kind: "nested",
+		layers: ["guest", "host"],
+		begins: ["irq_handler_entry"],
+		ends: ["irq_handler_exit"],
+		key: field("irq"),
+		label: ({ fields: { irq, name } }) => `irq ${irq}${name === undefined ? "" : ` ${name}`}`,
+		latency: "irq_handler_entry to irq_handler_exit of the same irq on the same CPU",
+	},
+	{
+		title: "Soft interrupts",
+		kind: "nested",
+		layers: ["guest", "host"],
+		begins: ["irq_softirq_entry", "softirq_entry"],
+		ends: ["irq_softirq_exit", "softirq_exit"],
+		key: field("vec"),
+		label: ({ fields: { vec } }) => `softirq ${softirqs[Number(vec)] ?? vec}`,
+		latency: "softirq_entry to softirq_exit of the same vector on the same CPU",
+	},
+	{
+		title: "Running task",
+		kind: "nested",
+		layers: ["guest", "host"],
+		begins: ["sched_switch"],
+		ends: ["sched_switch"],
+		key: () => "",
+		label: ({ fields }) => String(fields["next_comm"] ?? "?"),
+	},
+];
+
+/** The idle task is nothing that runs. */
+export function isIdle({ fields: { next_tid, next_pid } }: TraceEvent): boolean {
+	return Number(next_tid ?? next_pid) === 0;
+}
+
+type Role = { readonly rule: SliceRule; readonly begins: boolean; readonly ends: boolean };
+
+const roles = new Map<string, Role>();
+for (const rule of sliceRules) {
+	for (const layer of rule.layers) {
+		for (const name of [...rule.begins, ...rule.ends]) {
+			roles.set(`${layer} ${name}`, { rule, begins: rule.begins.includes(name), ends: rule.ends.includes(name) });
+		}
+	}
+}
+
+/** What an event begins or ends, where it does. */
+export function roleOf({ layer, name }: TraceEvent): Role | undefined {
+	return roles.get(`${layer} ${bareName(name)}`);
+}
