@@ -165,6 +165,16 @@ program
 		end((await import("./events.ts")).showEvents(stack(), run, options)),
 	);
 
+program
+	.command("report")
+	.description("writes a traced run as a page for any browser, or as what ui.perfetto.dev opens")
+	.argument("<run>")
+	.option("-o, --output <file>", "the page (default: RUN.html, here)")
+	.option("--perfetto <file>", "a file for ui.perfetto.dev instead, packed where it ends in .gz")
+	.action(async (run: string, options: { output?: string; perfetto?: string }) =>
+		end((await import("./report.ts")).report(stack(), run, options)),
+	);
+
 const probe = program.command("probe").description("lists the SystemTap probes of the lab, or runs one");
 
 probe
