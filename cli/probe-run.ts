@@ -80,7 +80,7 @@ async function check({ name, domain }: Probe, { module, kernel }: Compiled, agen
 	if (found.includes("absent")) {
 		throw new LabError(
 			`${quote(domain.name)} does not see ${inGuest(module)}`,
-			`its share with this host is not there: ${lab} exec ${domain.name} -- mount /lab`,
+			`its share with this host is not there; a guest that is started anew has it: virsh destroy ${domain.card.libvirtName}, then ${lab} up`,
 		);
 	}
 }

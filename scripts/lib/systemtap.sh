@@ -18,6 +18,7 @@ own_runtime=$root/usr/share/systemtap/runtime
 # them, one a line with the script's own words behind a tab. WORK is an empty folder for all else.
 compile_probe() {
 	local name=$1 part=$2 work=$3 release tree sysroot file=${script##*/} options
+	command -v stap >/dev/null || die "there is no stap on this machine" "run up again: it installs systemtap"
 	[ -e "$root$kernel_prefix/build-id" ] || die "the kernel $kernel_prefix is not built" "run up again: it builds it"
 	release=$(<"$root$kernel_prefix/release")
 	tree=$root$folder/root/lib/modules/$release

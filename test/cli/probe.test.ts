@@ -177,7 +177,7 @@ asRoot(
 	["mine"],
 	1,
 	`lab: "vm" does not see /lab/probes/stap_mine.ko
-  what to do: its share with this host is not there: ./lab exec vm -- mount /lab`,
+  what to do: its share with this host is not there; a guest that is started anew has it: virsh destroy quickstart-vm, then ./lab up`,
 );
 asRoot(
 	fails,

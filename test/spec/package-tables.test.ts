@@ -39,4 +39,5 @@ const needs = test.macro({
 test(needs, "xsltproc", "the libvirt provider runs it");
 test(needs, "libvirt-clients", "./lab names it where virsh is missing");
 test(needs, "gdb", "./lab names it where gdb is missing");
+test(needs, "systemtap", "scripts/lib/systemtap.sh names it where stap is missing");
 test(needs, "iproute2", "./lab names it where ss is missing");
