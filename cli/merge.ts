@@ -15,6 +15,7 @@ export class MergedEvent implements OrderedEvent {
 	readonly bound: number;
 	readonly layer: OrderedEvent["layer"];
 	readonly domain: string | undefined;
+	#fields: Fields | undefined;
 
 	constructor(
 		line: CtfLine,
@@ -39,7 +40,8 @@ export class MergedEvent implements OrderedEvent {
 	}
 
 	get fields(): Fields {
-		return this.#line.fields;
+		this.#fields ??= this.#line.fields;
+		return this.#fields;
 	}
 
 	/** Its fields as text. */
