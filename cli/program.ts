@@ -55,9 +55,10 @@ export async function* outputOf(program: string, args: readonly string[]): Async
 	try {
 		running.stdout.setEncoding("utf8");
 		for await (const part of running.stdout) yield part as string;
-		const { exitCode, stderr, ...rest } = await running;
+		const result = await running;
+		const { exitCode, signal, stderr } = result;
 		if (exitCode === 0) return;
-		if (exitCode === undefined && rest.signal === undefined) throw missing(program, rest.cause ?? rest);
+		if (exitCode === undefined && signal === undefined) throw missing(program, result.cause ?? result);
 		// What babeltrace2 says first of an error, and what that comes from.
 		const said = stderr
 			.slice(Math.max(0, stderr.indexOf("\nERROR:")))
@@ -65,7 +66,7 @@ export async function* outputOf(program: string, args: readonly string[]): Async
 			.split("\n")
 			.slice(0, 8)
 			.join("\n");
-		throw new LabError(`${program} ended with ${exitCode ?? rest.signal}: ${args.join(" ")}\n${said}`);
+		throw new LabError(`${program} ended with ${exitCode ?? signal}: ${args.join(" ")}\n${said}`);
 	} finally {
 		running.kill();
 	}

@@ -1,6 +1,7 @@
+import { setTimeout as pause } from "node:timers/promises";
 import test from "ava";
-import { MissingProgramError } from "../../cli/errors.ts";
-import { handOver, run } from "../../cli/program.ts";
+import { LabError, MissingProgramError } from "../../cli/errors.ts";
+import { handOver, outputOf, run } from "../../cli/program.ts";
 
 test.serial("what a program says is kept, without the last line's end", async (t) => {
 	const { code, stdout, stderr } = await run("bash", ["-c", "printf 'a\\n\\nb\\n'; echo err >&2; exit 3"]);
@@ -31,6 +32,35 @@ test.serial("a program that has the terminal has its exit status and variables",
 	t.is(await handOver("bash", ["-c", "exit $MINE"], { MINE: "7" }), 7);
 });
 
+async function heard(script: string): Promise<string> {
+	let text = "";
+	for await (const part of outputOf("bash", ["-c", script])) text += part;
+	return text;
+}
+
+test.serial("what a program says comes part by part, whole characters and all", async (t) => {
+	const text = await heard("for i in $(seq 50000); do echo ä$i; done");
+	t.is(text, Array.from({ length: 50_000 }, (_, index) => `ä${index + 1}\n`).join(""));
+	t.is(await heard("exit 0"), "");
+});
+
+test.serial("a program that fails behind its words is an error with the first that it says of it", async (t) => {
+	const script = "echo out; printf 'noise\\nERROR: one\\n  two\\n' >&2; seq 100 >&2; exit 3";
+	const error = await t.throwsAsync(heard(script), { instanceOf: LabError });
+	t.is(error.message, `bash ended with 3: -c ${script}\nERROR: one\n  two\n1\n2\n3\n4\n5\n6`);
+});
+
+test.serial("whoever stops reading ends the program", async (t) => {
+	const unlike = `${Date.now()}.5`;
+	for await (const part of outputOf("bash", ["-c", `echo begun; exec sleep ${unlike}`])) {
+		t.is(part, "begun\n");
+		break;
+	}
+	for (let tries = 0; tries < 100 && (await run("pgrep", ["-f", `sleep ${unlike}`])).code === 0; tries++)
+		await pause(50);
+	t.is((await run("pgrep", ["-f", `sleep ${unlike}`])).code, 1);
+});
+
 test.serial("a Ctrl-C that a program outlives is not the end of us", async (t) => {
 	const before = process.listenerCount("SIGINT");
 	t.is(await handOver("true", []), 0);
@@ -46,6 +76,7 @@ const missing = test.macro({
 		process.env["PATH"] = "/nowhere";
 		t.like(await t.throwsAsync(run(program, []), { instanceOf: MissingProgramError }), expected);
 		t.like(await t.throwsAsync(handOver(program, []), { instanceOf: MissingProgramError }), expected);
+		t.like(await t.throwsAsync(outputOf(program, []).next(), { instanceOf: MissingProgramError }), expected);
 	},
 });
 
@@ -57,4 +88,5 @@ test.afterEach(() => {
 test.serial(missing, "virsh", "./lab up installs it, or: apt install libvirt-clients");
 test.serial(missing, "gdb", "./lab up installs it, or: apt install gdb");
 test.serial(missing, "ss", "./lab up installs it, or: apt install iproute2");
+test.serial(missing, "babeltrace2", "./lab up installs it, or: apt install babeltrace2");
 test.serial(missing, "sudo", "install sudo");

@@ -143,3 +143,10 @@ test.serial("a trace that cannot be read to its end is an error with babeltrace2
 	lab.write("var/lib/tracelab/runs/quickstart/one/clock/vm", lines);
 	await t.throwsAsync(fitRun(run(lab)), { message: /^babeltrace2 ended with 1: .*\nERROR: a packet is broken$/ });
 });
+
+test.serial("a trace whose session still runs is an error that says so", async (t) => {
+	const lab = await host(t);
+	lab.write(`var/lib/tracelab/runs/quickstart/${traceFolder}/metadata`, "");
+	const error = await t.throwsAsync(fitRun(run(lab)), { message: /\/64-bit has no metadata yet$/ });
+	t.is((error as unknown as { todo: string }).todo, "stop its session: lttng list, then lttng destroy NAME");
+});

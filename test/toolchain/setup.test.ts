@@ -224,8 +224,9 @@ test("what tests run comes from Debian, and only when the tests ask for it and i
 	setUp.scratch.fake("bin/apt-get", "");
 	await setUp.run();
 	const apt = "apt-get -qy -o DPkg::Lock::Timeout=600";
-	for (const there of ["chromium-headless-shell", "curl", "dpkg-source", "gcc", "jq", "make", "readelf", "ss", "xz"]) {
-		setUp.scratch.fake(`bin/${there}`, "");
+	const there = ["chromium-headless-shell", "curl", "dpkg-source", "gcc", "gencat", "jq", "make", "readelf", "ss", "xz"];
+	for (const tool of there) {
+		setUp.scratch.fake(`bin/${tool}`, "");
 	}
 	const first = await setUp.run("--test");
 	t.deepEqual(first.said, ["setup: shellcheck shfmt from Debian (… s)"]);
