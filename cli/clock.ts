@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ClockMap } from "../spec/clock-fit.ts";
+import { ClockMap } from "../spec/clock-map.ts";
 import type { ClockRecord, GuestClock } from "../spec/clock-record.ts";
 import { quote } from "../spec/quote.ts";
 import { type Domain, findDomain, stackOption } from "./card.ts";
@@ -74,14 +74,21 @@ export async function measureClock(domain: Domain): Promise<MeasuredClock> {
 	const { name } = domain;
 	const agent = new GuestAgent(domain);
 	const folder = mkdtempSync(join(tmpdir(), "tracelab-clock-"));
+	const interrupted = new AbortController();
+	const interrupt = () => interrupted.abort();
+	// A second Ctrl-C is for this program.
+	process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
 	try {
 		mkdirSync(join(folder, "clock"));
 		const guest = await guestSystemClock(agent);
 		let fallback: string | undefined;
 		try {
-			writeFileSync(join(folder, "clock", name), await recordBeacons(domain, agent, join(folder, "qemu")));
+			writeFileSync(
+				join(folder, "clock", name),
+				await recordBeacons(domain, agent, join(folder, "qemu"), interrupted.signal),
+			);
 		} catch (error) {
-			if (!(error instanceof LabError)) throw error;
+			if (!(error instanceof LabError) || interrupted.signal.aborted) throw error;
 			fallback = error.message;
 			writeFileSync(join(folder, "clock", `${name}.agent`), exchangeLines(await exchangeClocks(agent, 10)));
 		}
@@ -91,12 +98,13 @@ export async function measureClock(domain: Domain): Promise<MeasuredClock> {
 		const measured = { host: hostClock(), guest, clock, record };
 		return fallback === undefined ? measured : { ...measured, fallback };
 	} finally {
+		process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
 		rmSync(folder, { recursive: true, force: true });
 	}
 }
 
 /** Runs clock-beacon in the guest while QEMU's side of it is recorded; returns what it printed. */
-async function recordBeacons(domain: Domain, agent: GuestAgent, output: string): Promise<string> {
+async function recordBeacons(domain: Domain, agent: GuestAgent, output: string, signal: AbortSignal): Promise<string> {
 	const pid = domainProcess(domain)?.pid;
 	if (pid === undefined) throw new LabError(`domain ${quote(domain.name)} has no process`, "");
 	const session = `tracelab-clock-${process.pid}`;
@@ -105,21 +113,28 @@ async function recordBeacons(domain: Domain, agent: GuestAgent, output: string):
 		await lttng("track", `--session=${session}`, "--userspace", `--vpid=${pid}`);
 		await lttng("enable-event", `--session=${session}`, "--userspace", beaconEvent, `--filter=${beaconFilter}`);
 		await lttng("start", session);
-		const beacons = await inGuest(domain, agent, [clockBeacon, ...measurement]);
+		const beacons = await inGuest(domain, agent, [clockBeacon, ...measurement], signal);
 		await lttng("stop", session);
 		return beacons;
 	} finally {
-		await run("lttng", ["destroy", session]);
+		await run("lttng", ["destroy", session], "", { detached: true });
 	}
 }
 
-async function inGuest(domain: Domain, agent: GuestAgent, argv: readonly string[]): Promise<string> {
+async function inGuest(
+	domain: Domain,
+	agent: GuestAgent,
+	argv: readonly string[],
+	signal: AbortSignal,
+): Promise<string> {
 	const [out, errors]: [Buffer[], Buffer[]] = [[], []];
 	const { code } = await runInGuest(agent, argv, {
 		timeout: 60,
+		signal,
 		stdout: (bytes) => out.push(bytes),
 		stderr: (bytes) => errors.push(bytes),
 	});
+	if (signal.aborted) throw new LabError("interrupted");
 	if (code === 0) return Buffer.concat(out).toString();
 	if (code === 127) {
 		throw new LabError(
@@ -131,7 +146,8 @@ async function inGuest(domain: Domain, agent: GuestAgent, argv: readonly string[
 }
 
 async function lttng(...args: string[]): Promise<void> {
-	const { code, stderr } = await run("lttng", ["--no-sessiond", ...args]);
+	// Detached, so that a Ctrl-C leaves no session behind.
+	const { code, stderr } = await run("lttng", ["--no-sessiond", ...args], "", { detached: true });
 	if (code === 0) return;
 	const said = stderr.trim().split("\n").at(-1) ?? "";
 	throw new LabError(

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Causality, DiskRequests, type OrderedEvent } from "../spec/causality.ts";
-import { ClockMap } from "../spec/clock-fit.ts";
+import { ClockMap } from "../spec/clock-map.ts";
 import type { ClockRecord } from "../spec/clock-record.ts";
 import type { CtfLine, Fields } from "../spec/ctf-line.ts";
 import { ctfEvents, ctfTraces, earliest } from "./ctf.ts";

@@ -24,7 +24,7 @@ const guest = z.object({
 	clocksource: z.string().exactOptional(),
 	/** The instant that the pieces are relative to, as both clocks' CLOCK_MONOTONIC. */
 	reference: z.object({ guest: nanoseconds, host: nanoseconds }),
-	/** Lines of the host's clock over the guest's: spec/clock-fit.ts. */
+	/** Lines of the host's clock over the guest's: spec/clock-map.ts. */
 	pieces: z.array(piece).min(1),
 	/** By how many nanoseconds an event of the guest is off, at most, on the host's clock. */
 	bound: z.number(),
