@@ -224,7 +224,18 @@ test("what tests run comes from Debian, and only when the tests ask for it and i
 	setUp.scratch.fake("bin/apt-get", "");
 	await setUp.run();
 	const apt = "apt-get -qy -o DPkg::Lock::Timeout=600";
-	const there = ["chromium-headless-shell", "curl", "dpkg-source", "gcc", "gencat", "jq", "make", "readelf", "ss", "xz"];
+	const there = [
+		"chromium-headless-shell",
+		"curl",
+		"dpkg-source",
+		"gcc",
+		"gencat",
+		"jq",
+		"make",
+		"readelf",
+		"ss",
+		"xz",
+	];
 	for (const tool of there) {
 		setUp.scratch.fake(`bin/${tool}`, "");
 	}
