@@ -144,6 +144,8 @@ export class TracedDomain extends LabComponent {
 				provider: libvirtHost.provider,
 				deleteBeforeReplace: true,
 				ignoreChanges: ["running"],
+				// The provider would only note another disk, and leave the definition on one that goes.
+				replaceOnChanges: ["disks"],
 			},
 		);
 	}

@@ -22,6 +22,7 @@ test.serial("a host is its packages and its /dev/kvm, nothing else", async (t) =
 		provider: "",
 		deleteBeforeReplace: false,
 		ignoreChanges: [],
+		replaceOnChanges: [],
 	});
 	for (const name of ["host-kvm", "host-packages"]) t.is(resource(up, name).parent, "host");
 });

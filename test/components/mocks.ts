@@ -17,6 +17,7 @@ export interface Registered {
 	provider: string;
 	deleteBeforeReplace: boolean;
 	ignoreChanges: string[];
+	replaceOnChanges: string[];
 }
 
 export interface RunOptions {
@@ -192,6 +193,7 @@ function registered(request: RegisterResourceRequest): Registered {
 		provider: nameIn(request.getProvider().replace(/::[^:]*$/, "")),
 		deleteBeforeReplace: request.getDeletebeforereplace(),
 		ignoreChanges: request.getIgnorechangesList(),
+		replaceOnChanges: request.getReplaceonchangesList(),
 	};
 }
 

@@ -63,12 +63,16 @@ test.serial(
 );
 
 test.serial("one domain of a name at a time, and whether it runs is the guest step's", async (t) => {
-	const { deleteBeforeReplace, ignoreChanges, provider } = resource(await runDomain(), "domain-vm-domain");
+	const { deleteBeforeReplace, ignoreChanges, replaceOnChanges, provider } = resource(
+		await runDomain(),
+		"domain-vm-domain",
+	);
 	t.deepEqual(
-		{ deleteBeforeReplace, ignoreChanges, provider },
+		{ deleteBeforeReplace, ignoreChanges, replaceOnChanges, provider },
 		{
 			deleteBeforeReplace: true,
 			ignoreChanges: ["running"],
+			replaceOnChanges: ["disks"],
 			provider: "libvirt-provider",
 		},
 	);
