@@ -89,6 +89,12 @@ left_out=(
 	systemd-firstboot.service
 	# Settings of things that the lab's kernel does not have.
 	systemd-sysctl.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount
+	# Modules that the kernel loads by itself where it has them, and device nodes to load them by.
+	modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service modprobe@fuse.service modprobe@loop.service
+	systemd-tmpfiles-setup-dev.service
+	# What is done already: the packages made their users, the kernel mounted the root file system for writing, and
+	# gathers randomness.
+	systemd-sysusers.service systemd-remount-fs.service systemd-random-seed.service
 )
 
 guest_without() {
