@@ -1,4 +1,13 @@
-import { createWriteStream, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+	createWriteStream,
+	existsSync,
+	readdirSync,
+	readFileSync,
+	renameSync,
+	rmSync,
+	statSync,
+	writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -6,7 +15,7 @@ import { createGzip } from "node:zlib";
 import { ZodError } from "zod";
 import { aggregate } from "../report/aggregate.ts";
 import type { TraceEvent } from "../report/event.ts";
-import type { ClockFacts, RunFacts } from "../report/facts.ts";
+import type { ClockFacts, DomainFacts, RunFacts } from "../report/facts.ts";
 import { page } from "../report/page.ts";
 import { perfettoJson } from "../report/perfetto.ts";
 import { runFacts } from "../report/run-record.ts";
@@ -18,6 +27,7 @@ import type { GuestClock } from "../spec/clock-record.ts";
 import { quote } from "../spec/quote.ts";
 import { stackOption } from "./card.ts";
 import { LabError, systemCode, UsageError } from "./errors.ts";
+import { onHost } from "./host.ts";
 import { type MergedEvent, type MergedRun, mergedEvents } from "./merge.ts";
 import { beaconEvent } from "./run-clock.ts";
 import { runFolder } from "./run-folder.ts";
@@ -56,7 +66,7 @@ async function timed(file: string, write: () => Promise<number>): Promise<void> 
 }
 
 async function writePage(stack: string, folder: string, recorded: Recorded, file: string): Promise<number> {
-	const merged = await mergedEvents(folder);
+	const merged = await mergedEvents(folder, { pids: pidsOf(recorded) });
 	const watch = new Watch();
 	const report = await aggregate(watch.over(merged.events));
 	if (report.total === 0) {
@@ -71,7 +81,7 @@ async function writePage(stack: string, folder: string, recorded: Recorded, file
 }
 
 async function writePerfetto(folder: string, facts: Recorded, file: string): Promise<number> {
-	const { events } = await mergedEvents(folder);
+	const { events } = await mergedEvents(folder, { pids: pidsOf(facts) });
 	let count = 0;
 	const counted = async function* (): AsyncGenerator<TraceEvent> {
 		for await (const event of events) {
@@ -161,11 +171,42 @@ function readRecord(folder: string): ReturnType<typeof runFacts> {
 	const file = join(folder, "run.json");
 	if (!existsSync(file)) return runFacts({});
 	try {
-		return runFacts(JSON.parse(readFileSync(file, "utf8")));
+		const facts = runFacts(JSON.parse(readFileSync(file, "utf8")));
+		return { ...facts, domains: facts.domains.map(withVersions) };
 	} catch (error) {
 		if (!(error instanceof ZodError || error instanceof SyntaxError)) throw error;
 		throw new LabError(`${file} is no record of a run of this version: ${firstIssue(error)}`, "record the run again");
 	}
+}
+
+/** Versions of what a domain ran on, as long as these builds are there. */
+function withVersions({ name, facts }: DomainFacts): DomainFacts {
+	const { emulator, "kernel's build-id": buildId } = Object.fromEntries(facts);
+	const versions = [
+		["QEMU", emulator === undefined ? "" : line(join(dirname(dirname(emulator)), "version"))],
+		["kernel", buildId === undefined ? "" : kernelRelease(buildId)],
+	] as const;
+	return { name, facts: [...versions.filter(([, version]) => version !== ""), ...facts] };
+}
+
+function kernelRelease(buildId: string): string {
+	const builds = onHost("/opt/tracelab/kernel");
+	const prefix = (existsSync(builds) ? readdirSync(builds) : [])
+		.map((hash) => join(builds, hash))
+		.find((each) => line(join(each, "build-id")) === buildId);
+	return prefix === undefined ? "" : line(join(prefix, "release"));
+}
+
+const line = (file: string): string => (existsSync(file) ? readFileSync(file, "utf8").trim() : "");
+
+/** Domains by the processes of their QEMUs: tells whose event is whose where a run has several. */
+function pidsOf({ domains }: Recorded): Record<string, number> {
+	return Object.fromEntries(
+		domains.flatMap(({ name, facts }) => {
+			const pid = Number(Object.fromEntries(facts)["pid"]);
+			return Number.isInteger(pid) ? [[name, pid]] : [];
+		}),
+	);
 }
 
 function firstIssue(error: ZodError | SyntaxError): string {

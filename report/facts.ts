@@ -10,6 +10,8 @@ export interface RunFacts {
 	/** When it started, ISO 8601. */
 	readonly started?: string | undefined;
 	readonly seconds?: number | undefined;
+	/** What was not recorded, and why: sentences. */
+	readonly notes: readonly string[];
 	readonly domains: readonly DomainFacts[];
 	readonly layers: readonly LayerFacts[];
 	readonly clocks: readonly ClockFacts[];
@@ -24,6 +26,7 @@ export interface DomainFacts {
 
 export interface LayerFacts {
 	readonly layer: Layer;
+	/** Nothing where it counts for all domains together. */
 	readonly domain: string | undefined;
 	/** Events that the tracer had no room for, and whole packets of them that were overwritten. */
 	readonly discarded?: number | undefined;

@@ -180,13 +180,13 @@ function eventRow({ layer, domain, name, count }: EventCount, most: number, tota
 	return html`<tr><td title="${sourceName(layer, domain)}">${dot(layer)}<code>${name}</code><div class="bar ${layer}" style="width: ${((count / most) * 100).toFixed(2)}%"></div></td><td class="number">${countText(count)}</td><td class="number wide">${perSecond(count, seconds)}</td><td class="number wide">${((count / total) * 100).toFixed(1)}%</td></tr>`;
 }
 
-function losses({ layers }: RunFacts, { bySource }: Report): Html {
-	const listed = (source: { layer: Layer; domain: string | undefined }) =>
-		layers.some(({ layer, domain }) => layer === source.layer && domain === source.domain);
-	const all = [
-		...layers,
-		...bySource.filter((source) => !listed(source)).map(({ layer, domain }) => ({ layer, domain })),
-	];
+function losses({ layers, notes }: RunFacts, { bySource }: Report): Html {
+	const covers = (one: LayerFacts, { layer, domain }: { layer: Layer; domain: string | undefined }) =>
+		one.layer === layer && (one.domain === undefined || one.domain === domain);
+	const recorded = (one: LayerFacts) =>
+		bySource.reduce((sum, source) => sum + (covers(one, source) ? source.count : 0), 0);
+	const unlisted = bySource.filter((source) => !layers.some((one) => covers(one, source)));
+	const all = [...layers, ...unlisted.map(({ layer, domain }) => ({ layer, domain }))];
 	const lost = lostOf(all);
 	const said =
 		lost === undefined
@@ -199,8 +199,9 @@ function losses({ layers }: RunFacts, { bySource }: Report): Html {
 <p class="${lost !== undefined && lost.events + lost.packets === 0 ? "good" : "bad"}">${said}</p>
 <div class="table"><table>
 <thead><tr><th>Layer</th><th class="number">Recorded</th><th class="number">Discarded</th><th class="number">Lost packets</th><th class="number wide">Size</th></tr></thead>
-<tbody>${all.map((each) => lossRow(each, bySource.find(({ layer, domain }) => layer === each.layer && domain === each.domain)?.count ?? 0))}</tbody>
+<tbody>${all.map((each) => lossRow(each, recorded(each)))}</tbody>
 </table></div>
+${notes.map((note) => html`<p class="note">${note}</p>`)}
 </section>`;
 }
 

@@ -32,7 +32,11 @@ async function recorded(t: ExecutionContext, record?: unknown): Promise<ScratchL
 	writeTrace(lab, "one/qemu/ust/uid/64055/64-bit", { events: qemu, bootId: bootIds.host, offset: 5n });
 	writeTrace(lab, "one/guest/vm/kernel", { events: guest, bootId: bootIds.guest, offset: 6n });
 	lab.write("var/lib/tracelab/runs/quickstart/one/clock/vm", lines);
-	if (record !== undefined) lab.write("var/lib/tracelab/runs/quickstart/one/run.json", JSON.stringify(record));
+	const json = JSON.stringify(record)?.replaceAll("ROOT", lab.root);
+	if (json !== undefined) lab.write("var/lib/tracelab/runs/quickstart/one/run.json", json);
+	lab.write("qemu/version", "7.2.22\n");
+	lab.write("opt/tracelab/kernel/0123/build-id", "8f3c\n");
+	lab.write("opt/tracelab/kernel/0123/release", "6.1.192\n");
 	return lab;
 }
 
@@ -46,8 +50,9 @@ test.serial("a run becomes a page", async (t) => {
 		profile: "block-io",
 		command: ["dd", "if=/dev/vda"],
 		exitStatus: 0,
+		domains: { vm: { pid: 7, emulator: "ROOT/qemu/bin/qemu-system-x86_64", kernel: "8f3c", modules: {} } },
 		layers: [
-			{ layer: "qemu", domain: "vm", discarded: 0, lostPackets: 0, bytes: 1000 },
+			{ layer: "qemu", discarded: 0, lostPackets: 0, bytes: 1000 },
 			{ layer: "guest", domain: "vm", discarded: 0, lostPackets: 0, bytes: 1000 },
 		],
 	});
@@ -61,6 +66,9 @@ test.serial("a run becomes a page", async (t) => {
 		"<code>dd if=/dev/vda</code>",
 		'<li class="good"><b>0</b> events lost</li>',
 		'<li class="good"><b>0</b> of 2 effects before their causes</li>',
+		"<dt>QEMU</dt><dd>7.2.22</dd>",
+		"<dt>kernel</dt><dd>6.1.192</dd>",
+		"<dt>kernel&#39;s build-id</dt><dd>8f3c</dd>",
 		"60 pairs, in band: the guest writes to a port",
 		"1 request that guest and QEMU both saw",
 	]) {

@@ -126,9 +126,19 @@ test("what is drawn only in part is said", async (t) => {
 test("a run that says little of itself has a page all the same", async (t) => {
 	const text = readable(
 		await page(
-			{ stack: "s", run: "r", domains: [], layers: [], clocks: [], causality: [] },
+			{ stack: "s", run: "r", notes: [], domains: [], layers: [], clocks: [], causality: [] },
 			await aggregate(stream([event(0, "guest", "timer_start")])),
 		),
 	);
 	t.true(text.includes("tracelab · s r 1 event lost events: not known Timeline"), text);
+});
+
+test("a layer's losses may be those of all domains together, and what was not recorded is said", async (t) => {
+	const text = readable(
+		await made({
+			layers: [{ layer: "qemu", domain: undefined, discarded: 0, lostPackets: 0, bytes: 7 }],
+			notes: ["no <host>"],
+		}),
+	);
+	t.true(text.includes("QEMU 240 0 0 7\u202fB guest kernel · vm 360 ? ? ? no &lt;host&gt;"), text);
 });

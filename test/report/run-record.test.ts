@@ -9,7 +9,10 @@ test("a run's record becomes what a page shows", (t) => {
 			exitStatus: 3,
 			started: "2026-11-25T11:35:56.000Z",
 			ended: "2026-11-25T11:35:59.250Z",
-			domains: { vm: { pid: 32220, kernel: { buildId: "8f3c", modules: ["a", "b"] }, reason: null } },
+			notes: ["the host has no tracefs"],
+			domains: {
+				vm: { pid: 32220, kernel: "8f3c", modules: { mymodule: "77aa" }, cpu: { flagNames: ["a", "b"] }, reason: null },
+			},
 			layers: [{ layer: "qemu", domain: "vm", discarded: 2, lostPackets: 0, bytes: 7, counts: { x: 1 } }],
 			more: "that is not shown",
 		}),
@@ -19,13 +22,15 @@ test("a run's record becomes what a page shows", (t) => {
 			exitStatus: 3,
 			started: "2026-11-25T11:35:56.000Z",
 			seconds: 3.25,
+			notes: ["the host has no tracefs"],
 			domains: [
 				{
 					name: "vm",
 					facts: [
 						["pid", "32220"],
-						["kernel build id", "8f3c"],
-						["kernel modules", "a, b"],
+						["kernel's build-id", "8f3c"],
+						["build-id of mymodule", "77aa"],
+						["cpu flag names", "a, b"],
 						["reason", "none"],
 					],
 				},

@@ -115,6 +115,7 @@ export function syntheticFacts(changes: Partial<RunFacts> = {}): RunFacts {
 		exitStatus: 0,
 		started: "2026-11-25T11:35:56.000Z",
 		seconds: 3.42,
+		notes: [],
 		domains: [
 			{
 				name: "vm",
