@@ -16,7 +16,7 @@ export interface KernelModuleArgs {
 }
 
 /**
- * A kernel module, built against one debug kernel. Guests get it installed below /lib/modules/KVER/extra.
+ * A kernel module, or a set of modules of one source, built against one debug kernel. Guests get it installed below /lib/modules/KVER/extra.
  *
  * Owns /opt/tracelab/module/HASH; the hash covers the text of the source, so an edit is another build.
  *
@@ -25,12 +25,16 @@ export interface KernelModuleArgs {
 export class KernelModule extends LabComponent {
 	/** /opt/tracelab/module/HASH: known before it is built. */
 	readonly prefix: string;
+	/** Names of the kernel modules of it that are loaded at boot. */
+	readonly load: readonly string[];
 
 	constructor(name: string, args: KernelModuleArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("KernelModule", name, opts);
 		const { source } = args.module;
 		const content = source.kind === "path" ? treeHash(source.path) : source;
-		this.prefix = buildPrefix("module", { name: args.moduleName, content, kernel: args.kernel.prefix });
+		this.load = args.module.load;
+		const what = { name: args.moduleName, load: this.load, make: args.module.make };
+		this.prefix = buildPrefix("module", { ...what, content, kernel: args.kernel.prefix });
 		this.step(
 			"build",
 			{
@@ -38,7 +42,7 @@ export class KernelModule extends LabComponent {
 				identity: this.prefix,
 				inputs: {
 					prefix: this.prefix,
-					name: args.moduleName,
+					...what,
 					source: sourceInput(source),
 					kernel_prefix: args.kernel.prefix,
 				},

@@ -9,6 +9,7 @@ import type { Stack } from "../spec/schema.ts";
 import { LabComponent } from "./component.ts";
 import { DebugKernel } from "./debug-kernel.ts";
 import { GuestImage } from "./guest-image.ts";
+import { GuestTools } from "./guest-tools.ts";
 import { Host } from "./host.ts";
 import { KernelModule } from "./kernel-module.ts";
 import { LibvirtHost } from "./libvirt-host.ts";
@@ -60,6 +61,7 @@ export class Lab extends LabComponent {
 		return {
 			qemu: each(qemu, (name, qemu) => new QemuBuild(`qemu-${name}`, { qemu }, opts)),
 			kernels: kernel,
+			tools: new GuestTools("guest-tools", opts),
 			images: each(images, (name, image) => new GuestImage(`image-${name}`, { image }, opts)),
 			modules: each(
 				modules,
@@ -102,6 +104,7 @@ export class Lab extends LabComponent {
 						qemu: named(builds.qemu, domain.qemu),
 						kernel: named(builds.kernels, domain.kernel),
 						image: named(builds.images, domain.image),
+						tools: builds.tools,
 						modules: Object.fromEntries(
 							[...domain.modules].sort().map((module) => [module, named(builds.modules, module)]),
 						),
@@ -156,6 +159,7 @@ interface Builds {
 	qemu: Record<string, QemuBuild>;
 	kernels: Record<string, DebugKernel>;
 	images: Record<string, GuestImage>;
+	tools: GuestTools;
 	modules: Record<string, KernelModule>;
 }
 

@@ -19,7 +19,7 @@ export interface ProbeTarget {
 	/** The builds of its modules, by name. */
 	modules: Readonly<Record<string, string>>;
 	/** The step that installs them in its folder. */
-	tree: Step;
+	share: Step;
 }
 
 export interface SystemtapProbeArgs {
@@ -76,7 +76,7 @@ export class SystemtapProbe extends LabComponent {
 				},
 			},
 			// The guest need not run yet.
-			[target.tree],
+			[target.share],
 		);
 		this.registerOutputs({ prefix });
 	}

@@ -8,6 +8,7 @@ import type { DomainSpec } from "../spec/schema.ts";
 import { LabComponent } from "./component.ts";
 import type { DebugKernel } from "./debug-kernel.ts";
 import type { GuestImage } from "./guest-image.ts";
+import type { GuestTools } from "./guest-tools.ts";
 import type { KernelModule } from "./kernel-module.ts";
 import type { LibvirtHost } from "./libvirt-host.ts";
 import type { QemuBuild } from "./qemu-build.ts";
@@ -28,7 +29,9 @@ export interface TracedDomainArgs {
 	kernel: DebugKernel;
 	/** The image that its disk starts from. */
 	image: GuestImage;
-	/** The modules that it loads, by name. */
+	/** The lab's programs for guests. */
+	tools: GuestTools;
+	/** The modules that are installed in it, by name. */
 	modules: Readonly<Record<string, KernelModule>>;
 	/** kvm or tcg, decided. */
 	acceleration: Acceleration;
@@ -55,7 +58,8 @@ export class TracedDomain extends LabComponent {
 	readonly #args: TracedDomainArgs;
 	readonly #libvirtName: string;
 	readonly #folder: string;
-	readonly #modules: Readonly<Record<string, string>>;
+	/** Build prefix of each kernel module that is loaded at boot, by its name. */
+	readonly #loaded: Readonly<Record<string, string>>;
 	readonly #paused: "0" | "1";
 
 	constructor(name: string, args: TracedDomainArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -63,17 +67,21 @@ export class TracedDomain extends LabComponent {
 		this.#args = args;
 		this.#libvirtName = `${pulumi.getStack()}-${args.domainName}`;
 		this.#folder = `/var/lib/tracelab/domains/${this.#libvirtName}`;
-		this.#modules = Object.fromEntries(Object.entries(args.modules).map(([key, module]) => [key, module.prefix]));
+		this.#loaded = Object.fromEntries(
+			Object.values(args.modules)
+				.flatMap(({ load, prefix }) => load.map((name): [string, string] => [name, prefix]))
+				.sort(([a], [b]) => (a < b ? -1 : 1)),
+		);
 		this.#paused = args.domain.gdb.paused ? "1" : "0";
 
 		const port = this.#reserveGdbPort();
-		const tree = this.#installModules();
+		const share = this.#shareWithGuest();
 		const disk = this.#makeDisk(name);
-		const domain = this.#defineDomain(name, port, disk, tree);
-		const guest = this.#startGuest(port, disk, domain, tree);
-		this.#loadModules(tree, guest);
+		const domain = this.#defineDomain(name, port, disk, share);
+		const guest = this.#startGuest(port, disk, domain, share);
+		this.#loadModules(share, guest);
 		this.card = this.#describe(port);
-		this.target = this.#asTarget(tree);
+		this.target = this.#asTarget(share);
 		this.registerOutputs({ card: this.card });
 	}
 
@@ -83,10 +91,16 @@ export class TracedDomain extends LabComponent {
 		return this.step("gdb-port", { script: "gdb-port", inputs }).outputs.apply((outputs) => Number(outputs["port"]));
 	}
 
-	#installModules(): Step {
-		const inputs = { folder: this.#folder, kernel_prefix: this.#args.kernel.prefix, modules: this.#modules };
-		const after = [this.#args.kernel, ...Object.values(this.#args.modules)];
-		return this.step("module-tree", { script: "module-tree", inputs }, after);
+	#shareWithGuest(): Step {
+		const { kernel, modules, tools } = this.#args;
+		const inputs = {
+			folder: this.#folder,
+			kernel_prefix: kernel.prefix,
+			modules: Object.fromEntries(Object.entries(modules).map(([name, { prefix }]) => [name, prefix])),
+			load: Object.keys(this.#loaded),
+			tools_prefix: tools.prefix,
+		};
+		return this.step("share", { script: "guest-share", inputs }, [kernel, tools, ...Object.values(modules)]);
 	}
 
 	#makeDisk(name: string): libvirt.Volume {
@@ -106,7 +120,7 @@ export class TracedDomain extends LabComponent {
 		);
 	}
 
-	#defineDomain(name: string, port: pulumi.Output<number>, disk: libvirt.Volume, tree: Step): libvirt.Domain {
+	#defineDomain(name: string, port: pulumi.Output<number>, disk: libvirt.Volume, share: Step): libvirt.Domain {
 		const { domain, qemu, kernel, libvirtHost } = this.#args;
 		const { kind } = this.#args.acceleration;
 		const commandLine = kernelCommandLine(this.#args.domainName, domain.kernelArguments);
@@ -131,7 +145,7 @@ export class TracedDomain extends LabComponent {
 							gdbPort,
 							commandLine,
 							processName: domain.processName,
-							modulesFolder: `${this.#folder}/root/lib/modules`,
+							shareFolder: `${this.#folder}/root`,
 							consoleLog: this.#console().log,
 							consoleSocket: this.#console().socket,
 						}),
@@ -140,7 +154,7 @@ export class TracedDomain extends LabComponent {
 			},
 			// libvirt knows one domain of a name: the old one goes before the new one comes.
 			{
-				...this.childOptions([qemu, kernel, tree]),
+				...this.childOptions([qemu, kernel, share]),
 				provider: libvirtHost.provider,
 				deleteBeforeReplace: true,
 				ignoreChanges: ["running"],
@@ -150,7 +164,7 @@ export class TracedDomain extends LabComponent {
 		);
 	}
 
-	#startGuest(port: pulumi.Output<number>, disk: libvirt.Volume, domain: libvirt.Domain, tree: Step): Step {
+	#startGuest(port: pulumi.Output<number>, disk: libvirt.Volume, domain: libvirt.Domain, share: Step): Step {
 		const { qemu, kernel, image, libvirtHost } = this.#args;
 		const inputs = {
 			domain: this.#libvirtName,
@@ -165,18 +179,18 @@ export class TracedDomain extends LabComponent {
 			base: `${image.prefix}/image.qcow2`,
 		};
 		// The domain cannot tell of the steps before it: those that matter here are named.
-		const after = [domain, libvirtHost, tree];
+		const after = [domain, libvirtHost, share];
 		return this.step("guest", { script: "guest", identity: domain.id, inputs }, after);
 	}
 
-	#loadModules(tree: Step, guest: Step): void {
+	#loadModules(share: Step, guest: Step): void {
 		const inputs = {
 			domain: this.#libvirtName,
 			folder: this.#folder,
-			modules: this.#modules,
+			modules: this.#loaded,
 			paused: this.#paused,
 		};
-		this.step("module-load", { script: "module-load", inputs }, [tree, guest]);
+		this.step("module-load", { script: "module-load", inputs }, [share, guest]);
 	}
 
 	#console(): { log: string; socket: string } {
@@ -187,7 +201,7 @@ export class TracedDomain extends LabComponent {
 	}
 
 	#describe(port: pulumi.Output<number>): pulumi.Output<LabCard["domains"][string]> {
-		const { domain, qemu, modules } = this.#args;
+		const { domain, qemu } = this.#args;
 		return port.apply((gdbPort) => ({
 			libvirtName: this.#libvirtName,
 			processName: domain.processName,
@@ -197,19 +211,19 @@ export class TracedDomain extends LabComponent {
 			gdb: { port: gdbPort, paused: domain.gdb.paused },
 			console: this.#console(),
 			modules: Object.fromEntries(
-				Object.entries(modules).map(([name, { prefix }]) => [name, { file: `${prefix}/${name}.ko`, source: prefix }]),
+				Object.entries(this.#loaded).map(([name, prefix]) => [name, { file: `${prefix}/${name}.ko`, source: prefix }]),
 			),
 		}));
 	}
 
-	#asTarget(tree: Step): ProbeTarget {
+	#asTarget(share: Step): ProbeTarget {
 		const modules = Object.entries(this.#args.modules).map(([name, { prefix }]) => [name, prefix]);
 		return {
 			libvirtName: this.#libvirtName,
 			folder: this.#folder,
 			kernel: this.#args.kernel.prefix,
 			modules: Object.fromEntries(modules),
-			tree,
+			share,
 		};
 	}
 }

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# A kernel module, built against one debug kernel.
+# A kernel module, or a set of modules of one source, built against one debug kernel.
 # Inputs:
 #   prefix         /opt/tracelab/module/HASH
-#   name           the module's name; its source has a Kbuild or Makefile that makes NAME.ko
+#   name           what the stack file calls it
+#   load           modules that the source's Kbuild or Makefile must make, as these are loaded at boot
+#   make           further variables of make, NAME=VALUE
 #   source         where its source comes from (lib/source.sh)
 #   kernel_prefix  the kernel's build
-# Owns the prefix: NAME.ko with its debug information, kernel (the kernel's hash), and source/, what it was built
+# Owns the prefix: each .ko with its debug information, kernel (the kernel's hash), and source/, what it was built
 # from, for gdb.
 source lib/source.sh
-: "${name:?}" "${kernel_prefix:?}"
+: "${name:?}" "${load[*]-}" "${make[*]-}" "${kernel_prefix:?}"
 
 probe() { build_probe "module $name"; }
 
@@ -21,7 +23,7 @@ build_stale() { build_changed; }
 
 # build PART: in a copy, so that nothing is written into a person's own tree.
 build() {
-	local part=$1 tree=$work/source objects=$work/objects kernel=$root$kernel_prefix
+	local part=$1 tree=$work/source objects=$work/objects kernel=$root$kernel_prefix wanted file made
 	[ -e "$kernel/build/Makefile" ] || die "the kernel $kernel_prefix is not built" "run up again: it builds it"
 	source_fetch "$tree"
 	cp -rL "$tree" "$part/source"
@@ -29,12 +31,16 @@ build() {
 	cp -r "$part/source" "$objects"
 	use_ccache
 	run "building module $name" make -C "$kernel/build" M="$objects" W=1 CC='ccache gcc' -j"$(nproc)" \
-		KCFLAGS="-fdebug-prefix-map=$objects=$nowhere/source" modules
-	[ -e "$objects/$name.ko" ] || die "the source of module $name made no $name.ko" "its Kbuild must say: obj-m := $name.o"
-	cp "$objects/$name.ko" "$part/"
-	named_here "$part/$name.ko"
+		KCFLAGS="-fdebug-prefix-map=$objects=$nowhere/source" "${make[@]}" modules
+	find "$objects" -name '*.ko' -exec cp -t "$part" {} +
+	for wanted in "${load[@]}"; do
+		[ -e "$part/$wanted.ko" ] || die "the source of module $name made no $wanted.ko" "its Kbuild must say: obj-m := $wanted.o"
+	done
+	made=("$part"/*.ko)
+	[ -e "${made[0]}" ] || die "the source of $name made no module" "its Kbuild must say what to make: obj-m := NAME.o"
+	named_here "${made[@]}"
 	basename "$kernel_prefix" >"$part/kernel"
-	prove "$part/$name.ko" "$kernel"
+	for file in "${made[@]}"; do prove "$file" "$kernel"; done
 }
 
 # modprobe refuses a module whose vermagic is not the running kernel's: better to hear of it here.
@@ -42,6 +48,6 @@ prove() {
 	local made wanted
 	made=$(modinfo -F vermagic "$1")
 	wanted=$(<"$2/release")
-	[ "${made%% *}" = "$wanted" ] || die "module $name was made for kernel ${made%% *}, not for $wanted" \
+	[ "${made%% *}" = "$wanted" ] || die "module $(basename "$1" .ko) was made for kernel ${made%% *}, not for $wanted" \
 		"its Makefile must use the kernel that it is given (make -C … M=…), and not the running one"
 }

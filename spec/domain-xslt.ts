@@ -6,8 +6,8 @@ export interface DomainExtras {
 	commandLine: string;
 	/** Name of the QEMU process, at most 15 bytes: the kernel keeps no more of it. */
 	processName: string;
-	/** Folder on the host that the guest sees as /lib/modules. */
-	modulesFolder: string;
+	/** Folder on the host that the guest sees, read-only, as /lab. */
+	shareFolder: string;
 	/** All that the guest prints on its serial console; written by virtlogd. */
 	consoleLog: string;
 	/** Unix socket of the serial console. */
@@ -45,8 +45,8 @@ export function domainXslt(extras: DomainExtras): string {
 			<xsl:apply-templates select="@*|node()"/>
 			<controller type="usb" model="none"/>
 			<filesystem type="mount" accessmode="mapped">
-				<source dir="${attribute(extras.modulesFolder)}"/>
-				<target dir="modules"/>
+				<source dir="${attribute(extras.shareFolder)}"/>
+				<target dir="lab"/>
 				<readonly/>
 			</filesystem>
 			<serial type="unix">

@@ -132,6 +132,15 @@ export const configLine = z
 		examples: ["CONFIG_KPROBES=y"],
 	});
 
+export const makeVariable = z
+	.string()
+	.regex(/^[A-Za-z_][A-Za-z0-9_]*=[ -~]*$/)
+	.meta({
+		title: "make variable",
+		description: "NAME=VALUE, in ASCII, as on make's command line.",
+		examples: ["CONFIG_LTTNG=m"],
+	});
+
 export const kernelArgument = z
 	.string()
 	.regex(/^(?:[!#-~]|"[ !#-~]*")+$/)

@@ -88,7 +88,11 @@ function toStack(name: string, file: StackFile, projectRoot: string): Stack {
 		})),
 		kernels: each(file.kernels, (kernel) => ({ ...kernel, source: absolute(kernel.source, projectRoot) })),
 		images: each(file.images, (image) => ({ ...image, packages: image.packages.toSorted() })),
-		modules: each(file.modules, (module) => ({ ...module, source: absolute(module.source, projectRoot) })),
+		modules: each(file.modules, (module, key) => ({
+			...module,
+			source: absolute(module.source, projectRoot),
+			load: (module.load ?? [key]).toSorted(),
+		})),
 		domains: each(file.domains, (domain, key) => ({
 			...domain,
 			modules: domain.modules.toSorted(),

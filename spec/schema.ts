@@ -44,6 +44,11 @@ const module = z.strictObject({
 		["path:examples/mymodule"],
 	),
 	kernel: field.reference("Kernel that this module is built against: a name from kernels."),
+	make: field.list(field.makeVariable).default([]).meta({ description: "Variables that make is given with it." }),
+	load: field.list(field.moduleName).optional().meta({
+		description:
+			"Modules of this source that are loaded at boot; by default the one of this name. The others are installed, and there for who loads them.",
+	}),
 });
 
 const gdb = z.strictObject({
@@ -121,7 +126,9 @@ export const stackFileSchema = z.strictObject({
 	modules: field
 		.named(field.moduleName, module)
 		.default({})
-		.meta({ description: "Kernel modules to build, by name; the name is that of the .ko, as modprobe knows it." }),
+		.meta({
+			description: "Kernel modules to build, by name: that of the .ko, as modprobe knows it, unless `load` says more.",
+		}),
 	domains: field.named(field.name, domain).meta({ description: "Virtual machines to run, by name." }),
 	probes: field
 		.named(field.name, probe)
@@ -137,7 +144,10 @@ type Named<T> = Readonly<Record<string, T>>;
 export type QemuSpec = DeepReadonly<z.output<typeof qemu>>;
 export type KernelSpec = DeepReadonly<z.output<typeof kernel>>;
 export type ImageSpec = DeepReadonly<z.output<typeof image>>;
-export type ModuleSpec = DeepReadonly<z.output<typeof module>>;
+export type ModuleSpec = DeepReadonly<Omit<z.output<typeof module>, "load">> & {
+	/** Kernel modules of it that are loaded at boot, by the names that modprobe knows. */
+	readonly load: readonly string[];
+};
 export type DomainSpec = DeepReadonly<Omit<z.output<typeof domain>, "processName">> & {
 	/** Name of the QEMU process, as `pgrep -x` finds it: at most 15 bytes. */
 	readonly processName: string;

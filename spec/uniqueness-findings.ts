@@ -39,8 +39,14 @@ function processNames(stack: RawStack, name: string): Finding[] {
 
 /** To the kernel, - and _ in a module's name are the same. */
 function moduleNames(stack: RawStack): Finding[] {
-	const names = stack.names("modules").map((module): Claim<unknown> => {
-		return { owner: module, path: ["modules", module], at: "key", value: module.replaceAll("-", "_") };
+	const names = stack.names("modules").flatMap((module): Claim<unknown>[] => {
+		const claim = (owner: string) => ({ owner, value: owner.replaceAll("-", "_") });
+		if (stack.at("modules", module, "load") === undefined) {
+			return [{ ...claim(module), path: ["modules", module], at: "key" }];
+		}
+		return stack.texts("modules", module, "load").map(([index, name]) => {
+			return { ...claim(name), path: ["modules", module, "load", index], at: "value" };
+		});
 	});
 	return clashes(names).map(({ path, at, owner, first }) => ({
 		path,

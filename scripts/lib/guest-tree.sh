@@ -8,7 +8,7 @@ source lib/step.sh
 # guest_tree TREE: everything below, in the tree.
 guest_tree() {
 	guest_agent "$1"
-	guest_modules "$1"
+	guest_share "$1"
 	guest_console "$1"
 	guest_without "$1"
 	guest_identity "$1"
@@ -38,12 +38,14 @@ guest_agent() {
 	UNIT
 }
 
-# guest_modules TREE: /lib/modules comes from the host, read-only, with the list of what to load. A module that
-# cannot be loaded does not keep the others, or the agent, from coming up: the lab sees that it is missing.
-guest_modules() {
-	mkdir -p "$1/usr/lib/modules"
+# guest_share TREE: /lab comes from the host, read-only: the lab's programs, and /lib/modules with the list of what to
+# load. A module that cannot be loaded does not keep the others, or the agent, from coming up: the lab sees that it is
+# missing.
+guest_share() {
+	mkdir -p "$1/lab" "$1/usr/lib/modules"
 	write_file "$1/etc/fstab" 644 <<-'FSTAB'
-		modules /usr/lib/modules 9p trans=virtio,version=9p2000.L,msize=512000,ro 0 0
+		lab /lab 9p trans=virtio,version=9p2000.L,msize=512000,ro 0 0
+		/lab/lib/modules /usr/lib/modules none bind 0 0
 	FSTAB
 	unit "$1" sysinit.target tracelab-modules.service <<-'UNIT'
 		[Unit]

@@ -33,6 +33,8 @@ debian_source() {
 	case $package in
 	# The kernel's source is a tarball inside a binary package.
 	linux-source-*) debian_tarball "$package" "$suite" "$@" ;;
+	# As is that of a module for any kernel: there as it is, below /usr/src.
+	*-dkms) debian_dkms "$package" "$suite" "$folder" ;;
 	*) debian_patched "$package" "$suite" "$folder" ;;
 	esac
 }
@@ -52,19 +54,36 @@ debian_patched() {
 	source_is "$folder" "$package $(sed -n 's/^Version: //p' "$sources/debian/$dsc")"
 }
 
-# debian_tarball PACKAGE SUITE FOLDER [EXCLUDED…]
-debian_tarball() {
-	local package=$1 suite=$2 folder=$3 version deb
-	shift 3
+# debian_deb PACKAGE SUITE: downloads a binary package; makes the variables version and deb, its version and its file.
+debian_deb() {
+	local package=$1 suite=$2
 	version=$(apt-cache "${apt_options[@]}" --no-all-versions show "$package" 2>/dev/null | sed -n 's/^Version: //p' || :)
 	[ -n "$version" ] || no_package "package $package" "$suite"
 	deb=$sources/debian/${package}_${version//:/%3a}_all.deb
 	# apt checks the sum of what it downloads, and gives it its name only then.
 	[ -e "$deb" ] || run "downloading $package" in_folder "$sources/debian" apt-get "${apt_options[@]}" download "$package=$version"
+}
+
+# debian_tarball PACKAGE SUITE FOLDER [EXCLUDED…]
+debian_tarball() {
+	local package=$1 folder=$3 version deb
+	debian_deb "$1" "$2"
+	shift 3
 	mkdir -p "$folder"
 	run "unpacking $package" unpack_deb_tarball "$deb" "$folder" "${@/#/--exclude=}"
 	source_is "$folder" "$package $version"
 }
+
+# debian_dkms PACKAGE SUITE FOLDER: what is in the package's /usr/src/NAME-VERSION.
+debian_dkms() {
+	local package=$1 folder=$3 version deb
+	debian_deb "$1" "$2"
+	mkdir -p "$folder"
+	run "unpacking $package" unpack_deb "$deb" "$folder"
+	source_is "$folder" "$package $version"
+}
+
+unpack_deb() { dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --strip-components=4 --wildcards './usr/src/*/*'; }
 
 unpack_deb_tarball() {
 	dpkg-deb --fsys-tarfile "$1" | tar -xO --wildcards './usr/src/*.tar.xz' | xz -dc -T0 |

@@ -15,14 +15,17 @@ interface Given {
 	source: Source;
 	kernelSpec?: KernelSpec;
 	stack?: string;
+	make?: string[];
+	load?: string[];
 }
 
-function build({ moduleName = "hello", source, kernelSpec = kernel, stack = "t" }: Given) {
+function build(given: Given) {
+	const { moduleName = "hello", source, kernelSpec = kernel, stack = "t", make = [], load = [moduleName] } = given;
 	return run({ stack }, () => {
 		const built = new DebugKernel("kernel-main", { kernel: kernelSpec });
 		const module = new KernelModule(`module-${moduleName}`, {
 			moduleName,
-			module: { source, kernel: "main" },
+			module: { source, kernel: "main", make, load },
 			kernel: built,
 		});
 		return { prefix: module.prefix, kernelPrefix: built.prefix };
@@ -66,6 +69,8 @@ test.serial("its step gets its name, its source and its kernel, and is replaced 
 		inputs: {
 			prefix: up.made.prefix,
 			name: "hello",
+			load: ["hello"],
+			make: [],
 			source: { kind: "path", path: source.path },
 			kernel_prefix: up.made.kernelPrefix,
 		},
@@ -105,6 +110,8 @@ const another = test.macro({
 
 test.serial(another, "kernel", { kernelSpec: { ...kernel, config: ["CONFIG_PREEMPT=y"] } });
 test.serial(another, "name", { moduleName: "goodbye" });
+test.serial(another, "variable of make", { make: ["CONFIG_HELLO=m"] });
+test.serial(another, "list of what is loaded", { load: [] });
 test.serial(another, "ref", { source: { ...git, ref: "v2" } });
 
 test.serial("a folder that is not there is an error before anything is built", async (t) => {

@@ -53,8 +53,9 @@ test.serial(changes, "another kernel", kernel({ config: ["CONFIG_PREEMPT=y"] }),
 	"domain-vm-domain",
 	"domain-vm-guest",
 	"domain-vm-module-load",
-	"domain-vm-module-tree",
+	"domain-vm-share",
 	"kernel-main-build",
+	"module-lttng-build",
 	"module-mymodule-build",
 	"quickstart-card",
 ]);
@@ -79,7 +80,7 @@ test.serial(
 			source: { kind: "git", url: "https://example.org/mymodule.git", ref: "v1" },
 		}),
 	},
-	["domain-vm-module-load", "domain-vm-module-tree", "module-mymodule-build", "quickstart-card"],
+	["domain-vm-module-load", "domain-vm-share", "module-mymodule-build", "quickstart-card"],
 );
 test.serial(changes, "another process name", vm({ processName: "my-vm" }), [
 	"domain-vm-domain",
@@ -109,7 +110,7 @@ test.serial("a domain more is its own parts and the card, and no build", async (
 		"domain-another-gdb-port",
 		"domain-another-guest",
 		"domain-another-module-load",
-		"domain-another-module-tree",
+		"domain-another-share",
 		"quickstart-card",
 	]);
 });

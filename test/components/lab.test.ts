@@ -27,10 +27,12 @@ test.serial("every component is the lab's, and the lab is nobody's", async (t) =
 		.map(({ name, parent }) => [name, parent]);
 	t.deepEqual(Object.fromEntries(parents), {
 		"domain-vm": "quickstart",
+		"guest-tools": "quickstart",
 		host: "quickstart",
 		"image-main": "quickstart",
 		"kernel-main": "quickstart",
 		libvirt: "quickstart",
+		"module-lttng": "quickstart",
 		"module-mymodule": "quickstart",
 		"qemu-main": "quickstart",
 		quickstart: "",
@@ -73,7 +75,8 @@ test.serial("the parts wait for each other in one direction", async (t) => {
 	const waits = (name: string) => resource(up, name).dependsOn;
 	const host = ["host-kvm", "host-packages"];
 	t.deepEqual(waits("host-packages"), []);
-	for (const build of ["qemu-main", "kernel-main", "image-main"]) t.deepEqual(waits(`${build}-build`), host);
+	for (const build of ["qemu-main", "kernel-main", "image-main", "guest-tools"])
+		t.deepEqual(waits(`${build}-build`), host);
 	t.deepEqual(waits("module-mymodule-build"), ["kernel-main-build"]);
 	t.deepEqual(waits("tracing-group-member"), host);
 	t.deepEqual(waits("libvirt-daemon"), ["tracing-group-member"]);
@@ -85,7 +88,7 @@ test.serial("the parts wait for each other in one direction", async (t) => {
 		"domain-vm-gdb-port",
 		"domain-vm-guest",
 		"domain-vm-module-load",
-		"domain-vm-module-tree",
+		"domain-vm-share",
 	]);
 });
 
@@ -103,20 +106,24 @@ test.serial("each domain has the QEMU, the kernel and the modules that its stack
 		emulator: `${prefix(up, "qemu-logging")}/bin/qemu-system-x86_64`,
 		kernel: `${prefix(up, "kernel-preempt")}/bzImage`,
 	});
-	isStep(t, up, "domain-vm-module-tree", {
-		script: "module-tree",
+	isStep(t, up, "domain-vm-share", {
+		script: "guest-share",
 		inputs: {
 			folder: "/var/lib/tracelab/domains/versions-vm",
 			kernel_prefix: prefix(up, "kernel-main"),
-			modules: { mymodule: prefix(up, "module-mymodule") },
+			modules: { lttng: prefix(up, "module-lttng"), mymodule: prefix(up, "module-mymodule") },
+			load: ["mymodule"],
+			tools_prefix: prefix(up, "guest-tools"),
 		},
 	});
-	isStep(t, up, "domain-other-module-tree", {
-		script: "module-tree",
+	isStep(t, up, "domain-other-share", {
+		script: "guest-share",
 		inputs: {
 			folder: "/var/lib/tracelab/domains/versions-other",
 			kernel_prefix: prefix(up, "kernel-preempt"),
-			modules: {},
+			modules: { "lttng-preempt": prefix(up, "module-lttng-preempt") },
+			load: [],
+			tools_prefix: prefix(up, "guest-tools"),
 		},
 	});
 });
@@ -190,12 +197,14 @@ test.serial("a first preview registers what the up does, and looks once at what 
 			"look at host-kvm",
 			"look at kernel-main-build",
 			"look at qemu-main-build",
+			"look at guest-tools-build",
 			"look at image-main-build",
+			"look at module-lttng-build",
 			"look at module-mymodule-build",
 			"look at tracing-group-member",
 			"look at libvirt-daemon",
 			"look at domain-vm-gdb-port",
-			"look at domain-vm-module-tree",
+			"look at domain-vm-share",
 			"look at domain-vm-module-load",
 		],
 	);

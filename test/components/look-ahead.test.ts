@@ -59,7 +59,7 @@ test.serial("a libvirtd that is down has the modules of its guests looked at aga
 ]);
 test.serial("a build that is gone has what uses it looked at again", drifted, "module-mymodule-build", [
 	"domain-vm-module-load",
-	"domain-vm-module-tree",
+	"domain-vm-share",
 	"quickstart-card",
 ]);
 test.serial("a guest that is stopped has its modules looked at again", drifted, "domain-vm-guest", [

@@ -1,6 +1,7 @@
 import * as libvirt from "@pulumi/libvirt";
 import { DebugKernel } from "../../components/debug-kernel.ts";
 import { GuestImage } from "../../components/guest-image.ts";
+import { GuestTools } from "../../components/guest-tools.ts";
 import { KernelModule } from "../../components/kernel-module.ts";
 import { LibvirtHost } from "../../components/libvirt-host.ts";
 import { QemuBuild } from "../../components/qemu-build.ts";
@@ -28,6 +29,7 @@ export interface DomainParts {
 	qemu: QemuBuild;
 	kernel: DebugKernel;
 	image: GuestImage;
+	tools: GuestTools;
 	/** Prefixes by name. */
 	modules: Record<string, string>;
 }
@@ -50,12 +52,13 @@ export function runDomain(options: DomainOptions = {}): Promise<Run<DomainParts>
 		const parts = {
 			qemu: new QemuBuild("qemu-main", { qemu }),
 			kernel: new DebugKernel("kernel-main", { kernel }),
+			tools: new GuestTools("guest-tools"),
 			image: new GuestImage("image-main", { image: { suite, packages: [] } }),
 		};
 		const modules = Object.fromEntries(
 			whole.modules.map((moduleName) => {
 				const source = { kind: "git", url: `https://example.org/${moduleName}.git`, ref: "v1" } as const;
-				const module = { source, kernel: "main" };
+				const module = { source, kernel: "main", make: [], load: [moduleName] };
 				return [moduleName, new KernelModule(`module-${moduleName}`, { moduleName, module, kernel: parts.kernel })];
 			}),
 		);

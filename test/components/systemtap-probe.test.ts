@@ -31,7 +31,7 @@ test.serial("a probe is one step, after its domain's modules are installed, and 
 	t.is(resource(up, "probe-mymodule").parent, "probes");
 	const { parent, dependsOn } = resource(up, "probe-mymodule-vm");
 	t.is(parent, "probe-mymodule");
-	t.deepEqual(dependsOn, ["domain-vm-module-tree"]);
+	t.deepEqual(dependsOn, ["domain-vm-share"]);
 	t.true(resource(up, "probes-card").dependsOn.includes("probe-mymodule-vm"));
 });
 
@@ -51,7 +51,7 @@ test.serial("its step gets the script's text and all that it is compiled for", a
 			kernel_prefix: prefix(up, "kernel-main-build"),
 			folder: "/var/lib/tracelab/domains/probes-vm",
 			domain: "probes-vm",
-			modules: "mymodule",
+			modules: "lttng mymodule",
 			corrections: correctionLines,
 		},
 	});
@@ -66,13 +66,13 @@ test.serial("another kernel, and another build of the module, are another probe"
 	if (main === undefined) throw new Error("probes has no kernel main");
 	t.not(await probePrefix({ ...stack, kernels: { main: { ...main, config: ["CONFIG_PREEMPT=y"] } } }), first);
 	const source = { kind: "git", url: "https://example.org/mymodule.git", ref: "v1" } as const;
-	t.not(await probePrefix({ ...stack, modules: { mymodule: { source, kernel: "main" } } }), first);
+	t.not(await probePrefix({ ...stack, modules: { ...stack.modules, mymodule: { source, kernel: "main", make: [], load: ["mymodule"] } } }), first);
 	t.is(await probePrefix(withDomain({ memory: 2048 })), first);
 });
 
 test.serial("a module that the script does not name makes no other probe", async (t) => {
 	const source = { kind: "git", url: "https://example.org/other.git", ref: "v1" } as const;
 	const two = withDomain({ modules: ["mymodule", "other"] });
-	const modules = { ...stack.modules, other: { source, kernel: "main" } };
+	const modules = { ...stack.modules, other: { source, kernel: "main", make: [], load: ["other"] } };
 	t.is(await probePrefix({ ...two, modules }), await probePrefix(stack));
 });

@@ -18,20 +18,32 @@ const reserved = test.macro({
 test.serial(reserved, "the port that the stack file gives", 4321, "4321");
 test.serial(reserved, "no port where the lab is to choose one", undefined, "");
 
-test.serial("the module tree gets the kernel and the modules' builds by name", async (t) => {
+test.serial("the share gets the kernel, the programs, and the modules' builds by name", async (t) => {
 	const up = await runDomain({ spec: { modules } });
 	t.deepEqual(Object.keys(up.made.modules), modules);
-	isStep(t, up, "domain-vm-module-tree", {
-		script: "module-tree",
-		inputs: { folder, kernel_prefix: up.made.kernel.prefix, modules: up.made.modules },
+	isStep(t, up, "domain-vm-share", {
+		script: "guest-share",
+		inputs: {
+			folder,
+			kernel_prefix: up.made.kernel.prefix,
+			modules: up.made.modules,
+			load: modules,
+			tools_prefix: up.made.tools.prefix,
+		},
 	});
 });
 
-test.serial("a domain with no modules has a tree and a loading step all the same: one can be taken out", async (t) => {
+test.serial("a domain with no modules has a share and a loading step all the same: one can be taken out", async (t) => {
 	const up = await runDomain();
-	isStep(t, up, "domain-vm-module-tree", {
-		script: "module-tree",
-		inputs: { folder, kernel_prefix: up.made.kernel.prefix, modules: {} },
+	isStep(t, up, "domain-vm-share", {
+		script: "guest-share",
+		inputs: {
+			folder,
+			kernel_prefix: up.made.kernel.prefix,
+			modules: {},
+			load: [],
+			tools_prefix: up.made.tools.prefix,
+		},
 	});
 	isStep(t, up, "domain-vm-module-load", {
 		script: "module-load",
@@ -84,7 +96,7 @@ test.serial("each part waits for what it is made of", async (t) => {
 		"domain-vm-domain": [
 			"domain-vm-disk",
 			"domain-vm-gdb-port",
-			"domain-vm-module-tree",
+			"domain-vm-share",
 			"kernel-main-build",
 			"qemu-main-build",
 		],
@@ -93,21 +105,21 @@ test.serial("each part waits for what it is made of", async (t) => {
 			"domain-vm-disk",
 			"domain-vm-domain",
 			"domain-vm-gdb-port",
-			"domain-vm-module-tree",
+			"domain-vm-share",
 			"libvirt-daemon",
 			"libvirt-provider",
 		],
-		"domain-vm-module-load": ["domain-vm-guest", "domain-vm-module-tree"],
-		"domain-vm-module-tree": ["kernel-main-build", "module-hello-build"],
+		"domain-vm-module-load": ["domain-vm-guest", "domain-vm-share"],
+		"domain-vm-share": ["guest-tools-build", "kernel-main-build", "module-hello-build"],
 	});
 });
 
-test.serial("the modules are loaded once the guest runs with the modules' tree", async (t) => {
+test.serial("the modules are loaded once the guest runs with its share", async (t) => {
 	const events = inTurn(await runDomain({ spec: { modules } }));
 	const order = [
 		"make module-world-build",
-		"look at domain-vm-module-tree",
-		"make domain-vm-module-tree",
+		"look at domain-vm-share",
+		"make domain-vm-share",
 		"make domain-vm-domain",
 		"look at domain-vm-guest",
 		"make domain-vm-guest",
@@ -122,6 +134,5 @@ test.serial("the modules are loaded once the guest runs with the modules' tree",
 
 test.serial("the modules' steps are never replaced, since a guest keeps running while they change", async (t) => {
 	const up = await runDomain({ spec: { modules } });
-	for (const name of ["domain-vm-module-tree", "domain-vm-module-load"])
-		t.false("triggers" in resource(up, name).inputs);
+	for (const name of ["domain-vm-share", "domain-vm-module-load"]) t.false("triggers" in resource(up, name).inputs);
 });

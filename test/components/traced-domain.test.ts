@@ -10,7 +10,7 @@ const extras = {
 	gdbPort: 1234,
 	commandLine: "root=/dev/vda rw console=ttyS0 nokaslr systemd.hostname=vm",
 	processName: "t-vm",
-	modulesFolder: `${folder}/root/lib/modules`,
+	shareFolder: `${folder}/root`,
 	consoleLog: "/var/log/tracelab/t/console-vm.log",
 	consoleSocket: `${folder}/console.sock`,
 };
@@ -25,7 +25,7 @@ test.serial("a traced domain is a disk, a domain and four steps, named after it"
 			"command:local:Command domain-vm-gdb-port",
 			"command:local:Command domain-vm-guest",
 			"command:local:Command domain-vm-module-load",
-			"command:local:Command domain-vm-module-tree",
+			"command:local:Command domain-vm-share",
 		],
 	);
 	t.deepEqual(
@@ -138,7 +138,7 @@ test.serial("another stack's domain of that name has a name, a folder and a cons
 	t.deepEqual(inputs["xml"], {
 		xslt: domainXslt({
 			...extras,
-			modulesFolder: "/var/lib/tracelab/domains/other-vm/root/lib/modules",
+			shareFolder: "/var/lib/tracelab/domains/other-vm/root",
 			consoleLog: "/var/log/tracelab/other/console-vm.log",
 			consoleSocket: "/var/lib/tracelab/domains/other-vm/console.sock",
 		}),

@@ -12,7 +12,7 @@ test("an edited module runs in the guest after one up: no reboot, no new image, 
 	t.is(ran.stdout, "42");
 	t.is(pidOf(), pid);
 	t.is(card().images["main"]?.prefix, image);
-	t.deepEqual(changed(all), ["card", "domain-vm-module-load", "domain-vm-module-tree", "module-mymodule-build"]);
+	t.deepEqual(changed(all), ["card", "domain-vm-module-load", "domain-vm-share", "module-mymodule-build"]);
 });
 
 test("a module that does not compile is an error with the compiler's words, and the guest keeps the last one", async (t) => {
@@ -38,7 +38,7 @@ test("another kernel is another kernel, module, and domain, and nothing else", a
 	copy.edit(file, "kernels: { main: { config: [CONFIG_LOCALVERSION_AUTO=n] } }\n", "");
 	t.is(code, 0, all);
 	t.deepEqual(changed(all), [
-		...["card", "domain-vm-domain", "domain-vm-guest", "domain-vm-module-load", "domain-vm-module-tree"],
+		...["card", "domain-vm-domain", "domain-vm-guest", "domain-vm-module-load", "domain-vm-share"],
 		...["kernel-main-build", "module-mymodule-build"],
 	]);
 	t.is(domainCard().kernel, "main");

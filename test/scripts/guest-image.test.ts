@@ -48,7 +48,7 @@ test("an image is made once, with the files that make it a guest of the lab", as
 		t.true(packed.includes(path), path);
 	t.is(
 		scratch.read("packed/etc/fstab"),
-		"modules /usr/lib/modules 9p trans=virtio,version=9p2000.L,msize=512000,ro 0 0\n",
+		"lab /lab 9p trans=virtio,version=9p2000.L,msize=512000,ro 0 0\n/lab/lib/modules /usr/lib/modules none bind 0 0\n",
 	);
 	t.is(scratch.read("packed/etc/shadow"), "root::1::::::\n");
 	t.is(scratch.read("packed/etc/machine-id"), "");

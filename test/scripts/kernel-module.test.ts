@@ -23,8 +23,15 @@ function host(t: ExecutionContext, vermagic = "6.1.0 SMP mod_unload"): ScratchHo
 	return scratch;
 }
 
-function inputs(scratch: ScratchHost, name = "hello") {
-	return { prefix, name, source: { kind: "path", path: `${scratch.root}/mine` }, kernel_prefix: kernel };
+function inputs(scratch: ScratchHost, name = "hello", load = [name]) {
+	return {
+		prefix,
+		name,
+		load,
+		make: ["CONFIG_HELLO=m"],
+		source: { kind: "path", path: `${scratch.root}/mine` },
+		kernel_prefix: kernel,
+	};
 }
 
 test("a module is built in a copy of its source, and the second apply changes nothing", async (t) => {
@@ -76,6 +83,30 @@ test("a source that makes no module of that name is an error", async (t) => {
 	t.is(
 		stderr,
 		"tracelab: kernel-module: the source of module goodbye made no goodbye.ko\n  what to do: its Kbuild must say: obj-m := goodbye.o",
+	);
+});
+
+test("a set of modules is all that its source makes, loaded or not", async (t) => {
+	const scratch = host(t);
+	const { code } = await scratch.step(step, "apply", inputs(scratch, "tracers", []));
+	t.is(code, 0);
+	t.true(`${prefix.slice(1)}/hello.ko` in scratch.tree());
+});
+
+test("make gets the variables of the stack file", async (t) => {
+	const scratch = host(t);
+	const { calls } = await scratch.step(step, "apply", inputs(scratch));
+	t.regex(calls.find((call) => call.startsWith("make ")) ?? "", / CONFIG_HELLO=m modules$/);
+});
+
+test("a source that makes no module at all is an error", async (t) => {
+	const scratch = host(t);
+	scratch.fake("make", ":");
+	const { code, stderr } = await scratch.step(step, "apply", inputs(scratch, "tracers", []));
+	t.is(code, 1);
+	t.is(
+		stderr,
+		"tracelab: kernel-module: the source of tracers made no module\n  what to do: its Kbuild must say what to make: obj-m := NAME.o",
 	);
 });
 

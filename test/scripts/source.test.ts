@@ -194,15 +194,21 @@ function debian(t: ExecutionContext): ScratchHost {
 		*" update") [ ! -e "$root/offline" ] || { echo 'Temporary failure resolving'; exit 100; } ;;
 		*"--print-uris source hello") echo "'http://mirror.test/hello_1.dsc' hello_1-2.dsc 9 SHA256:0" ;;
 		*"--download-only source hello") echo 'Version: 1-2' >hello_1-2.dsc ;;
+		*"download hello-dkms=2.0-1") : >hello-dkms_2.0-1_all.deb ;;
 		*"download linux-source-6.1=6.1.9-1") : >linux-source-6.1_6.1.9-1_all.deb ;;
 		*) exit 100 ;;
 		esac`,
 	);
-	scratch.fake("apt-cache", `[ "\${*: -1}" != linux-source-6.1 ] || echo 'Version: 6.1.9-1'`);
+	scratch.fake(
+		"apt-cache",
+		`case \${*: -1} in linux-source-6.1) echo 'Version: 6.1.9-1' ;; hello-dkms) echo 'Version: 2.0-1' ;; esac`,
+	);
 	scratch.fake("dpkg-source", `mkdir -p "\${*: -1}"; echo patched >"\${*: -1}/file"`);
 	scratch.fake(
 		"dpkg-deb",
-		`cd "$own"; mkdir -p linux-source-6.1/Documentation/x usr/src; echo words >linux-source-6.1/Documentation/x/y
+		`cd "$own"; if [[ $* == *dkms* ]]; then
+			mkdir -p usr/src/hello-2.0/src; echo obj-m >usr/src/hello-2.0/src/Kbuild; tar -c ./usr; exit; fi
+		mkdir -p linux-source-6.1/Documentation/x usr/src; echo words >linux-source-6.1/Documentation/x/y
 		echo all: >linux-source-6.1/Makefile; tar -cJf usr/src/linux-source-6.1.tar.xz linux-source-6.1; tar -c ./usr`,
 	);
 	return scratch;
@@ -272,6 +278,14 @@ test("the kernel's source comes out of its binary package, without what is not w
 	const second = await fetched(scratch, source);
 	t.false(short(second).some((call) => call.startsWith("apt-get")));
 	t.deepEqual(got(scratch), ["Documentation/x/y", "Makefile"]);
+});
+
+test("a module's source for any kernel comes out of its binary package as it is", async (t) => {
+	const scratch = debian(t);
+	const run = await fetched(scratch, { kind: "debian", package: "hello-dkms", suite: "sid" });
+	t.is(run.stderr, "");
+	t.deepEqual(got(scratch), ["src/Kbuild"]);
+	t.is(scratch.read("got.version"), "hello-dkms 2.0-1\n");
 });
 
 for (const [name, what] of [

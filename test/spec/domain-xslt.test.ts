@@ -41,7 +41,7 @@ const extras: DomainExtras = {
 	gdbPort: 1234,
 	commandLine: "root=/dev/vda rw console=tty0 console=ttyS0",
 	processName: "quickstart-vm",
-	modulesFolder: "/var/lib/tracelab/domains/quickstart-vm/root/lib/modules",
+	shareFolder: "/var/lib/tracelab/domains/quickstart-vm/root",
 	consoleLog: "/var/lib/tracelab/domains/quickstart-vm/console.log",
 	consoleSocket: "/var/lib/tracelab/domains/quickstart-vm/console.sock",
 };
@@ -64,7 +64,7 @@ transformed(`what XML, XSLT or QEMU would take for its own comes out as it went 
 	const changed = {
 		...extras,
 		commandLine: odd,
-		modulesFolder: odd,
+		shareFolder: odd,
 		consoleLog: odd,
 		consoleSocket: odd,
 		processName: "a,{b}&c",

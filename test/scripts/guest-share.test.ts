@@ -3,23 +3,42 @@ import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { ScratchHost } from "./run-step.ts";
 
-const step = "module-tree";
+const step = "guest-share";
 const folder = "/var/lib/tracelab/domains/quick-vm";
 const tree = `${folder}/root/lib/modules`;
 const kernel = "/opt/tracelab/kernel/fedcba9876543210";
 const module = "/opt/tracelab/module/0123456789abcdef";
 const other = "/opt/tracelab/module/1111111111111111";
-const inputs = { folder, kernel_prefix: kernel, modules: { hello: module } };
+const tools = "/opt/tracelab/guest-tools/3333333333333333";
+const inputs = {
+	folder,
+	kernel_prefix: kernel,
+	modules: { hello: module },
+	load: ["hello"],
+	tools_prefix: tools,
+};
+const both = { ...inputs, modules: { hello: module, other }, load: ["other", "hello"] };
 
-/** A kernel 6.1.9 and two modules; the fake depmod lists what is there. */
+/** A kernel 6.1.9, two modules and a program; the fake depmod lists what is there. */
 function host(t: ExecutionContext): ScratchHost {
 	const scratch = new ScratchHost();
 	t.teardown(() => scratch.clean());
 	makeKernel(scratch, kernel, "6.1.9");
-	scratch.write(`${module}/hello.ko`, "hello, first\n");
-	scratch.write(`${other}/other.ko`, "other\n");
+	build(scratch, module, { "hello.ko": "hello, first\n" });
+	build(scratch, other, { "other.ko": "other\n" });
+	build(scratch, tools, { "bin/beacon": "program\n" });
 	fakeDepmod(scratch);
 	return scratch;
+}
+
+/** A finished build with these files, and their manifest. */
+function build(scratch: ScratchHost, prefix: string, files: Readonly<Record<string, string>>): void {
+	for (const [name, text] of Object.entries(files)) scratch.write(`${prefix}/${name}`, text);
+	const manifest = Object.keys(files).map((name) => {
+		const { mtimeMs, size } = statSync(join(scratch.root, prefix, name));
+		return `${Math.floor(mtimeMs / 1000)} ${size} ${name}\n`;
+	});
+	scratch.write(`${prefix}/.tracelab-build`, manifest.sort().join(""));
 }
 
 function makeKernel(scratch: ScratchHost, prefix: string, release: string): void {
@@ -43,7 +62,8 @@ async function drift(scratch: ScratchHost, given: typeof inputs | object = input
 }
 
 const notKernels = (prefix = kernel) => `${folder} does not hold the modules of the kernel ${prefix}`;
-const installed = `module-tree: installed the modules of ${folder}`;
+const installed = `guest-share: installed the modules and programs of ${folder}`;
+const upToDate = `guest-share: what ${folder} shows its guest is up to date`;
 
 test("the kernel's modules and the lab's are installed once, and go", async (t) => {
 	const scratch = host(t);
@@ -60,7 +80,7 @@ test("the kernel's modules and the lab's are installed once, and go", async (t) 
 	t.is(await drift(scratch), "");
 	const applied = scratch.tree();
 	const second = await scratch.step(step, "apply", inputs);
-	t.is(second.stderr, `module-tree: the modules of ${folder} are up to date`);
+	t.is(second.stderr, upToDate);
 	t.deepEqual(second.stdout, first.stdout);
 	t.deepEqual(second.calls, []);
 	t.deepEqual(scratch.tree(), applied);
@@ -70,17 +90,17 @@ test("the kernel's modules and the lab's are installed once, and go", async (t) 
 
 test("a domain without modules has its kernel's alone", async (t) => {
 	const scratch = host(t);
-	const none = { ...inputs, modules: {} };
+	const none = { ...inputs, modules: {}, load: [] };
 	await scratch.step(step, "apply", none);
 	t.deepEqual(files(scratch), ["6.1.9/kernel/x.ko", "6.1.9/modules.dep", "kernel", "load"]);
 	t.is(scratch.read(`${tree}/load`), "");
 	t.is(await drift(scratch, none), "");
-	t.is((await scratch.step(step, "apply", none)).stderr, `module-tree: the modules of ${folder} are up to date`);
+	t.is((await scratch.step(step, "apply", none)).stderr, upToDate);
 });
 
 test("the modules to load are in the order of their names", async (t) => {
 	const scratch = host(t);
-	await scratch.step(step, "apply", { ...inputs, modules: { other, hello: module } });
+	await scratch.step(step, "apply", both);
 	t.is(scratch.read(`${tree}/load`), "hello\nother\n");
 });
 
@@ -102,17 +122,17 @@ const notBuilt = `module hello in ${folder} is not the one that was built`;
 
 test("a build that was changed by hand is its own step's to say", async (t) => {
 	const scratch = host(t);
-	scratch.write(`${module}/.tracelab-build`, "1 1 hello.ko\n");
-	await scratch.bash(
-		`touch -d @1 '${scratch.root}${module}/hello.ko'; truncate -s 1 '${scratch.root}${module}/hello.ko'; touch -d @1 '${scratch.root}${module}/hello.ko'`,
-	);
 	await scratch.step(step, "apply", inputs);
-	t.is(await drift(scratch), "");
 	scratch.write(`${module}/hello.ko`, "");
 	t.is(await drift(scratch), "");
 });
 
-test("a module that was built again", repaired, (scratch) => scratch.write(`${module}/hello.ko`, "second\n"), notBuilt);
+test(
+	"a module that was built again",
+	repaired,
+	(scratch) => build(scratch, module, { "hello.ko": "second\n" }),
+	notBuilt,
+);
 test("a module that is gone", repaired, without("6.1.9/extra/hello.ko"), notBuilt);
 test(
 	"a module of nobody's",
@@ -120,13 +140,30 @@ test(
 	(scratch) => scratch.write(`${tree}/6.1.9/extra/stray.ko`, ""),
 	`module stray in ${folder} is not one of this domain's`,
 );
+test(
+	"a program that somebody changed",
+	repaired,
+	(scratch) => scratch.write(`${folder}/root/bin/beacon`, "other\n"),
+	`in ${folder}/root/bin, not as built: beacon`,
+);
 test("a missing index", repaired, without("6.1.9/modules.dep"), `the modules in ${folder} are not indexed`);
 test("a missing list of what to load", repaired, without("load"), `${folder} does not say which modules to load`);
 test("a missing mark of the kernel", repaired, without("kernel"), notKernels());
 
+test("a set of modules is installed as a whole, and the programs beside it", async (t) => {
+	const scratch = host(t);
+	build(scratch, other, { "one.ko": "1\n", "two.ko": "2\n" });
+	await scratch.step(step, "apply", { ...inputs, modules: { tracers: other }, load: [] });
+	t.deepEqual(
+		files(scratch).filter((path) => path.includes("extra")),
+		["6.1.9/extra/one.ko", "6.1.9/extra/two.ko"],
+	);
+	t.is(scratch.read(`${folder}/root/bin/beacon`), "program\n");
+});
+
 test("a module that the stack file has no more goes out of the tree", async (t) => {
 	const scratch = host(t);
-	await scratch.step(step, "apply", { ...inputs, modules: { hello: module, other } });
+	await scratch.step(step, "apply", both);
 	t.is(
 		await drift(scratch),
 		`module other in ${folder} is not one of this domain's; ${folder} does not say which modules to load`,
@@ -162,7 +199,6 @@ test("a step that is killed while it copies the kernel's modules starts over", a
 test("a step that is killed before the index is made makes it the next time", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);
-	const both = { ...inputs, modules: { hello: module, other } };
 	fakeDepmod(scratch, "kill -9 $PPID; exit");
 	t.not((await scratch.step(step, "apply", both)).code, 0);
 	t.is(await drift(scratch, both), `${folder} does not say which modules to load`);
@@ -182,7 +218,7 @@ test("a depmod that fails is an error with its words", async (t) => {
 	t.is(
 		stderr,
 		[
-			`tracelab: module-tree: indexing the modules failed (exit 3); the last lines of ${scratch.root}/var/log/tracelab/quick/module-tree.log:`,
+			`tracelab: guest-share: indexing the modules failed (exit 3); the last lines of ${scratch.root}/var/log/tracelab/quick/guest-share.log:`,
 			"  | depmod: ERROR: no room",
 			"  what to do: mend what the log shows, then run up again: it carries on from what was built",
 		].join("\n"),
@@ -197,19 +233,21 @@ test("a kernel whose build is gone is drift in a preview, and an error in an up"
 	t.is(await drift(scratch), `the kernel ${kernel} is not built`);
 	const { code, stderr } = await scratch.step(step, "apply", inputs);
 	t.is(code, 1);
-	t.is(stderr, `tracelab: module-tree: the kernel ${kernel} is not built\n  what to do: run up again: it builds it`);
+	t.is(stderr, `tracelab: guest-share: the kernel ${kernel} is not built\n  what to do: run up again: it builds it`);
 });
 
-test("a module that is not built yet is no drift, and an error when it is still not", async (t) => {
+test("a module whose build is gone is an error", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);
-	await scratch.bash(`rm '${scratch.root}${module}/hello.ko'`);
-	t.is(await drift(scratch), "");
-	await scratch.bash(`rm '${scratch.root}${tree}/load'`);
+	await scratch.bash(`rm -r '${scratch.root}${module}' '${scratch.root}${tree}/load'`);
+	t.is(
+		await drift(scratch),
+		`module hello in ${folder} is not one of this domain's; ${folder} does not say which modules to load`,
+	);
 	const { code, stderr } = await scratch.step(step, "apply", inputs);
 	t.is(code, 1);
 	t.is(
 		stderr,
-		`tracelab: module-tree: module hello is not built (${module}/hello.ko is absent)\n  what to do: run up again: it builds it`,
+		`tracelab: guest-share: module hello is not built (${module} is absent)\n  what to do: run up again: it builds it`,
 	);
 });
