@@ -86,9 +86,15 @@ export class TracedDomain extends LabComponent {
 	}
 
 	#reserveGdbPort(): pulumi.Output<number> {
-		const { port } = this.#args.domain.gdb;
+		const { domain, qemu, kernel, image } = this.#args;
+		const { port } = domain.gdb;
 		const inputs = { domain: this.#libvirtName, port: port === undefined ? "" : String(port) };
-		return this.step("gdb-port", { script: "gdb-port", inputs }).outputs.apply((outputs) => Number(outputs["port"]));
+		// That a given port is taken is said before anything is built; a free one is chosen when the builds are there, since
+		// another program may take it while they are made.
+		const after = port === undefined ? [qemu, kernel, image] : undefined;
+		return this.step("gdb-port", { script: "gdb-port", inputs }, after).outputs.apply((outputs) =>
+			Number(outputs["port"]),
+		);
 	}
 
 	#shareWithGuest(): Step {

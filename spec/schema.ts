@@ -123,12 +123,9 @@ export const stackFileSchema = z.strictObject({
 	qemu: field.named(field.name, qemu).default({}).meta({ description: "QEMUs to build, by name." }),
 	kernels: field.named(field.name, kernel).default({}).meta({ description: "Kernels to build, by name." }),
 	images: field.named(field.name, image).default({}).meta({ description: "Root file systems to make, by name." }),
-	modules: field
-		.named(field.moduleName, module)
-		.default({})
-		.meta({
-			description: "Kernel modules to build, by name: that of the .ko, as modprobe knows it, unless `load` says more.",
-		}),
+	modules: field.named(field.moduleName, module).default({}).meta({
+		description: "Kernel modules to build, by name: that of the .ko, as modprobe knows it, unless `load` says more.",
+	}),
 	domains: field.named(field.name, domain).meta({ description: "Virtual machines to run, by name." }),
 	probes: field
 		.named(field.name, probe)

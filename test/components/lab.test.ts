@@ -81,7 +81,7 @@ test.serial("the parts wait for each other in one direction", async (t) => {
 	t.deepEqual(waits("tracing-group-member"), host);
 	t.deepEqual(waits("libvirt-daemon"), ["tracing-group-member"]);
 	t.deepEqual(waits("libvirt-provider"), ["libvirt-daemon"]);
-	t.deepEqual(waits("domain-vm-gdb-port"), host);
+	t.deepEqual(waits("domain-vm-gdb-port"), ["image-main-build", "kernel-main-build", "qemu-main-build"]);
 	t.deepEqual(waits("quickstart-card"), [
 		"domain-vm-disk",
 		"domain-vm-domain",

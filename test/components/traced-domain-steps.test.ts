@@ -16,6 +16,11 @@ const reserved = test.macro({
 });
 
 test.serial(reserved, "the port that the stack file gives", 4321, "4321");
+test.serial("a port that the stack file gives is looked at before anything is built", async (t) => {
+	const up = await runDomain({ spec: { gdb: { paused: false, port: 4321 } } });
+	t.deepEqual(resource(up, "domain-vm-gdb-port").dependsOn, []);
+});
+
 test.serial(reserved, "no port where the lab is to choose one", undefined, "");
 
 test.serial("the share gets the kernel, the programs, and the modules' builds by name", async (t) => {
@@ -100,7 +105,7 @@ test.serial("each part waits for what it is made of", async (t) => {
 			"kernel-main-build",
 			"qemu-main-build",
 		],
-		"domain-vm-gdb-port": [],
+		"domain-vm-gdb-port": ["image-main-build", "kernel-main-build", "qemu-main-build"],
 		"domain-vm-guest": [
 			"domain-vm-disk",
 			"domain-vm-domain",
