@@ -66,7 +66,13 @@ test.serial("another kernel, and another build of the module, are another probe"
 	if (main === undefined) throw new Error("probes has no kernel main");
 	t.not(await probePrefix({ ...stack, kernels: { main: { ...main, config: ["CONFIG_PREEMPT=y"] } } }), first);
 	const source = { kind: "git", url: "https://example.org/mymodule.git", ref: "v1" } as const;
-	t.not(await probePrefix({ ...stack, modules: { ...stack.modules, mymodule: { source, kernel: "main", make: [], load: ["mymodule"] } } }), first);
+	t.not(
+		await probePrefix({
+			...stack,
+			modules: { ...stack.modules, mymodule: { source, kernel: "main", make: [], load: ["mymodule"] } },
+		}),
+		first,
+	);
 	t.is(await probePrefix(withDomain({ memory: 2048 })), first);
 });
 
