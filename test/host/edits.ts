@@ -1,4 +1,5 @@
 import test from "ava";
+import { changed } from "./changed.ts";
 import { card, copy, domainCard, lab, pidOf, stack } from "./proof.ts";
 
 const source = "examples/mymodule/mymodule.c";
@@ -43,10 +44,3 @@ test("another kernel is another kernel, module, and domain, and nothing else", a
 	]);
 	t.is(domainCard().kernel, "main");
 });
-
-/** Names of the resources that an up changed, or a preview would. */
-function changed(text: string): string[] {
-	const lines = text.matchAll(/^ *(?:\+-|\+\+|--|\+|~|-) +(?:command|libvirt|tracelab):\S+ (\S+) /gm);
-	const names = [...lines].map(([, name = ""]) => name.replace(new RegExp(`^${stack}-`), ""));
-	return [...new Set(names)].sort();
-}

@@ -2,6 +2,7 @@
 import "./comes-up.ts";
 import "./command-line.ts";
 import "./edits.ts";
+import "./probes.ts";
 import "./sources.ts";
 import "./drift.ts";
 import "./bad-input.ts";
