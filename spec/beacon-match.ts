@@ -1,4 +1,5 @@
 import type { ClockPair } from "./clock-fit.ts";
+import { cut, type FeasibleLines, linesBetween } from "./feasible-lines.ts";
 
 /** The port that clock-beacon writes to. */
 export const beaconPort = 0xa20;
@@ -22,8 +23,11 @@ export interface BeaconMatch {
 	readonly unmatched: { readonly guest: number; readonly host: number };
 }
 
-/** Fewer in a row than this are no evidence: of ten beacons that come three at a time, three pauses agree. */
-const evidence = 10;
+/**
+ * Fewer that agree are no evidence: of 24 beacons that come three at a time, seven pauses do, and of the pauses of others
+ * about one in twenty looks the same.
+ */
+const evidence = 24;
 
 /** The byte says no more than this of a sequence number. */
 const wrap = 256;
@@ -31,15 +35,19 @@ const wrap = 256;
 /** How much faster than the other a clock may run. */
 const drift = 0.01;
 
+/** Nanoseconds that the steps of a clock may have, as far as beacons are told apart. */
+const granule = 1000;
+
 /** So many bytes that fit nowhere are somebody else's; after more, the clocks have jumped. */
 const strangers = 8;
 
 /**
  * Finds which byte in QEMU's trace is which beacon of the guest.
  *
- * The byte leaves every 256th beacon to choose from, and the rhythm decides: the host's pauses between beacons must be
- * the guest's. Beacons may be lost on either side, and the clocks may jump: there a run of agreement ends, and the next
- * one has to find its place anew. What has two places, or too little to show for one, stays without a partner.
+ * The byte leaves every 256th beacon to choose from, and the rhythm decides: one straight line must put the guest's
+ * beacons on the host's. Once enough of them agree on it, the next ones are told by their byte and the pause before them,
+ * and the line may bend. Beacons may be lost on either side, and the clocks may jump: there a run of agreement ends, and
+ * the next one has to find its place anew. What has two places, or too little to show for one, stays without a partner.
  */
 export function matchBeacons(guest: readonly GuestBeacon[], host: readonly HostBeacon[]): BeaconMatch {
 	const [guests, hosts] = [inOrder(guest, ({ before }) => before), inOrder(host, ({ time }) => time)];
@@ -98,22 +106,43 @@ function runFrom(sides: Sides, at: number, free: number): Partners[] {
 function agreement({ guests, hosts }: Sides, at: number, index: number): Partners[] {
 	let last = { guest: index, host: at };
 	const run = [last];
+	let lines = onLine(undefined, guests[index], hosts[at]);
 	for (let next = at + 1; next < hosts.length && next - last.host <= strangers; next++) {
 		const [here, there, from] = [hosts[last.host], hosts[next], guests[last.guest]];
 		if (here === undefined || there === undefined || from === undefined) break;
 		const pause = there.time - here.time;
-		// One further off has the same byte as one that is nearer.
-		for (let to = last.guest + 1; to < Math.min(guests.length, last.guest + wrap); to++) {
+		// Further off, what has the same byte may be another one; and there are beacons to find a place anew by.
+		for (let to = last.guest + 1; to < Math.min(guests.length, last.guest + wrap / 2); to++) {
 			const candidate = guests[to];
 			if (candidate?.value !== there.value) continue;
-			if (pause < (candidate.before - from.after) * (1 - drift) - 1) continue;
-			if (pause > (candidate.after - from.before) * (1 + drift) + 1) continue;
+			if (pause < (candidate.before - from.after) * (1 - drift) - granule) continue;
+			if (pause > (candidate.after - from.before) * (1 + drift) + granule) continue;
+			if (run.length < evidence) {
+				const fewer = onLine(lines, candidate, there);
+				if (fewer === undefined) continue;
+				lines = fewer;
+			}
 			last = { guest: to, host: next };
 			run.push(last);
 			break;
 		}
 	}
 	return run;
+}
+
+/** Those of the lines of offsets that a pair leaves, or all that it allows; nothing where it leaves none. */
+function onLine(
+	lines: FeasibleLines | undefined,
+	guest: Sides["guests"][number] | undefined,
+	host: Sides["hosts"][number] | undefined,
+): FeasibleLines | undefined {
+	if (guest === undefined || host === undefined) return undefined;
+	// In seconds, so that slopes and values are of like size.
+	const upper = { x: guest.before / 1e9, value: host.time + granule - guest.before };
+	const lower = { x: guest.after / 1e9, value: host.time - granule - guest.after };
+	if (lines === undefined) return linesBetween(upper, lower, drift * 1e9);
+	const below = cut(lines, upper, "below");
+	return below === undefined ? undefined : cut(below, lower, "above");
 }
 
 function inOrder<T>(beacons: readonly T[], time: (beacon: T) => bigint): T[] {

@@ -49,7 +49,7 @@ const offsets = fc.integer({ min: 0, max: 10 ** 12 });
 const drifts = fc.integer({ min: -500, max: 500 });
 
 test("nothing lost: every beacon finds its partner, over the wrap of the byte", (t) => {
-	const all = fc.array(beacon(0, 0), { minLength: 10, maxLength: 1200, size: "max" });
+	const all = fc.array(beacon(0, 0), { minLength: 24, maxLength: 1200, size: "max" });
 	fc.assert(
 		fc.property(all, offsets, drifts, (beacons, offset, drift) => {
 			const { guest, host, truth } = recording(beacons, offset, drift);
@@ -61,7 +61,7 @@ test("nothing lost: every beacon finds its partner, over the wrap of the byte", 
 				pairs.every((pair) => truth.get(pair.host[0]) === pair.guest[0])
 			);
 		}),
-		{ numRuns: 25 },
+		{ numRuns: 25, endOnFailure: true },
 	);
 	t.pass();
 });
@@ -84,7 +84,7 @@ test("beacons lost on both sides, stops of the guest, whole stretches gone: no p
 				unmatched.host === host.length - pairs.length
 			);
 		}),
-		{ numRuns: 25 },
+		{ numRuns: 25, endOnFailure: true },
 	);
 	t.log(`${paired} of ${possible} pairs found`);
 	t.true(paired > 0.6 * possible, `${paired} of ${possible}`);
@@ -113,13 +113,13 @@ test("a write of somebody else's finds no partner", (t) => {
 	t.deepEqual(unmatched, { guest: 0, host: 1 });
 });
 
-test("fewer than ten beacons are no evidence", (t) => {
-	const beacons = Array.from({ length: 9 }, (_, index) => ({
+test("fewer than 24 beacons are no evidence", (t) => {
+	const beacons = Array.from({ length: 23 }, (_, index) => ({
 		pause: 10_000_000 + index * 1_000_000,
 		...{ before: 1000, after: 1000, lostByHost: false, lostByGuest: false, stopped: 0 },
 	}));
 	const { guest, host } = recording(beacons, 77, 0);
-	t.deepEqual(matchBeacons(guest, host), { pairs: [], unmatched: { guest: 9, host: 9 } });
+	t.deepEqual(matchBeacons(guest, host), { pairs: [], unmatched: { guest: 23, host: 23 } });
 	t.deepEqual(matchBeacons([], []), { pairs: [], unmatched: { guest: 0, host: 0 } });
 });
 
