@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { beaconEvent, beaconFilter } from "../spec/beacon-match.ts";
 import { ClockMap } from "../spec/clock-map.ts";
 import type { ClockRecord, GuestClock } from "../spec/clock-record.ts";
 import { quote } from "../spec/quote.ts";
@@ -10,7 +11,7 @@ import { GuestAgent } from "./guest-agent.ts";
 import { runInGuest } from "./guest-process.ts";
 import { domainProcess, mustRun } from "./libvirt.ts";
 import { run } from "./program.ts";
-import { beaconEvent, beaconFilter, checkBound, checkOffsets, fitRun } from "./run-clock.ts";
+import { checkBound, checkOffsets, fitRun } from "./run-clock.ts";
 import { exchangeClocks, exchangeLines, guestSystemClock, hostClock, type SystemClock } from "./system-clock.ts";
 import { print, say, table } from "./terminal.ts";
 

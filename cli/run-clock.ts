@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { beaconPort, type HostBeacon, matchBeacons, readBeacons } from "../spec/beacon-match.ts";
+import { beaconEvent, beaconPort, type HostBeacon, matchBeacons, readBeacons } from "../spec/beacon-match.ts";
 import { type ClockFit, type ClockFitOptions, type ClockPair, fitClock } from "../spec/clock-fit.ts";
 import {
 	type ClockRecord,
@@ -15,10 +15,6 @@ import { quote } from "../spec/quote.ts";
 import { ctfClock, ctfEvents, ctfRange, ctfTraces, earliest, latest } from "./ctf.ts";
 import { LabError } from "./errors.ts";
 import { hostClock, readExchanges, type SystemClock } from "./system-clock.ts";
-
-/** The tracepoint that such a write passes, and what keeps all other writes out of a trace. */
-export const beaconEvent = "qemu:memory_region_ops_write";
-export const beaconFilter = `addr == ${beaconPort}`;
 
 export interface FitRunOptions {
 	/** What the guests say of their clocks, by domain: where it is not given, their traces are not checked against it. */

@@ -4,6 +4,10 @@ import { cut, type FeasibleLines, linesBetween } from "./feasible-lines.ts";
 /** The port that clock-beacon writes to. */
 export const beaconPort = 0xa20;
 
+/** The tracepoint that such a write passes, and what keeps all other writes out of a trace. */
+export const beaconEvent = "qemu:memory_region_ops_write";
+export const beaconFilter = `addr == ${beaconPort}`;
+
 /** A beacon as the guest has it: a line of clock-beacon. */
 export interface GuestBeacon {
 	readonly sequence: number;

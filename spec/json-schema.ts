@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { profileSchema } from "./profile.ts";
 import { stackFileSchema } from "./schema.ts";
 
 /** The part of JSON Schema that a stack file's schema uses. */
@@ -16,14 +17,25 @@ export interface JsonSchema {
 }
 
 /** The JSON Schema of a stack file as a person writes it, where what has a default may be left out. */
-export function stackJsonSchema(): JsonSchema {
-	// Draft 7 is what editors' YAML servers know best.
-	return z.toJSONSchema(stackFileSchema, { io: "input", target: "draft-7" }) as JsonSchema;
-}
+export const stackJsonSchema = (): JsonSchema => jsonSchema(stackFileSchema);
+
+/** The JSON Schema of an event profile. */
+export const profileJsonSchema = (): JsonSchema => jsonSchema(profileSchema);
 
 /** stacks/schema.json. */
-export function stackJsonSchemaText(): string {
-	const { $schema, ...rest } = stackJsonSchema() as JsonSchema & { $schema?: string };
-	const head = { $schema, title: "tracelab stack", description: "A lab of tracelab: stacks/STACK.yaml." };
-	return `${JSON.stringify({ ...head, ...rest }, undefined, "\t")}\n`;
+export const stackJsonSchemaText = (): string =>
+	text(stackJsonSchema(), "tracelab stack", "A lab of tracelab: stacks/STACK.yaml.");
+
+/** profiles/schema.json. */
+export const profileJsonSchemaText = (): string =>
+	text(profileJsonSchema(), "tracelab profile", "What a trace records: profiles/PROFILE.yaml.");
+
+function jsonSchema(schema: z.ZodType): JsonSchema {
+	// Draft 7 is what editors' YAML servers know best.
+	return z.toJSONSchema(schema, { io: "input", target: "draft-7" }) as JsonSchema;
+}
+
+function text(schema: JsonSchema, title: string, description: string): string {
+	const { $schema, ...rest } = schema as JsonSchema & { $schema?: string };
+	return `${JSON.stringify({ $schema, title, description, ...rest }, undefined, "\t")}\n`;
 }

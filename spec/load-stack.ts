@@ -2,8 +2,9 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { namePattern } from "./fields.ts";
 import { fileFindings } from "./file-findings.ts";
-import type { Finding } from "./finding.ts";
-import { type Located, locate, pathText, plain } from "./located.ts";
+import { type Finding, located } from "./finding.ts";
+import { stackJsonSchema } from "./json-schema.ts";
+import { pathText, plain } from "./located.ts";
 import { defaultProcessName } from "./process-name.ts";
 import { RawStack } from "./raw-stack.ts";
 import { type Folders, readStackChain, shownPath } from "./read-stack-chain.ts";
@@ -41,7 +42,7 @@ export function loadStack(name: string, options: Partial<Folders> = {}): Stack {
 	}
 	if (chain.root === undefined) throw new StackFileError(chain.problems);
 	const { file, findings } = check(plain(chain.root), name, projectRoot);
-	const problems = [...chain.problems, ...traced(chain.root, findings)];
+	const problems = [...chain.problems, ...located(chain.root, findings)];
 	if (file === undefined || problems.length > 0) throw new StackFileError(inOrder(problems, chain.files));
 	return toStack(name, file, projectRoot);
 }
@@ -54,20 +55,11 @@ function check(
 ): { file: StackFile | undefined; findings: Finding[] } {
 	const result = stackFileSchema.safeParse(value);
 	const raw = new RawStack(value);
-	const malformed = result.success ? [] : schemaFindings(result.error.issues, value);
+	const malformed = result.success ? [] : schemaFindings(result.error.issues, value, stackJsonSchema());
 	const known = new Set(malformed.map(({ path }) => pathText(path)));
 	const further = [...referenceFindings(raw), ...uniquenessFindings(raw, name), ...fileFindings(raw, projectRoot)];
 	// That a value of the wrong form also leads nowhere is no news.
 	return { file: result.data, findings: [...malformed, ...further.filter(({ path }) => !known.has(pathText(path)))] };
-}
-
-function traced(root: Located, findings: readonly Finding[]): Problem[] {
-	return findings.map(({ path, at, message, hint }) => ({
-		...locate(root, path, at),
-		path: pathText(path),
-		message,
-		hint,
-	}));
 }
 
 function inOrder(problems: readonly Problem[], files: readonly string[]): Problem[] {

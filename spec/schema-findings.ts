@@ -1,15 +1,14 @@
 import type { z } from "zod";
 import { didYouMean, nearest } from "./did-you-mean.ts";
 import type { Finding } from "./finding.ts";
-import { type JsonSchema, stackJsonSchema } from "./json-schema.ts";
+import type { JsonSchema } from "./json-schema.ts";
 import type { Path } from "./located.ts";
 import { quote, visible } from "./quote.ts";
 
 type Issue = z.core.$ZodIssue;
 
-/** What the schema says of a stack, in words for a person: at most one finding a value. */
-export function schemaFindings(issues: readonly Issue[], stack: unknown): Finding[] {
-	const schema = stackJsonSchema();
+/** What the schema says of a file, in words for a person: at most one finding a value. */
+export function schemaFindings(issues: readonly Issue[], stack: unknown, schema: JsonSchema): Finding[] {
 	const findings = new Map<string, Finding>();
 	for (const finding of issues.flatMap((issue) => explain({ issue, path: toPath(issue.path), stack, schema }))) {
 		const id = JSON.stringify([finding.path, finding.at === "key" ? finding.message : ""]);
@@ -81,6 +80,7 @@ function missing({ path, schema, stack }: Context): Finding[] {
 const typeNames: Readonly<Record<string, string>> = {
 	array: "a list",
 	boolean: "true or false",
+	fraction: "a number",
 	int: "a whole number",
 	number: "a whole number",
 	object: "a map",
@@ -95,7 +95,7 @@ function wrongType(path: Path, expected: string, value: unknown, field: JsonSche
 	const finding = {
 		path,
 		at: "value" as const,
-		message: `must be ${typeNames[expected] ?? expected}, not ${describe(value)}`,
+		message: `must be ${typeNames[field.type === "number" ? "fraction" : expected] ?? expected}, not ${describe(value)}`,
 	};
 	const isScalar = value !== null && typeof value !== "object";
 	if (value === null) return { ...finding, hint: `write its value, or take the line out: ${rule(field, key)}` };

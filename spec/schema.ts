@@ -135,7 +135,7 @@ export const stackFileSchema = z.strictObject({
 
 export type StackFile = z.output<typeof stackFileSchema>;
 
-type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+export type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 type Named<T> = Readonly<Record<string, T>>;
 
 export type QemuSpec = DeepReadonly<z.output<typeof qemu>>;

@@ -4,8 +4,9 @@ import test from "ava";
 import { findDomain } from "../../cli/card.ts";
 import { GuestAgent } from "../../cli/guest-agent.ts";
 import { causality, mergedEvents } from "../../cli/merge.ts";
-import { beaconEvent, beaconFilter, checkBound, checkOffsets, fitRun } from "../../cli/run-clock.ts";
+import { checkBound, checkOffsets, fitRun } from "../../cli/run-clock.ts";
 import { guestSystemClock } from "../../cli/system-clock.ts";
+import { beaconEvent, beaconFilter } from "../../spec/beacon-match.ts";
 import { host, lab, libvirtName, pidOf, stack } from "./proof.ts";
 
 /** Nanoseconds that a bound stays under even where other work keeps the machine from this. */

@@ -1,24 +1,37 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
-import { type JsonSchema, stackJsonSchema, stackJsonSchemaText } from "../../spec/json-schema.ts";
+import {
+	type JsonSchema,
+	profileJsonSchema,
+	profileJsonSchemaText,
+	stackJsonSchema,
+	stackJsonSchemaText,
+} from "../../spec/json-schema.ts";
 import { stackNames } from "../../spec/stack-names.ts";
 
 const stacks = join(import.meta.dirname, "../../stacks");
-const golden = join(stacks, "schema.json");
+const goldens = [
+	{ file: "stacks/schema.json", from: "spec/schema.ts", text: stackJsonSchemaText },
+	{ file: "profiles/schema.json", from: "spec/profile.ts", text: profileJsonSchemaText },
+];
 
-test("stacks/schema.json is that of spec/schema.ts", (t) => {
-	const text = stackJsonSchemaText();
-	if (process.env["UPDATE_GOLDEN"] === "1") writeFileSync(golden, text);
-	const there = readFileSync(golden, "utf8");
-	t.true(
-		there === text,
-		"stacks/schema.json is stale: write it anew with UPDATE_GOLDEN=1 npx ava test/spec/json-schema.test.ts",
-	);
-});
+for (const { file, from, text } of goldens) {
+	test(`${file} is that of ${from}`, (t) => {
+		const golden = join(import.meta.dirname, "../..", file);
+		if (process.env["UPDATE_GOLDEN"] === "1") writeFileSync(golden, text());
+		const there = readFileSync(golden, "utf8");
+		t.true(
+			there === text(),
+			`${file} is stale: write it anew with UPDATE_GOLDEN=1 npx ava test/spec/json-schema.test.ts`,
+		);
+	});
+}
 
-test("each key of a stack file is described in a sentence", (t) => {
-	for (const [path, { description }] of fields(stackJsonSchema())) t.regex(description ?? "", /^[A-Z].*[.?]$/s, path);
+test("each key of a stack file and of a profile is described in a sentence", (t) => {
+	for (const schema of [stackJsonSchema(), profileJsonSchema()]) {
+		for (const [path, { description }] of fields(schema)) t.regex(description ?? "", /^[A-Z].*[.?]$/s, path);
+	}
 });
 
 test("each pattern compiles, as editors do it", (t) => {

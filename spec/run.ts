@@ -1,0 +1,68 @@
+import { z } from "zod";
+
+/** Nanoseconds of CLOCK_MONOTONIC: more than a JSON number holds. */
+const monotonic = z.string().regex(/^\d+$/);
+
+const events = z.array(z.string());
+
+const domain = z.object({
+	/** The name libvirt knows it by. */
+	libvirtName: z.string(),
+	/** Its QEMU: the process, which the context vpid of the events names, and the program. */
+	pid: z.number().int(),
+	emulator: z.string(),
+	/** Build-ids of the kernel that the guest ran, and of the lab's modules that it had loaded. */
+	kernel: z.string().exactOptional(),
+	modules: z.record(z.string(), z.string()),
+});
+
+/** What one layer recorded; `domain` is whose, for a guest. */
+const layer = z.object({
+	layer: z.enum(["qemu", "guest", "host"]),
+	domain: z.string().exactOptional(),
+	/** Folder of its CTF traces, relative to the run's. */
+	path: z.string(),
+	/** How many there are of each event, by name. */
+	events: z.record(z.string(), z.number().int()),
+	total: z.number().int(),
+	/** What found no room in the buffers, as LTTng counts it: events, or whole packets where a flight recorder goes on. */
+	discarded: z.number().int(),
+	lostPackets: z.number().int(),
+	bytes: z.number().int(),
+	/** Why it was not recorded, where it was not. */
+	absent: z.string().exactOptional(),
+});
+
+/** A run's run.json: what was recorded, of what, and what came of it. */
+export const runSchema = z.object({
+	stack: z.string(),
+	run: z.string(),
+	/** Version of tracelab that recorded it. */
+	tracelab: z.string(),
+	profile: z.string(),
+	/** Of the profile: megabytes and events a second. */
+	budget: z.object({ rate: z.number(), events: z.number() }),
+	/** What each layer was asked for: names and patterns. */
+	asked: z.object({ qemu: events, exclude: events, guest: events, host: events }),
+	/** The LTTng session, on the host and in the guests. */
+	session: z.string(),
+	/** How it was recorded: all of it, or the last of it. */
+	mode: z.enum(["stream", "snapshot"]),
+	/** What ran in the first domain's guest, and its exit status. */
+	command: z.array(z.string()).exactOptional(),
+	exitStatus: z.number().int().exactOptional(),
+	started: z.iso.datetime(),
+	/** Not there while it is being recorded. */
+	ended: z.iso.datetime().exactOptional(),
+	/** The same instants on the host's CLOCK_MONOTONIC, in nanoseconds. */
+	monotonic: z.object({ started: monotonic, ended: monotonic.exactOptional() }),
+	domains: z.record(z.string(), domain),
+	/** Versions of LTTng, on the host and in the guests. */
+	lttng: z.object({ host: z.string(), guests: z.record(z.string(), z.string()) }),
+	layers: z.array(layer),
+	/** What was not recorded, and why, a sentence each. */
+	notes: z.array(z.string()),
+});
+
+export type Run = z.infer<typeof runSchema>;
+export type RunLayer = Run["layers"][number];
