@@ -107,7 +107,7 @@ qemu-agent-command)
 	guest-file-close) rm "$own/open"; echo '{"return":{}}' ;;
 	guest-exec)
 		mapfile -d '' arg < <(jq -j '.arguments | .path, .arg[] | . + "\\u0000"' <<<"$request")
-		"\${arg[@]:0:2}" "\${arg[2]//\\/sys\\//$root/guest/sys/}" "\${arg[@]:3}" >"$own/out" 2>"$own/err"
+		in_guest=1 "\${arg[@]:0:2}" "\${arg[2]//\\/sys\\//$root/guest/sys/}" "\${arg[@]:3}" >"$own/out" 2>"$own/err"
 		echo $? >"$own/code"; rm -f "$own/looks"; echo '{"return":{"pid":7}}' ;;
 	guest-exec-status)
 		[ "$(jq .arguments.pid <<<"$request")" = 7 ] || no

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Makes or removes a trace session that no stack file names, for `./lab trace run` and `start`.
+#   trace-record.sh apply|remove
+# The inputs of trace-session.sh come by the environment; it is run in the folder that it is in.
+source ./trace-session.sh
+
+main() {
+	trap on_exit EXIT
+	trap 'exit 143' TERM INT HUP
+	case $1 in
+	apply)
+		apply
+		json_object "${outputs[@]}"
+		;;
+	remove) remove ;;
+	esac
+}
+
+main "$@"

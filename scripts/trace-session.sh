@@ -1,0 +1,184 @@
+#!/usr/bin/env bash
+# A trace session over the layers of some domains: one of root's session daemon for their QEMUs and, where it can be
+# traced, the host's kernel; and one in each guest for its kernel. A flight recorder, which keeps what happened last in
+# memory until somebody takes a snapshot, or one that writes all of it to a folder.
+# Inputs, all texts, since ./lab gives them by the environment as well:
+#   session  name of the session, on the host and in the guests
+#   mode     snapshot: a flight recorder; stream: all is written
+#   folder   where the host's part writes to, for stream
+#   domains  a line for each domain: NAME LIBVIRTNAME EMULATOR, the emulator being a path
+#   qemu     a line for each of QEMU's events: NAME, or NAME FILTER
+#   exclude  events that patterns in qemu leave out, with commas between them
+#   guest    a line for each event of the guests' kernels; none: they are not traced
+#   host     a line for each event of the host's kernel; none: it is not traced
+#   size     bytes of a sub-buffer, of which each processor has
+#   count    so many
+# Owns the sessions of that name. What they wrote is a person's, and stays.
+source lib/step.sh
+# The one that is looked at.
+domain=none
+source lib/guest-agent.sh
+source lib/lttng.sh
+: "${session:?}" "${mode:?}" "${folder?}" "${domains:?}" "${qemu:?}" "${exclude?}" "${guest?}" "${host?}" "${size:?}" "${count:?}"
+
+# What was found of the parts, by name: host, or guest NAME.
+declare -A wrong=()
+
+probe() {
+	compare
+	[ -z "${wrong[host]:-}" ] || drift "${wrong[host]}"
+	each_domain tell_guest
+}
+
+tell_guest() { [ -z "${wrong["guest $name"]:-}" ] || drift "${wrong["guest $name"]}"; }
+
+# each_domain COMMAND…: for each domain that there is to trace, with its name in libvirt in `domain`, its own in `name`,
+# and its emulator in `program`.
+each_domain() {
+	local name program
+	while read -r name domain program <&3; do "$@"; done 3<<<"$domains"
+}
+
+# compare: fills `wrong`. What a domain that does not run, or that a debugger holds, lacks is its own steps' to say.
+compare() {
+	local xml wanted
+	wrong=()
+	xml=$(lttng_ --mi xml list "$session" 2>/dev/null) || xml=''
+	wanted=$(rules "$qemu")
+	if kernel_traced; then wanted+=$'\n'$(rules "$host"); fi
+	differs host "$xml" "$(pids)" "$wanted"
+	[ -z "$guest" ] || each_domain compare_guest
+}
+
+compare_guest() {
+	local xml
+	is_running && guest_answers 5 || return 0
+	# shellcheck disable=SC2016  # expanded in the guest
+	xml=$(guest_run 'lttng --no-sessiond --mi xml list "$1"' "$session" 2>/dev/null) || xml=''
+	differs "guest $name" "$xml" '' "$guest"
+}
+
+# differs PART XML PIDS EVENTS: puts what the session of a part has other than wanted into `wrong`.
+differs() {
+	local part=$1 xml=$2 where='' lost
+	[ "$part" = host ] || where=" in $part"
+	if [ -z "$xml" ]; then
+		wrong[$part]="there is no trace session $session$where"
+	elif ! session_is "$mode" "$xml"; then
+		wrong[$part]="trace session $session$where is none of mode $mode"
+	elif ! session_runs "$xml"; then
+		wrong[$part]="trace session $session$where is stopped"
+	elif [ -n "$3" ] && [ "$(session_pids "$xml")" != "$3" ]; then
+		wrong[$part]="trace session $session follows process $(session_pids "$xml" | paste -sd ' '), and its domains have $(paste -sd ' ' <<<"$3")"
+	else
+		lost=$(comm -23 <(sort -u <<<"$4") <(session_events "$xml") | paste -sd ' ')
+		[ -z "$lost" ] || wrong[$part]="trace session $session$where does not record: $lost"
+		lost=$(comm -13 <(sort -u <<<"$4") <(session_events "$xml") | paste -sd ' ')
+		[ -z "$lost" ] || [ -n "${wrong[$part]:-}" ] || wrong[$part]="trace session $session$where records as well: $lost"
+	fi
+}
+
+# rules LINES: the names of the events in lines that may have filters.
+rules() { [ -z "$1" ] || cut -d ' ' -f 1 <<<"$1"; }
+
+# pids: the processes of the domains that run, in order.
+pids() { each_domain qemu_pid | sort; }
+
+qemu_pid() {
+	local pid=''
+	read -r pid 2>/dev/null <"$root/run/libvirt/qemu/$domain.pid" || :
+	if [ -n "$pid" ] && [ -e "$root/proc/$pid" ]; then printf '%s\n' "$pid"; fi
+}
+
+is_running() { [ "$(virsh_ domstate "$domain" 2>/dev/null | head -n 1)" = running ]; }
+
+# kernel_traced: is the host's kernel wanted, and can it be?
+kernel_traced() { [ -n "$host" ] && lttng_ list --kernel >/dev/null 2>&1; }
+
+apply() {
+	each_domain check_process
+	compare
+	if [ ${#wrong[@]} = 0 ]; then
+		say "$step: trace session $session is up to date"
+	else
+		[ -z "${wrong[host]:-}" ] || start_host
+		each_domain start_guest
+	fi
+	if [ -n "$host" ] && ! kernel_traced; then
+		say "$step: $no_kernel_tracer"
+		output host "$no_kernel_tracer"
+	fi
+}
+
+no_kernel_tracer="the kernel of this host is not traced: it has no lttng-modules ($(uname -r))"
+
+# check_process: by identity, since whatever else has that number would be traced instead.
+check_process() {
+	local pid runs
+	pid=$(qemu_pid)
+	[ -n "$pid" ] || die "domain $name does not run" "start it: ./lab up"
+	runs=$(readlink "$root/proc/$pid/exe" 2>/dev/null || :)
+	[ "$runs" = "$program" ] || die "domain $name (process $pid) runs on ${runs:-an unknown program}, not on $program" \
+		"./lab up starts it on this lab's QEMU"
+}
+
+start_host() {
+	local output=$folder pid joined
+	local -a filtered wild plain
+	end_host
+	# Another one's files are no place to write to.
+	if [ "$mode" = stream ] && [ -e "$root$output" ]; then output=$output/$(date -u +%Y%m%dT%H%M%SZ); fi
+	run "making trace session $session" lttng_ create "$session" "${create[@]/%=/=$root$output}"
+	run "making its buffers" lttng_ enable-channel --session="$session" --userspace "${buffers[@]}" main
+	while read -r pid; do
+		run "choosing process $pid" lttng_ track --session="$session" --userspace --vpid="$pid"
+	done < <(pids)
+	mapfile -t filtered < <(grep ' ' <<<"$qemu" || :)
+	mapfile -t wild < <(grep -v ' ' <<<"$qemu" | grep -F '*' || :)
+	mapfile -t plain < <(grep -v '[ *]' <<<"$qemu" || :)
+	joined=$(join , "${plain[@]}")
+	[ -z "$joined" ] || enable_ust "$joined"
+	joined=$(join , "${wild[@]}")
+	[ -z "$joined" ] || enable_ust "$joined" ${exclude:+--exclude="$exclude"}
+	for joined in "${filtered[@]}"; do enable_ust "${joined%% *}" --filter="${joined#* }"; done
+	run "adding contexts" lttng_ add-context --session="$session" --userspace --channel=main --type=vpid --type=vtid
+	if kernel_traced; then
+		run "making the buffers of the kernel" lttng_ enable-channel --session="$session" --kernel "${buffers[@]}" main
+		run "enabling events of the kernel" lttng_ enable-event --session="$session" --kernel --channel=main --tracepoint \
+			"$(paste -sd , <<<"$host")"
+	fi
+	run "starting trace session $session" lttng_ start "$session"
+	say "$step: trace session $session records process $(pids | paste -sd ' ')"
+}
+
+enable_ust() { run "enabling $1" lttng_ enable-event --session="$session" --userspace --channel=main "$@"; }
+
+start_guest() {
+	local code=0 words
+	[ -n "${wrong["guest $name"]:-}" ] || return 0
+	words=$(guest_run "$guests_part" "$session" "$mode" "$guest_folder" "$size" "$count" "$(paste -sd , <<<"$guest")" 2>&1) || code=$?
+	case $code in
+	0) say "$step: trace session $session records the kernel of $name" ;;
+	3) die "guest $name has no lttng-modules for its kernel, so its kernel cannot be traced" \
+		"give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, then run up" ;;
+	255) die "the guest agent of $name does not answer" "see the guest's console: ./lab console --log $name" ;;
+	*)
+		[ -z "$words" ] || say "  | ${words//$'\n'/$'\n'  | }"
+		die "the kernel of $name cannot be traced" \
+			"see the guest's log: ./lab exec $name -- journalctl -u lttng-sessiond"
+		;;
+	esac
+}
+
+end_host() { lttng_ destroy "$session" >/dev/null 2>&1 || :; }
+
+remove() {
+	end_host
+	[ -z "$guest" ] || each_domain end_guest
+}
+
+end_guest() {
+	is_running && guest_answers 5 || return 0
+	# shellcheck disable=SC2016  # expanded in the guest
+	guest_run 'lttng --no-sessiond destroy "$1"; rm -rf "$2"' "$session" "$guest_folder" >/dev/null 2>&1 || :
+}

@@ -1,0 +1,55 @@
+import type { ScratchHost } from "./run-step.ts";
+
+/**
+ * An lttng whose sessions are folders in `lttng/host` of the scratch root, and in `lttng/guest` where it runs in the
+ * guest: files `mode`, `on`, and the lists `pids` and `events`. These files in `lttng/` say what goes on:
+ *
+ *     down    no session daemon answers        kernel  the host's kernel can be traced
+ *     refuse  why an event cannot be enabled
+ */
+export function fakeLttng(scratch: ScratchHost): void {
+	scratch.fake("lttng", `l=$root/lttng s=$l/\${in_guest:+guest}; [ -n "\${in_guest:-}" ] || s=$l/host\n${lttng}`);
+	scratch.fake("modinfo", '[ "$1" = lttng-tracer ] && [ ! -e "$root/lttng/no-modules" ]');
+	scratch.fake("systemctl", '[ "$*" = "start lttng-sessiond" ] && rm -f "$root/lttng/guest-down"');
+}
+
+const lttng = `
+[ "$1" = --no-sessiond ] || { echo "it would start a daemon: $*" >&2; exit 96; }
+shift
+no_daemon() { echo "Error: No session daemon is available" >&2; exit 1; }
+[ ! -e "$l/down" ] || no_daemon
+[ -z "\${in_guest:-}" ] || [ ! -e "$l/guest-down" ] || no_daemon
+xml=; [ "$1 \${2:-}" != '--mi xml' ] || { xml=1; shift 2; }
+verb=$1; shift
+session= words=()
+for word; do
+	case $word in
+	--session=*) session=\${word#*=} ;;
+	*) words+=("$word") ;;
+	esac
+done
+set -- "\${words[@]}"
+known() { [ -d "$s/$1" ] || { echo "Error: Session name not found" >&2; exit 1; }; }
+case $verb in
+create) [ ! -d "$s/$1" ] || { echo "Error: Session name already exists" >&2; exit 1; }
+	mkdir -p "$s/$1"; : >"$s/$1/pids"; : >"$s/$1/events"
+	case $2 in --snapshot) echo 1 >"$s/$1/mode" ;; --output=/*) echo 0 >"$s/$1/mode"; echo "\${2#*=}" >"$s/$1/output" ;; *) exit 95 ;; esac ;;
+enable-channel | add-context) known "$session" ;;
+track) known "$session"; echo "\${2#--vpid=}" >>"$s/$session/pids" ;;
+enable-event) known "$session"
+	if [ -e "$l/refuse" ]; then cat "$l/refuse" >&2; exit 1; fi
+	for word; do
+		case $word in --userspace | --kernel | --channel=main | --tracepoint | --exclude=* | --filter=*) ;; -*) exit 95 ;; *) tr , '\\n' <<<"$word" >>"$s/$session/events" ;; esac
+	done ;;
+start) known "$1"; : >"$s/$1/on" ;;
+destroy) known "$1"; rm -r "\${s:?}/$1" ;;
+list)
+	if [ "\${1:-}" = --kernel ]; then [ -e "$l/kernel" ]; exit; fi
+	[ -n "$xml" ] || exit 0
+	known "$1"
+	printf '<session><name>%s</name><enabled>%s</enabled><snapshot_mode>%s</snapshot_mode>' "$1" "$([ -e "$s/$1/on" ] && echo true || echo false)" "$(cat "$s/$1/mode")"
+	while read -r pid; do printf '<vpid><type><id>%s</id></type></vpid>' "$pid"; done <"$s/$1/pids"
+	while read -r event; do printf '<event><name>%s</name><type>TRACEPOINT</type><enabled>true</enabled></event>' "$event"; done <"$s/$1/events"
+	echo '<event><name>other</name><type>TRACEPOINT</type><enabled>false</enabled></event></session>' ;;
+*) exit 94 ;;
+esac`;

@@ -1,0 +1,295 @@
+import { existsSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import anyTest, { type ExecutionContext } from "ava";
+import { domain, emulator, fakeGuest } from "./fake-guest.ts";
+import { fakeLttng } from "./fake-lttng.ts";
+import { ScratchHost, type StepRun } from "./run-step.ts";
+
+// One after the other: each starts a good many processes.
+const test = anyTest.serial;
+
+const step = "trace-session";
+const session = "tracelab-quick-flight";
+const inputs = {
+	session,
+	mode: "snapshot",
+	folder: "",
+	domains: `vm ${domain} ${emulator}`,
+	qemu: "qemu:blk_*\nqemu:virtio_notify\nqemu:memory_region_ops_write addr == 2592",
+	exclude: "",
+	guest: "block_rq_complete\nblock_rq_issue",
+	host: "",
+	size: "1048576",
+	count: "8",
+};
+
+// No process has such a number.
+const pid = "4194305";
+
+/** A domain that runs on the lab's QEMU as process `pid`. */
+function host(t: ExecutionContext): ScratchHost {
+	const scratch = new ScratchHost();
+	t.teardown(() => scratch.clean());
+	fakeGuest(scratch);
+	fakeLttng(scratch);
+	scratch.write("lttng/there", "");
+	runs(scratch, pid, emulator);
+	return scratch;
+}
+
+function runs(scratch: ScratchHost, process: string, program: string): void {
+	scratch.write("virt/state", "running\n");
+	scratch.write(`run/libvirt/qemu/${domain}.pid`, process);
+	rmSync(join(scratch.root, "proc"), { recursive: true, force: true });
+	scratch.write(`proc/${process}/comm`, "vm\n");
+	symlinkSync(program, join(scratch.root, `proc/${process}/exe`));
+}
+
+const drift = async (scratch: ScratchHost, given: object = {}) =>
+	(await scratch.step(step, "probe", { ...inputs, ...given })).stdout["drift"];
+
+/** What was done to sessions. */
+const done = ({ calls }: StepRun): string[] =>
+	calls
+		.filter((call) => call.startsWith("lttng ") && !call.includes(" list "))
+		.map((call) => call.replace("lttng --no-sessiond ", ""));
+
+const mended = [`trace-session: trace session ${session} records process ${pid}`];
+
+test("a session is made in QEMU and in the guest, once, and goes", async (t) => {
+	const scratch = host(t);
+	t.is(await drift(scratch), `there is no trace session ${session}; there is no trace session ${session} in guest vm`);
+	const run = await scratch.step(step, "apply", inputs);
+	t.is(run.stderr, [...mended, `trace-session: trace session ${session} records the kernel of vm`].join("\n"));
+	const channel = `enable-channel --session=${session}`;
+	const event = `enable-event --session=${session}`;
+	const buffers = "--subbuf-size=1048576 --num-subbuf=8 --overwrite main";
+	t.deepEqual(done(run), [
+		`destroy ${session}`,
+		`create ${session} --snapshot`,
+		`${channel} --userspace ${buffers}`,
+		`track --session=${session} --userspace --vpid=${pid}`,
+		`${event} --userspace --channel=main qemu:virtio_notify`,
+		`${event} --userspace --channel=main qemu:blk_*`,
+		`${event} --userspace --channel=main qemu:memory_region_ops_write --filter=addr == 2592`,
+		`add-context --session=${session} --userspace --channel=main --type=vpid --type=vtid`,
+		`start ${session}`,
+		`destroy ${session}`,
+		`create ${session} --snapshot`,
+		`${channel} --kernel --output=mmap ${buffers}`,
+		`${event} --kernel --channel=main --tracepoint block_rq_complete,block_rq_issue`,
+		`add-context --session=${session} --kernel --channel=main --type=tid --type=procname`,
+		`start ${session}`,
+	]);
+	t.is(await drift(scratch), "");
+	const applied = scratch.tree();
+	const again = await scratch.step(step, "apply", inputs);
+	t.is(again.stderr, `trace-session: trace session ${session} is up to date`);
+	t.deepEqual(done(again), []);
+	t.deepEqual(scratch.tree(), applied);
+	t.is((await scratch.step(step, "remove", inputs)).code, 0);
+	t.false(existsSync(join(scratch.root, "lttng/host", session)));
+	t.false(existsSync(join(scratch.root, "lttng/guest", session)));
+});
+
+test("a session that writes has a folder, and discards what finds no room", async (t) => {
+	const scratch = host(t);
+	const run = await scratch.step(step, "apply", { ...inputs, mode: "stream", folder: "/traces/one" });
+	t.is(run.code, 0, run.stderr);
+	t.true(done(run).includes(`create ${session} --output=${scratch.root}/traces/one`));
+	t.true(done(run).includes(`create ${session} --output=/dev/shm/tracelab/${session}`));
+	t.true(
+		done(run).includes(`enable-channel --session=${session} --userspace --subbuf-size=1048576 --num-subbuf=8 main`),
+	);
+	t.true(
+		done(run).includes(
+			`enable-channel --session=${session} --kernel --output=mmap --subbuf-size=1048576 --num-subbuf=8 --discard main`,
+		),
+	);
+	t.is(
+		await drift(scratch),
+		`trace session ${session} is none of mode snapshot; trace session ${session} in guest vm is none of mode snapshot`,
+	);
+});
+
+test("what patterns leave out is said with the patterns alone", async (t) => {
+	const scratch = host(t);
+	const run = await scratch.step(step, "apply", { ...inputs, exclude: "qemu:blk_a,qemu:blk_b" });
+	t.deepEqual(
+		done(run).filter((call) => call.includes("enable-event") && call.includes("--userspace")),
+		[
+			"qemu:virtio_notify",
+			"qemu:blk_* --exclude=qemu:blk_a,qemu:blk_b",
+			"qemu:memory_region_ops_write --filter=addr == 2592",
+		].map((rest) => `enable-event --session=${session} --userspace --channel=main ${rest}`),
+	);
+});
+
+const drifted = anyTest.macro({
+	title: (_, what: string) => `${what} is drift, and is mended`,
+	async exec(
+		t: ExecutionContext,
+		_what: string,
+		byHand: (scratch: ScratchHost) => void,
+		said: string,
+		mendedIn: "host" | "guest",
+	) {
+		const scratch = host(t);
+		await scratch.step(step, "apply", inputs);
+		byHand(scratch);
+		t.is(await drift(scratch), said);
+		const run = await scratch.step(step, "apply", inputs);
+		t.is(run.code, 0, run.stderr);
+		t.is(done(run).filter((call) => call.startsWith("start ")).length, 1);
+		t.is(
+			done(run).some((call) => call.startsWith("track ")),
+			mendedIn === "host",
+		);
+		t.is(await drift(scratch), "");
+	},
+});
+
+const own = (scratch: ScratchHost, file: string) => join(scratch.root, "lttng", file.replace("S", session));
+
+test(
+	drifted,
+	"a session killed by hand",
+	(scratch) => rmSync(own(scratch, "host/S"), { recursive: true }),
+	`there is no trace session ${session}`,
+	"host",
+);
+test(
+	drifted,
+	"a session killed in the guest",
+	(scratch) => rmSync(own(scratch, "guest/S"), { recursive: true }),
+	`there is no trace session ${session} in guest vm`,
+	"guest",
+);
+test(
+	drifted,
+	"a stopped session",
+	(scratch) => rmSync(own(scratch, "host/S/on")),
+	`trace session ${session} is stopped`,
+	"host",
+);
+test(
+	drifted,
+	"a disabled event",
+	(scratch) => scratch.write(`lttng/host/${session}/events`, "qemu:blk_*\nqemu:memory_region_ops_write\n"),
+	`trace session ${session} does not record: qemu:virtio_notify`,
+	"host",
+);
+test(
+	drifted,
+	"an event of the guest's that is disabled",
+	(scratch) => scratch.write(`lttng/guest/${session}/events`, "block_rq_issue\n"),
+	`trace session ${session} in guest vm does not record: block_rq_complete`,
+	"guest",
+);
+test(
+	drifted,
+	"one that was enabled by hand",
+	(scratch) =>
+		scratch.write(
+			`lttng/host/${session}/events`,
+			"qemu:blk_*\nqemu:memory_region_ops_write\nqemu:virtio_notify\nqemu:exec_tb\n",
+		),
+	`trace session ${session} records as well: qemu:exec_tb`,
+	"host",
+);
+test(
+	drifted,
+	"a domain that was started again",
+	(scratch) => runs(scratch, "4194306", emulator),
+	`trace session ${session} follows process ${pid}, and its domains have 4194306`,
+	"host",
+);
+
+test("a domain that does not run, or that a debugger holds, is its own steps' to say", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	scratch.write("virt/state", "paused\n");
+	t.is(await drift(scratch), "");
+	rmSync(join(scratch.root, `run/libvirt/qemu/${domain}.pid`));
+	scratch.write("virt/state", "shut off\n");
+	t.is(await drift(scratch), "");
+});
+
+test("the host's kernel is traced where it can be, and where it cannot, that is said", async (t) => {
+	const scratch = host(t);
+	const given = { ...inputs, host: "sched_switch" };
+	const without = await scratch.step(step, "apply", given);
+	t.regex(without.stdout["host"] ?? "", /^the kernel of this host is not traced: it has no lttng-modules \(.+\)$/);
+	t.true(without.stderr.endsWith(`trace-session: ${without.stdout["host"]}`));
+	t.is(await drift(scratch, given), "");
+	scratch.write("lttng/kernel", "");
+	t.is(await drift(scratch, given), `trace session ${session} does not record: sched_switch`);
+	const traced = await scratch.step(step, "apply", given);
+	t.deepEqual(traced.stdout, {});
+	t.true(done(traced).includes(`enable-event --session=${session} --kernel --channel=main --tracepoint sched_switch`));
+	t.is(await drift(scratch, given), "");
+});
+
+test("a process that is not this lab's QEMU is not traced", async (t) => {
+	const scratch = host(t);
+	runs(scratch, pid, "/usr/bin/qemu-system-x86_64");
+	const { code, stderr, calls } = await scratch.step(step, "apply", inputs);
+	t.is(code, 1);
+	t.is(
+		stderr,
+		`tracelab: trace-session: domain vm (process ${pid}) runs on /usr/bin/qemu-system-x86_64, not on ${emulator}\n  what to do: ./lab up starts it on this lab's QEMU`,
+	);
+	t.deepEqual(
+		calls.filter((call) => call.startsWith("lttng")),
+		[],
+	);
+});
+
+test("a guest without lttng-modules is an error that says how it gets them", async (t) => {
+	const scratch = host(t);
+	scratch.write("lttng/no-modules", "");
+	const { code, stderr } = await scratch.step(step, "apply", inputs);
+	t.is(code, 1);
+	t.is(
+		stderr,
+		[
+			...mended,
+			"tracelab: trace-session: guest vm has no lttng-modules for its kernel, so its kernel cannot be traced",
+			"  what to do: give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, then run up",
+		].join("\n"),
+	);
+});
+
+test("a guest's session daemon is started where it does not run", async (t) => {
+	const scratch = host(t);
+	scratch.write("lttng/guest-down", "");
+	const { code, stderr, calls } = await scratch.step(step, "apply", inputs);
+	t.is(code, 0, stderr);
+	t.true(calls.includes("systemctl start lttng-sessiond"));
+});
+
+test("no session daemon on the host is an error with lttng's words", async (t) => {
+	const scratch = host(t);
+	scratch.write("lttng/down", "");
+	const { code, stderr } = await scratch.step(step, "apply", { ...inputs, guest: "" });
+	t.is(code, 1);
+	t.regex(stderr, /tracelab: trace-session: making trace session \S+ failed \(exit 1\)/);
+	t.regex(stderr, /\| Error: No session daemon is available/);
+});
+
+test("an event that the guest's kernel does not have is an error with lttng's words", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	rmSync(own(scratch, "guest/S"), { recursive: true });
+	scratch.write("lttng/refuse", "Error: Event block_rq_issue: Kernel event not found\n");
+	const { code, stderr } = await scratch.step(step, "apply", inputs);
+	t.is(code, 1);
+	t.is(
+		stderr,
+		[
+			"  | Error: Event block_rq_issue: Kernel event not found",
+			"tracelab: trace-session: the kernel of vm cannot be traced",
+			"  what to do: see the guest's log: ./lab exec vm -- journalctl -u lttng-sessiond",
+		].join("\n"),
+	);
+});
