@@ -196,6 +196,70 @@ probe
 		await end(there ?? (await import("./probe-run.ts")).runProbe(stack(), name, options));
 	});
 
+interface TraceOptions {
+	domain: string[];
+	name?: string;
+	layer?: "qemu" | "guest" | "host";
+}
+
+/** An option that may be given several times. */
+const collected = (value: string, before: string[]): string[] => [...before, value];
+
+const trace = program
+	.command("trace")
+	.description("records what QEMU and the guests' kernels do, and works with what was recorded");
+
+trace
+	.command("run")
+	.description(
+		"records while a command runs in a guest: ./lab trace run block-io -- dd if=/dev/vda of=/dev/null count=100",
+	)
+	.argument("<profile>", "what is recorded: profiles/PROFILE.yaml")
+	.argument("[command...]", "its argv, passed as it is; its exit status is this one's")
+	.option("-d, --domain <name>", "the domain, where the lab has several; more are traced, too", collected, [])
+	.option("--name <run>", "the run's name; by default PROFILE-TIME")
+	.addOption(new Option("--layer <layer>", "of the profile, this layer alone").choices(["qemu", "guest", "host"]))
+	.action(async (profile: string, command: string[], { domain: domains, ...options }: TraceOptions) => {
+		const { asRoot } = await import("./privilege.ts");
+		const there = await asRoot();
+		await end(there ?? (await import("./trace-run.ts")).traceRun(stack(), profile, command, { domains, ...options }));
+	});
+
+trace
+	.command("start")
+	.description("records until trace stop ends it")
+	.argument("<profile>", "what is recorded: profiles/PROFILE.yaml")
+	.option("-d, --domain <name>", "the domain, where the lab has several; several can be traced", collected, [])
+	.option("--name <run>", "the run's name; by default PROFILE-TIME")
+	.addOption(new Option("--layer <layer>", "of the profile, this layer alone").choices(["qemu", "guest", "host"]))
+	.action(async (profile: string, { domain: domains, ...options }: TraceOptions) => {
+		const { asRoot } = await import("./privilege.ts");
+		const there = await asRoot();
+		await end(there ?? (await import("./trace.ts")).traceStart(stack(), profile, { domains, ...options }));
+	});
+
+trace
+	.command("stop")
+	.description("ends a run that was started, and shows what it recorded")
+	.argument("[run]", "where several are being recorded")
+	.action(async (run: string | undefined) => {
+		const { asRoot } = await import("./privilege.ts");
+		const there = await asRoot();
+		await end(there ?? (await import("./trace.ts")).traceStop(stack(), run));
+	});
+
+trace
+	.command("ls")
+	.description("lists the traced runs")
+	.action(async () => end((await import("./trace.ts")).listRuns(stack())));
+
+trace
+	.command("fetch")
+	.description("copies a run's traces, which babeltrace2 and Trace Compass open")
+	.argument("<run>")
+	.argument("[folder]", "where to", ".")
+	.action(async (run: string, folder: string) => end((await import("./trace.ts")).fetchRun(stack(), run, folder)));
+
 /** Without `--` before it, an option behind the domain would be taken for a program in the guest. */
 function checkCommand([program]: readonly string[], marked: boolean): void {
 	if (program === undefined) {
@@ -241,7 +305,7 @@ function pattern(text: string): RegExp {
 }
 
 // `enablePositionalOptions`, which `exec` and `gdb` need, lets the program's options stand before the command only.
-for (const command of [...program.commands, ...probe.commands]) {
+for (const command of [...program.commands, ...probe.commands, ...trace.commands]) {
 	command.option("-s, --stack <name>", "stack file, stacks/NAME.yaml");
 }
 

@@ -12,6 +12,7 @@ export interface Ran {
 const packages: Readonly<Record<string, string>> = {
 	babeltrace2: "babeltrace2",
 	gdb: "gdb",
+	lttng: "lttng-tools",
 	ss: "iproute2",
 	virsh: "libvirt-clients",
 };
