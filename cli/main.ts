@@ -80,6 +80,12 @@ program
 	.action(async (options: { json?: boolean }) => end((await import("./domain-list.ts")).list(stack(), options)));
 
 program
+	.command("verify")
+	.description("looks at all that the lab claims to be, and shows what was seen; exit status 1 where something fails")
+	.option("--json", "as JSON")
+	.action(async (options: { json?: boolean }) => end((await import("./verify.ts")).verify(stack(), options)));
+
+program
 	.command("exec")
 	.description("runs a command in a guest, without network: ./lab exec vm -- uname -a")
 	.argument("<domain>")

@@ -3,7 +3,14 @@ import "./comes-up.ts";
 import "./command-line.ts";
 import "./edits.ts";
 import "./probes.ts";
+
+
 import "./clocks.ts";
+
+
+import "./verify.ts";
+
+
 import "./sources.ts";
 import "./drift.ts";
 import "./bad-input.ts";
