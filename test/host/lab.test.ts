@@ -4,12 +4,9 @@ import "./command-line.ts";
 import "./edits.ts";
 import "./probes.ts";
 
-
 import "./clocks.ts";
 
-
 import "./verify.ts";
-
 
 import "./sources.ts";
 import "./drift.ts";
