@@ -9,8 +9,10 @@ import { LabError } from "./errors.ts";
 import { GuestAgent } from "./guest-agent.ts";
 import { onHost } from "./host.ts";
 import { domainProcess } from "./libvirt.ts";
+import { causality } from "./merge.ts";
 import { compileOnce } from "./probe-compile.ts";
 import { run } from "./program.ts";
+import { startClocks, startRecording, stopRecording } from "./trace-record.ts";
 
 /** Something that a lab is to be able to do, looked at on one domain. */
 export interface Claim {
@@ -33,6 +35,7 @@ export const claims: readonly Claim[] = [
 	{ claim: "gdb stops the kernel at a source line", evidence: breakpoint, guest: true },
 	{ claim: "SystemTap resolves the installed modules", evidence: systemtap, guest: true },
 	{ claim: "host and guest are on one clock", evidence: clock, guest: true },
+	{ claim: "a trace has QEMU and the guest, causes first", evidence: trace, guest: true },
 ];
 
 const up = ({ stack }: Domain) => `./lab${stackOption(stack)} up`;
@@ -182,4 +185,29 @@ async function clock(domain: Domain): Promise<string> {
 	const { clock, fallback, host, guest } = await measureClock(domain);
 	if (fallback !== undefined) throw new LabError(`not in band: ${fallback}`, `${up(domain)} brings in what is missing`);
 	return `± ${clock.bound} ns (${clock.method}, ${clock.pairs} pairs; host ${host.clocksource}, guest ${guest.clocksource})`;
+}
+
+/** Reads of the disk past every cache, so that each is a request that guest and QEMU see. */
+const reads = ["dd", "if=/dev/vda", "of=/dev/null", "bs=4k", "count=32", "iflag=direct"];
+
+async function trace(domain: Domain): Promise<string> {
+	const options = { domains: [domain.name], name: `verify-${process.pid}` };
+	const recording = await startRecording(domain.stack, "block-io", options);
+	try {
+		await startClocks(recording);
+		await new GuestAgent(domain).exec(reads);
+		await stopRecording(recording);
+		const { checks } = await causality(recording.folder);
+		const sum = (numbers: number[]) => numbers.reduce((all, one) => all + one, 0);
+		const pairs = sum(checks.map((check) => check.pairs));
+		const early = sum(checks.map((check) => check.violations));
+		const layers = recording.run.layers.filter(({ total }) => total > 0);
+		const lost = sum(layers.map(({ discarded, lostPackets }) => discarded + lostPackets));
+		const seen = layers.map(({ layer, total }) => `${layer} ${total}`).join(", ");
+		const evidence = `events: ${seen}; ${lost} lost; ${early} of ${pairs} effects before their causes`;
+		if (early === 0 && pairs > 0) return evidence;
+		throw new LabError(evidence, "see docs/clocks.md for what a wrong clock looks like");
+	} finally {
+		rmSync(recording.folder, { recursive: true, force: true });
+	}
 }
