@@ -20,10 +20,14 @@ export async function lttng(...args: string[]): Promise<string> {
 	);
 }
 
-/** The losses in what `lttng --mi xml list SESSION` says, over all channels. */
-export function lossesIn(xml: string): Losses {
+/** The losses in what `lttng --mi xml list SESSION` says, over all channels of the user space or of the kernel. */
+export function lossesIn(xml: string, of: "UST" | "KERNEL"): Losses {
+	const own = xml.split("<domain><type>").filter((part) => part.startsWith(`${of}<`));
 	const sum = (tag: string) =>
-		[...xml.matchAll(new RegExp(`<${tag}>(\\d+)</${tag}>`, "g"))].reduce((total, [, n]) => total + Number(n), 0);
+		[...own.join("").matchAll(new RegExp(`<${tag}>(\\d+)</${tag}>`, "g"))].reduce(
+			(total, [, n]) => total + Number(n),
+			0,
+		);
 	return { discarded: sum("discarded_events"), lostPackets: sum("lost_packets") };
 }
 

@@ -255,6 +255,17 @@ trace
 	});
 
 trace
+	.command("snapshot")
+	.description("makes a run of what a flight recorder of the stack file holds; it goes on recording")
+	.argument("<trace>", "its name in traces of the stack file")
+	.option("--name <run>", "the run's name; by default TRACE-TIME")
+	.action(async (name: string, { name: run }: { name?: string }) => {
+		const { asRoot } = await import("./privilege.ts");
+		const there = await asRoot();
+		await end(there ?? (await import("./trace-snapshot.ts")).traceSnapshot(stack(), name, run));
+	});
+
+trace
 	.command("ls")
 	.description("lists the traced runs")
 	.action(async () => end((await import("./trace.ts")).listRuns(stack())));

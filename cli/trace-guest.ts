@@ -73,27 +73,45 @@ export async function tracedDomain(domain: Domain): Promise<Run["domains"][strin
 	};
 }
 
-const stop = `lttng --no-sessiond stop "$1" >/dev/null 2>&1
-lttng --version && lttng --no-sessiond --mi xml list "$1" && lttng --no-sessiond destroy "$1" >/dev/null
+/** What is asked of LTTng in a guest, and where that leaves what it wrote. */
+export interface GuestTaking {
+	readonly script: string;
+	readonly folder: string;
+}
+
+const listed = `lttng --version && lttng --no-sessiond --mi xml list "$1" || exit
 cd "$2" && find . -type f`;
 
+/** Stops a guest's session, which wrote all. */
+export const stopped = (session: string): GuestTaking => ({
+	script: `lttng --no-sessiond stop "$1" >/dev/null || exit\n${listed}`,
+	folder: guestFolder(session),
+});
+
+/** Takes a snapshot of a guest's flight recorder, which goes on. */
+export const snapshot = (session: string): GuestTaking => ({
+	script: `rm -rf "$2" && mkdir -p "$2" && lttng --no-sessiond snapshot record --session="$1" "file://$2" >/dev/null || exit\n${listed}`,
+	folder: `${guestFolder(session)}.snapshot`,
+});
+
 /**
- * Stops the guest's session and brings what it wrote into `folder`, file by file: an archive of it would take the
- * guest's memory a second time, and a compressed one more of an emulated processor than is won on the way.
+ * Brings what a guest's session wrote into `to`, file by file: an archive of it would take the guest's memory a second
+ * time, and a compressed one more of an emulated processor than is won on the way.
  */
 export async function fetchGuest(
 	agent: GuestAgent,
 	session: string,
-	folder: string,
+	{ script, folder }: GuestTaking,
+	to: string,
 ): Promise<Losses & { version: string }> {
-	const inGuest = guestFolder(session);
-	const said = await agent.shell(stop, session, inGuest);
+	const said = await agent.shell(script, session, folder);
 	for (const [, file = ""] of said.matchAll(/^\.\/(.+)$/gm)) {
-		const target = join(folder, file);
+		const target = join(to, file);
 		mkdirSync(dirname(target), { recursive: true });
-		await pipeline(agent.read(`${inGuest}/${file}`), createWriteStream(target));
+		await pipeline(agent.read(`${folder}/${file}`), createWriteStream(target));
 	}
-	return { ...lossesIn(said), version: versionIn(said) };
+	await agent.shell('rm -rf "$1"', folder);
+	return { ...lossesIn(said, "KERNEL"), version: versionIn(said) };
 }
 
 /** Bytes that the guest's session has written so far. */

@@ -6,6 +6,7 @@ import { GuestAgent } from "./guest-agent.ts";
 import { runInGuest } from "./guest-process.ts";
 import { virsh } from "./libvirt.ts";
 import { duration, say } from "./terminal.ts";
+import { checkLayers } from "./trace-layers.ts";
 import { warnOfRate } from "./trace-rate.ts";
 import {
 	type Recording,
@@ -50,15 +51,13 @@ export async function traceRun(
 	} catch (error) {
 		failure = error;
 	}
-	try {
-		const { clock } = await stopRecording(recording);
-		for (const line of summary(run, folder)) say(line);
-		for (const line of clock) say(line);
-	} catch (error) {
-		if (run.layers.length > 0) for (const line of summary(run, folder)) say(line);
+	// What was recorded up to a failure is a run as well.
+	const clocks = await stopRecording(recording).catch((error: unknown) => {
 		throw failure ?? error;
-	}
+	});
+	for (const line of [...summary(run, folder), ...clocks]) say(line);
 	if (failure !== undefined) throw failure;
+	await checkLayers(recording);
 	return run.exitStatus ?? 0;
 }
 

@@ -8,6 +8,7 @@ import { checkStack, findDomain, stackOption } from "./card.ts";
 import { LabError, UsageError } from "./errors.ts";
 import { runsFolder } from "./run-folder.ts";
 import { duration, print, say, size, table } from "./terminal.ts";
+import { checkLayers } from "./trace-layers.ts";
 import { warnOfRate } from "./trace-rate.ts";
 import {
 	type Recording,
@@ -39,8 +40,9 @@ export async function traceStart(stack: string, profile: string, options: Record
 /** Ends a run that `trace start` began, or that was left when `trace run` was killed. */
 export async function traceStop(stack: string, name: string | undefined): Promise<void> {
 	const recording = recordingOf(stack, name);
-	const { clock } = await stopRecording(recording);
-	for (const line of [...summary(recording.run, recording.folder), ...clock]) print(line);
+	const clocks = await stopRecording(recording);
+	for (const line of [...summary(recording.run, recording.folder), ...clocks]) print(line);
+	await checkLayers(recording);
 }
 
 /** Lists the traced runs. */

@@ -5,6 +5,7 @@ import { type Acceleration, decideAcceleration } from "../spec/acceleration.ts";
 import type { HostFacts } from "../spec/host-facts.ts";
 import { hostPackages } from "../spec/host-packages.ts";
 import type { LabCard } from "../spec/lab-card.ts";
+import { loadProfile } from "../spec/load-profile.ts";
 import type { Stack } from "../spec/schema.ts";
 import { LabComponent } from "./component.ts";
 import { DebugKernel } from "./debug-kernel.ts";
@@ -15,6 +16,7 @@ import { KernelModule } from "./kernel-module.ts";
 import { LibvirtHost } from "./libvirt-host.ts";
 import { QemuBuild } from "./qemu-build.ts";
 import { SystemtapProbe } from "./systemtap-probe.ts";
+import { TraceSession } from "./trace-session.ts";
 import { TracedDomain } from "./traced-domain.ts";
 import { TracingGroup } from "./tracing-group.ts";
 
@@ -49,8 +51,9 @@ export class Lab extends LabComponent {
 		const builds = this.#build(host);
 		const domains = this.#run(host, builds, accelerations);
 		const probes = this.#compileProbes(domains);
-		this.card = this.#describe(builds, domains, probes);
-		this.#writeCard([...Object.values(domains), ...Object.values(probes)]);
+		const traces = this.#trace(domains);
+		this.card = this.#describe(builds, domains, probes, traces);
+		this.#writeCard([...Object.values(domains), ...Object.values(probes), ...Object.values(traces)]);
 		this.registerOutputs({ card: this.card });
 	}
 
@@ -129,10 +132,28 @@ export class Lab extends LabComponent {
 		);
 	}
 
+	#trace(domains: Record<string, TracedDomain>): Record<string, TraceSession> {
+		return each(
+			this.#stack.traces,
+			(name, trace) =>
+				new TraceSession(
+					`trace-${name}`,
+					{
+						traceName: name,
+						trace,
+						profile: loadProfile(trace.profile),
+						targets: Object.fromEntries(trace.domains.map((domain) => [domain, named(domains, domain)])),
+					},
+					{ parent: this },
+				),
+		);
+	}
+
 	#describe(
 		builds: Builds,
 		domains: Record<string, TracedDomain>,
 		probes: Record<string, SystemtapProbe>,
+		traces: Record<string, TraceSession>,
 	): pulumi.Output<LabCard> {
 		return pulumi.all(each(domains, (_, domain) => domain.card)).apply((cards) => ({
 			stack: this.#stack.name,
@@ -146,6 +167,7 @@ export class Lab extends LabComponent {
 			images: each(builds.images, (_, { prefix }) => ({ prefix })),
 			domains: cards,
 			probes: each(probes, (_, probe) => probe.card),
+			traces: each(traces, (_, trace) => trace.card),
 		}));
 	}
 

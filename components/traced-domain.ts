@@ -55,8 +55,12 @@ export class TracedDomain extends LabComponent {
 	/** What is compiled for its guest needs of it. */
 	readonly target: ProbeTarget;
 
+	/** The name by which libvirt knows it. */
+	readonly libvirtName: string;
+	/** The QEMU that runs it. */
+	readonly emulator: string;
+
 	readonly #args: TracedDomainArgs;
-	readonly #libvirtName: string;
 	readonly #folder: string;
 	/** Build prefix of each kernel module that is loaded at boot, by its name. */
 	readonly #loaded: Readonly<Record<string, string>>;
@@ -65,8 +69,9 @@ export class TracedDomain extends LabComponent {
 	constructor(name: string, args: TracedDomainArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("TracedDomain", name, opts);
 		this.#args = args;
-		this.#libvirtName = `${pulumi.getStack()}-${args.domainName}`;
-		this.#folder = `/var/lib/tracelab/domains/${this.#libvirtName}`;
+		this.libvirtName = `${pulumi.getStack()}-${args.domainName}`;
+		this.emulator = args.qemu.emulator;
+		this.#folder = `/var/lib/tracelab/domains/${this.libvirtName}`;
 		this.#loaded = Object.fromEntries(
 			Object.values(args.modules)
 				.flatMap(({ load, prefix }) => load.map((name): [string, string] => [name, prefix]))
@@ -88,7 +93,7 @@ export class TracedDomain extends LabComponent {
 	#reserveGdbPort(): pulumi.Output<number> {
 		const { domain, qemu, kernel, image } = this.#args;
 		const { port } = domain.gdb;
-		const inputs = { domain: this.#libvirtName, port: port === undefined ? "" : String(port) };
+		const inputs = { domain: this.libvirtName, port: port === undefined ? "" : String(port) };
 		// That a given port is taken is said before anything is built; a free one is chosen when the builds are there, since
 		// another program may take it while they are made.
 		const after = port === undefined ? [qemu, kernel, image] : undefined;
@@ -116,7 +121,7 @@ export class TracedDomain extends LabComponent {
 			`${name}-disk`,
 			{
 				// Another image is another disk, made before the old one goes.
-				name: `${this.#libvirtName}-${hash}.qcow2`,
+				name: `${this.libvirtName}-${hash}.qcow2`,
 				pool: pool.name,
 				format: "qcow2",
 				size: diskBytes,
@@ -133,7 +138,7 @@ export class TracedDomain extends LabComponent {
 		return new libvirt.Domain(
 			`${name}-domain`,
 			{
-				name: this.#libvirtName,
+				name: this.libvirtName,
 				type: kind === "kvm" ? "kvm" : "qemu",
 				machine: "pc",
 				emulator: qemu.emulator,
@@ -173,7 +178,7 @@ export class TracedDomain extends LabComponent {
 	#startGuest(port: pulumi.Output<number>, disk: libvirt.Volume, domain: libvirt.Domain, share: Step): Step {
 		const { qemu, kernel, image, libvirtHost } = this.#args;
 		const inputs = {
-			domain: this.#libvirtName,
+			domain: this.libvirtName,
 			uuid: domain.id,
 			folder: this.#folder,
 			emulator: qemu.emulator,
@@ -191,7 +196,7 @@ export class TracedDomain extends LabComponent {
 
 	#loadModules(share: Step, guest: Step): void {
 		const inputs = {
-			domain: this.#libvirtName,
+			domain: this.libvirtName,
 			folder: this.#folder,
 			modules: this.#loaded,
 			paused: this.#paused,
@@ -209,7 +214,7 @@ export class TracedDomain extends LabComponent {
 	#describe(port: pulumi.Output<number>): pulumi.Output<LabCard["domains"][string]> {
 		const { domain, qemu } = this.#args;
 		return port.apply((gdbPort) => ({
-			libvirtName: this.#libvirtName,
+			libvirtName: this.libvirtName,
 			processName: domain.processName,
 			emulator: qemu.emulator,
 			acceleration: this.#args.acceleration,
@@ -225,7 +230,7 @@ export class TracedDomain extends LabComponent {
 	#asTarget(share: Step): ProbeTarget {
 		const modules = Object.entries(this.#args.modules).map(([name, { prefix }]) => [name, prefix]);
 		return {
-			libvirtName: this.#libvirtName,
+			libvirtName: this.libvirtName,
 			folder: this.#folder,
 			kernel: this.#args.kernel.prefix,
 			modules: Object.fromEntries(modules),

@@ -13,13 +13,16 @@
 #   host     a line for each event of the host's kernel; none: it is not traced
 #   size     bytes of a sub-buffer, of which each processor has
 #   count    so many
-# Owns the sessions of that name. What they wrote is a person's, and stays.
+# Owns the sessions of that name, and $state_dir/traces/SESSION, the domains that have them. What they wrote is a
+# person's, and stays.
 source lib/step.sh
 # The one that is looked at.
 domain=none
 source lib/guest-agent.sh
 source lib/lttng.sh
 : "${session:?}" "${mode:?}" "${folder?}" "${domains:?}" "${qemu:?}" "${exclude?}" "${guest?}" "${host?}" "${size:?}" "${count:?}"
+
+record=$state_dir/traces/$session
 
 # What was found of the parts, by name: host, or guest NAME.
 declare -A wrong=()
@@ -34,9 +37,11 @@ tell_guest() { [ -z "${wrong["guest $name"]:-}" ] || drift "${wrong["guest $name
 
 # each_domain COMMAND…: for each domain that there is to trace, with its name in libvirt in `domain`, its own in `name`,
 # and its emulator in `program`.
-each_domain() {
+each_domain() { each_in "$domains" "$@"; }
+
+each_in() {
 	local name program
-	while read -r name domain program <&3; do "$@"; done 3<<<"$domains"
+	while read -r name domain program <&3; do "${@:2}"; done 3<<<"$1"
 }
 
 # compare: fills `wrong`. What a domain that does not run, or that a debugger holds, lacks is its own steps' to say.
@@ -52,7 +57,7 @@ compare() {
 
 compare_guest() {
 	local xml
-	is_running && guest_answers 5 || return 0
+	guest_there || return 0
 	# shellcheck disable=SC2016  # expanded in the guest
 	xml=$(guest_run 'lttng --no-sessiond --mi xml list "$1"' "$session" 2>/dev/null) || xml=''
 	differs "guest $name" "$xml" '' "$guest"
@@ -90,14 +95,22 @@ qemu_pid() {
 	if [ -n "$pid" ] && [ -e "$root/proc/$pid" ]; then printf '%s\n' "$pid"; fi
 }
 
-is_running() { [ "$(virsh_ domstate "$domain" 2>/dev/null | head -n 1)" = running ]; }
+guest_there() { [ "$(state)" = running ] && guest_answers 5; }
+
+state() { virsh_ domstate "$domain" 2>/dev/null | head -n 1; }
 
 # kernel_traced: is the host's kernel wanted, and can it be?
 kernel_traced() { [ -n "$host" ] && lttng_ list --kernel >/dev/null 2>&1; }
 
 apply() {
+	local dropped
 	each_domain check_process
+	dropped=$(grep -vxF "$domains" "$record" 2>/dev/null || :)
+	[ -z "$dropped" ] || each_in "$dropped" end_guest
+	# Before they are made: a kill in between must not leave one that nothing ends.
+	printf '%s\n' "$domains" | write_file "$record" 644
 	compare
+	[ -z "$guest" ] || each_domain tell_waiting
 	if [ ${#wrong[@]} = 0 ]; then
 		say "$step: trace session $session is up to date"
 	else
@@ -111,6 +124,12 @@ apply() {
 }
 
 no_kernel_tracer="the kernel of this host is not traced: it has no lttng-modules ($(uname -r))"
+
+# tell_waiting: a guest that cannot be asked yet gets its session by the next up.
+tell_waiting() {
+	guest_there || [ -n "${wrong["guest $name"]:-}" ] || [ "$(state)" != paused ] ||
+		say "$step: $domain is paused: its kernel is traced from the next up on"
+}
 
 # check_process: by identity, since whatever else has that number would be traced instead.
 check_process() {
@@ -174,11 +193,13 @@ end_host() { lttng_ destroy "$session" >/dev/null 2>&1 || :; }
 
 remove() {
 	end_host
-	[ -z "$guest" ] || each_domain end_guest
+	[ ! -e "$record" ] || each_in "$(<"$record")" end_guest
+	rm -f "$record"
+	rmdir --ignore-fail-on-non-empty "${record%/*}" 2>/dev/null || :
 }
 
 end_guest() {
-	is_running && guest_answers 5 || return 0
+	guest_there || return 0
 	# shellcheck disable=SC2016  # expanded in the guest
 	guest_run 'lttng --no-sessiond destroy "$1"; rm -rf "$2"' "$session" "$guest_folder" >/dev/null 2>&1 || :
 }

@@ -123,6 +123,12 @@ export const fragment = name.meta({
 	examples: ["quickstart"],
 });
 
+export const profile = name.meta({
+	title: "profile's name",
+	description: "Event profile, a file profiles/NAME.yaml.",
+	examples: ["block-io"],
+});
+
 export const configLine = z
 	.string()
 	.regex(configLinePattern)

@@ -3,17 +3,19 @@ import { basename, dirname, join, resolve } from "node:path";
 import { configLinePattern } from "./config-line.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import type { Finding } from "./finding.ts";
+import { loadProfile, ProfileError } from "./load-profile.ts";
 import { quote, visible } from "./quote.ts";
 import type { RawStack } from "./raw-stack.ts";
 import { isSourceFault, parseSource } from "./source.ts";
 import type { Fault } from "./stack-file-error.ts";
 
-/** What a stack names that is not in the project's files, or not as it must be: fragments, working trees, scripts. */
+/** What a stack names that is not in the project's files, or not as it must be: fragments, trees, scripts, profiles. */
 export function fileFindings(stack: RawStack, projectRoot: string): Finding[] {
 	return [
 		...fragmentFindings(stack, join(projectRoot, "kconfig")),
 		...treeFindings(stack, projectRoot),
 		...scriptFindings(stack, projectRoot),
+		...profileFindings(stack, projectRoot),
 	];
 }
 
@@ -79,6 +81,30 @@ function treeFault(
 		message: `${shown} is not the source of ${what}: it has no ${any.join(" or ")}`,
 		hint: "name the top folder of the source",
 	};
+}
+
+function profileFindings(stack: RawStack, projectRoot: string): Finding[] {
+	return stack.names("traces").flatMap((name): Finding[] => {
+		const profile = stack.text("traces", name, "profile");
+		const fault = profile === undefined ? undefined : profileFault(profile, projectRoot);
+		return fault === undefined ? [] : [{ path: ["traces", name, "profile"], at: "value", ...fault }];
+	});
+}
+
+function profileFault(name: string, projectRoot: string): Fault | undefined {
+	try {
+		loadProfile(name, projectRoot);
+		return undefined;
+	} catch (error) {
+		if (!(error instanceof ProfileError)) throw error;
+		const [first] = error.problems;
+		if (first === undefined) return undefined;
+		if (first.line === 0) return { message: first.message, hint: first.hint };
+		return {
+			message: `profile ${quote(name)} cannot be used: ${first.file}:${first.line}:${first.column}: ${first.message}`,
+			hint: first.hint,
+		};
+	}
 }
 
 function scriptFindings(stack: RawStack, projectRoot: string): Finding[] {

@@ -47,6 +47,15 @@ const probe = z.object({
 	module: z.string(),
 });
 
+const trace = z.object({
+	/** Names in `domains` of this card. */
+	domains: z.array(z.string()),
+	/** profiles/NAME.yaml */
+	profile: z.string(),
+	/** The LTTng session, on the host and in the guests. */
+	session: z.string(),
+});
+
 /** What a lab says about itself for people and for `./lab`: written by `up`, removed by `destroy`. */
 export const labCardSchema = z.object({
 	stack: z.string(),
@@ -58,6 +67,8 @@ export const labCardSchema = z.object({
 	domains: z.record(z.string(), domain),
 	/** SystemTap probes by name. */
 	probes: z.record(z.string(), probe),
+	/** Flight recorders by name. */
+	traces: z.record(z.string(), trace),
 });
 
 export type LabCard = z.infer<typeof labCardSchema>;

@@ -90,6 +90,7 @@ function toStack(name: string, file: StackFile, projectRoot: string): Stack {
 			modules: domain.modules.toSorted(),
 			processName: domain.processName ?? defaultProcessName(name, key),
 		})),
+		traces: each(file.traces, (trace) => ({ ...trace, domains: trace.domains.toSorted() })),
 		probes: each(file.probes, (probe) => ({ ...probe, script: resolve(projectRoot, probe.script) })),
 	};
 }

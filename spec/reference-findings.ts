@@ -17,8 +17,15 @@ export function referenceFindings(stack: RawStack): Finding[] {
 		}),
 	]);
 	const probes = stack.names("probes").map((probe) => dangling(stack, "domains", ["probes", probe, "domain"]));
+	const traces = stack
+		.names("traces")
+		.flatMap((trace) =>
+			stack
+				.texts("traces", trace, "domains")
+				.map(([index]) => dangling(stack, "domains", ["traces", trace, "domains", index])),
+		);
 	const none = stack.at("domains") !== undefined && stack.names("domains").length === 0 ? [noDomain(stack)] : [];
-	return [...modules, ...domains, ...probes, ...none].filter((finding) => finding !== undefined);
+	return [...modules, ...domains, ...probes, ...traces, ...none].filter((finding) => finding !== undefined);
 }
 
 const nouns = { qemu: "QEMU", kernels: "kernel", images: "image", modules: "module", domains: "domain" };

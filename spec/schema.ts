@@ -112,6 +112,13 @@ const probe = z.strictObject({
 	domain: field.reference("Domain that is probed: a name from domains."),
 });
 
+const trace = z.strictObject({
+	domains: field.list(field.reference("Name from domains.")).min(1).meta({
+		description: "Domains that are traced: their QEMUs and, where the profile says so, their guests' kernels.",
+	}),
+	profile: field.profile,
+});
+
 /** A stack file, once what it `extends` is merged in. */
 export const stackFileSchema = z.strictObject({
 	extends: field.name.optional().meta({
@@ -131,6 +138,10 @@ export const stackFileSchema = z.strictObject({
 		.named(field.name, probe)
 		.default({})
 		.meta({ description: "SystemTap scripts to compile for a domain, by name; ./lab probe run NAME runs one." }),
+	traces: field.named(field.name, trace).default({}).meta({
+		description:
+			"Flight recorders, by name: each keeps the last seconds of its events in memory while the lab is up, and ./lab trace snapshot NAME makes a run of them.",
+	}),
 });
 
 export type StackFile = z.output<typeof stackFileSchema>;
@@ -152,6 +163,8 @@ export type DomainSpec = DeepReadonly<Omit<z.output<typeof domain>, "processName
 
 export type ProbeSpec = DeepReadonly<z.output<typeof probe>>;
 
+export type TraceSpec = DeepReadonly<z.output<typeof trace>>;
+
 /** A stack, read and checked: every default filled in, every reference known to lead somewhere, maps in order of their keys. */
 export interface Stack {
 	readonly name: string;
@@ -162,4 +175,5 @@ export interface Stack {
 	readonly modules: Named<ModuleSpec>;
 	readonly domains: Named<DomainSpec>;
 	readonly probes: Named<ProbeSpec>;
+	readonly traces: Named<TraceSpec>;
 }

@@ -39,6 +39,7 @@ export const card: LabCard = {
 		held: { ...domain("held", 1235), gdb: { port: 1235, paused: true } },
 	},
 	probes: {},
+	traces: {},
 };
 
 /** On a machine that builds meanwhile, programs start slowly: more than ava's ten seconds without a test that ends. */

@@ -180,6 +180,7 @@ test.serial("the card is exactly what came up, and it is what the schema says", 
 			},
 		},
 		probes: {},
+		traces: {},
 	};
 	t.deepEqual(await settled(up.made.card), card);
 	t.deepEqual<unknown, unknown>(labCardSchema.parse(card), card);

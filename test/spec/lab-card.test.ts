@@ -20,6 +20,7 @@ const card: LabCard = {
 		},
 	},
 	probes: { first: { domain: "vm", script: "/s/first.stp", prefix: "/p", module: "stap_first" } },
+	traces: { flight: { domains: ["vm"], profile: "block-io", session: "tracelab-quickstart-flight" } },
 };
 
 test("a card has its place by the name of the stack", (t) => {
@@ -31,7 +32,7 @@ test("a card comes through JSON as it was", (t) => {
 });
 
 test("a lab of nothing has a card", (t) => {
-	const empty: LabCard = { ...card, qemu: {}, kernels: {}, images: {}, domains: {}, probes: {} };
+	const empty: LabCard = { ...card, qemu: {}, kernels: {}, images: {}, domains: {}, probes: {}, traces: {} };
 	t.deepEqual(labCardSchema.parse(empty), empty);
 });
 

@@ -61,6 +61,7 @@ test("what a stack file leaves out is filled in", (t) => {
 			},
 		},
 		probes: {},
+		traces: {},
 	});
 });
 
