@@ -74,9 +74,8 @@ knows() { grep -q -e "$2" "$1/configure" "$1/scripts/meson-buildoptions.sh" 2>/d
 # install_qemu OBJECTS PART: QEMU looks for its files relative to where it is; firmware is Debian's.
 install_qemu() {
 	local objects=$1 part=$2 name
-	mkdir -p "$part/bin" "$part/share/qemu"
+	mkdir -p "$part/bin"
 	for name in "${emulators[@]}"; do install -m 755 "$objects/$name" "$part/bin/"; done
-	[ ! -e "$objects/trace/trace-events-all" ] || install -m 644 "$objects/trace/trace-events-all" "$part/share/qemu/"
 }
 
 # A build that cannot start, or that lacks its tracepoints, must never get the name of a finished one.
