@@ -6,7 +6,7 @@
 #   targets         QEMU targets, such as x86_64-softmmu
 #   trace_backends  trace backends, such as ust (LTTng-UST)
 #   configure       further options of QEMU's configure
-# Owns the prefix: bin/ and share/qemu/, version (QEMU's own), source-version (what it was built from).
+# Owns the prefix: bin/, version (QEMU's own), source-version (what it was built from).
 source lib/source.sh
 : "${targets[*]:?}" "${trace_backends[*]:?}" "${configure[*]-}"
 
