@@ -143,6 +143,15 @@ program
 	);
 
 program
+	.command("facts")
+	.description("shows by what a guest can tell that it is one, beside what the stack file expects")
+	.argument("<domain>")
+	.option("--json", "as JSON")
+	.action(async (domain: string, options: { json?: boolean }) =>
+		end((await import("./facts.ts")).showFacts(stack(), domain, options)),
+	);
+
+program
 	.command("clock")
 	.description("shows the clocks of host and guest, and measures how far apart they are, with its bound")
 	.argument("<domain>")

@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { type Acceleration, decideAcceleration } from "../spec/acceleration.ts";
 import type { HostFacts } from "../spec/host-facts.ts";
 import { hostPackages } from "../spec/host-packages.ts";
+import { checkSignature } from "../spec/hypervisor.ts";
 import type { LabCard } from "../spec/lab-card.ts";
 import { loadProfile } from "../spec/load-profile.ts";
 import type { Stack } from "../spec/schema.ts";
@@ -47,6 +48,7 @@ export class Lab extends LabComponent {
 		const accelerations = each(args.stack.domains, (_, { acceleration }) =>
 			decideAcceleration(acceleration, args.facts),
 		);
+		each(args.stack.domains, (name, { hypervisor }) => checkSignature(name, hypervisor, named(accelerations, name)));
 		const host = new Host("host", { packages: hostPackages }, { parent: this });
 		const builds = this.#build(host);
 		const domains = this.#run(host, builds, accelerations);

@@ -2,6 +2,7 @@ import * as libvirt from "@pulumi/libvirt";
 import * as pulumi from "@pulumi/pulumi";
 import type { Acceleration } from "../spec/acceleration.ts";
 import { domainXslt, overlayXslt } from "../spec/domain-xslt.ts";
+import { expectedFacts, hypervisorOptions } from "../spec/hypervisor.ts";
 import { commandLineMaps, kernelCommandLine } from "../spec/kernel-command-line.ts";
 import type { LabCard } from "../spec/lab-card.ts";
 import type { DomainSpec } from "../spec/schema.ts";
@@ -85,7 +86,8 @@ export class TracedDomain extends LabComponent {
 		const domain = this.#defineDomain(name, port, disk, share);
 		const guest = this.#startGuest(port, disk, domain, share);
 		this.#loadModules(share, guest);
-		this.card = this.#describe(port);
+		const facts = this.#lookFromInside(domain, share, guest);
+		this.card = this.#describe(port, facts);
 		this.target = this.#asTarget(share);
 		this.registerOutputs({ card: this.card });
 	}
@@ -159,6 +161,7 @@ export class TracedDomain extends LabComponent {
 							shareFolder: `${this.#folder}/root`,
 							consoleLog: this.#console().log,
 							consoleSocket: this.#console().socket,
+							hypervisorOptions: hypervisorOptions(domain.hypervisor),
 						}),
 					),
 				},
@@ -204,6 +207,17 @@ export class TracedDomain extends LabComponent {
 		this.step("module-load", { script: "module-load", inputs }, [share, guest]);
 	}
 
+	#lookFromInside(domain: libvirt.Domain, share: Step, guest: Step): pulumi.Output<Record<string, string>> {
+		const inputs = {
+			domain: this.libvirtName,
+			// Another definition is another machine to look at.
+			uuid: domain.id,
+			folder: this.#folder,
+			expected: expectedFacts(this.#args.domain),
+		};
+		return this.step("hypervisor-facts", { script: "hypervisor-facts", inputs }, [share, guest]).outputs;
+	}
+
 	#console(): { log: string; socket: string } {
 		return {
 			log: `/var/log/tracelab/${pulumi.getStack()}/console-${this.#args.domainName}.log`,
@@ -211,9 +225,12 @@ export class TracedDomain extends LabComponent {
 		};
 	}
 
-	#describe(port: pulumi.Output<number>): pulumi.Output<LabCard["domains"][string]> {
+	#describe(
+		port: pulumi.Output<number>,
+		facts: pulumi.Output<Record<string, string>>,
+	): pulumi.Output<LabCard["domains"][string]> {
 		const { domain, qemu } = this.#args;
-		return port.apply((gdbPort) => ({
+		return pulumi.all([port, facts]).apply(([gdbPort, facts]) => ({
 			libvirtName: this.libvirtName,
 			processName: domain.processName,
 			emulator: qemu.emulator,
@@ -221,6 +238,7 @@ export class TracedDomain extends LabComponent {
 			kernel: domain.kernel,
 			gdb: { port: gdbPort, paused: domain.gdb.paused },
 			console: this.#console(),
+			hypervisor: { facts, expected: expectedFacts(domain) },
 			modules: Object.fromEntries(
 				Object.entries(this.#loaded).map(([name, prefix]) => [name, { file: `${prefix}/${name}.ko`, source: prefix }]),
 			),

@@ -1,3 +1,5 @@
+import { optionValue } from "./hypervisor.ts";
+
 /** What a traced domain has that @pulumi/libvirt has no field for. */
 export interface DomainExtras {
 	/** TCP port of the gdbstub, on 127.0.0.1. */
@@ -12,6 +14,8 @@ export interface DomainExtras {
 	consoleLog: string;
 	/** Unix socket of the serial console. */
 	consoleSocket: string;
+	/** Options of QEMU that change by what the guest can tell that it is one. */
+	hypervisorOptions: readonly string[];
 }
 
 /**
@@ -61,7 +65,8 @@ export function domainXslt(extras: DomainExtras): string {
 }
 
 function commandLine(extras: DomainExtras): string {
-	const options = ["-gdb", `tcp:127.0.0.1:${extras.gdbPort}`, "-name", `process=${optionValue(extras.processName)}`];
+	const own = ["-gdb", `tcp:127.0.0.1:${extras.gdbPort}`, "-name", `process=${optionValue(extras.processName)}`];
+	const options = [...own, ...extras.hypervisorOptions];
 	return options.map((value) => `\n\t\t\t\t<qemu:arg value="${attribute(value)}"/>`).join("");
 }
 
@@ -102,9 +107,4 @@ function attribute(value: string): string {
 
 function text(value: string): string {
 	return value.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
-}
-
-/** A value within a QEMU option: a comma ends it unless doubled. */
-function optionValue(value: string): string {
-	return value.replaceAll(",", ",,");
 }

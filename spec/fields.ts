@@ -180,6 +180,28 @@ export const probeScript = z
 		examples: ["examples/mymodule.stp"],
 	});
 
+/** What a guest sees, in its own words. */
+export const guestFact = (description: string, examples: string[]) =>
+	z
+		.string()
+		.regex(/^[!-~](?:[ -~]{0,62}[!-~])?$/)
+		.meta({
+			title: "text that a guest sees",
+			description: `${description} At most 64 printable ASCII characters, first and last no space.`,
+			examples,
+		});
+
+/** The leaf has room for twelve bytes. */
+export const hypervisorSignature = z
+	.string()
+	.regex(/^[A-Za-z0-9](?:[A-Za-z0-9 ]{0,10}[A-Za-z0-9])?$/)
+	.meta({
+		title: "hypervisor's signature",
+		description:
+			"Signature in CPUID leaf 0x40000000, with KVM alone: at most 12 of A-Z, a-z, 0-9 and the space, first and last no space.",
+		examples: ["Microsoft Hv"],
+	});
+
 /** A map of things by name. */
 export const named = <K extends z.ZodString, V extends z.ZodType>(key: K, value: V) => z.record(key, value);
 
@@ -209,6 +231,20 @@ export function includesX86(targets: string[], context: Context<string[]>): void
 		code: "custom",
 		message: "x86_64-softmmu is missing",
 		params: { hint: "add it: it is the target that the lab's domains run on" },
+	});
+}
+
+/** A guest without the flag does not ask for the signature. */
+export function hiddenOrSigned(
+	{ hidden, signature }: { hidden: boolean; signature?: string | undefined },
+	context: Context<{ hidden: boolean; signature?: string | undefined }>,
+): void {
+	if (!hidden || signature === undefined) return;
+	context.addIssue({
+		code: "custom",
+		path: ["signature"],
+		message: "a hidden hypervisor has no signature",
+		params: { hint: "keep one of hidden: true and the signature" },
 	});
 }
 

@@ -25,6 +25,8 @@ const domain = z.object({
 	gdb: z.object({ port: z.number().int(), paused: z.boolean() }),
 	/** Serial console: all that was printed, and a unix socket to talk to it. */
 	console: z.object({ log: z.string(), socket: z.string() }),
+	/** By what the guest could tell at the last up that it is one, empty for one that was held; and what it must be. */
+	hypervisor: z.object({ facts: z.record(z.string(), z.string()), expected: z.record(z.string(), z.string()) }),
 	/** Kernel modules of the lab, by name. */
 	modules: z.record(z.string(), loadedModule),
 });

@@ -74,6 +74,30 @@ const acceleration = z.enum(["auto", "kvm", "tcg"]).default("auto").meta({
 		"How the guest's processor runs: kvm, tcg (emulated), or auto: kvm where that can work, and tcg elsewhere.",
 }) satisfies z.ZodType<AccelerationWish>;
 
+const hypervisor = z
+	.strictObject({
+		hidden: z.boolean().default(false).meta({
+			description:
+				"Should the guest not see that it is one? Then its processor has no hypervisor flag and no signature, and its firmware does not say QEMU.",
+		}),
+		signature: field.hypervisorSignature.optional(),
+		dmiVendor: field.guestFact("Vendor of the machine, as its firmware says.", ["LENOVO"]).optional(),
+		dmiProduct: field.guestFact("Product name of the machine, as its firmware says.", ["ThinkPad X1"]).optional(),
+	})
+	.superRefine(field.hiddenOrSigned);
+
+const expected = z.strictObject({
+	signature: field.guestFact("CPUID leaf 0x40000000, or none.", ["TCGTCGTCGTCG", "KVMKVMKVM", "none"]).optional(),
+	hypervisorFlag: z.boolean().optional().meta({ description: "Bit 31 of ECX of CPUID leaf 1." }),
+	kernelDetects: field
+		.guestFact('What the kernel\'s log has behind "Hypervisor detected:", or none.', ["KVM", "none"])
+		.optional(),
+	detectVirt: field.guestFact("What systemd-detect-virt says, or none.", ["qemu", "kvm", "none"]).optional(),
+	dmiVendor: field.guestFact("DMI's sys_vendor, or none.", ["QEMU"]).optional(),
+	dmiProduct: field.guestFact("DMI's product_name, or none.", ["Standard PC (i440FX + PIIX, 1996)"]).optional(),
+	clocksource: field.guestFact("What the kernel reads the time from.", ["tsc", "kvm-clock"]).optional(),
+});
+
 const domain = z.strictObject({
 	qemu: field.reference("QEMU that runs this domain: a name from qemu."),
 	kernel: field.reference("Kernel that this domain boots: a name from kernels."),
@@ -105,6 +129,10 @@ const domain = z.strictObject({
 		.list(field.kernelArgument)
 		.default([])
 		.meta({ description: "Further arguments on the kernel's command line." }),
+	hypervisor: hypervisor.default({ hidden: false }).meta({ description: "By what the guest can tell that it is one." }),
+	expect: expected.default({}).meta({
+		description: "What the guest must see of its hypervisor: a difference is an error; ./lab facts shows all.",
+	}),
 });
 
 const probe = z.strictObject({

@@ -16,6 +16,7 @@ const domain = (name: string, port: number): LabCard["domains"][string] => ({
 	kernel: "main",
 	gdb: { port, paused: false },
 	console: { log: `/var/lib/tracelab/${name}.log`, socket: `/run/${name}.sock` },
+	hypervisor: { facts: {}, expected: {} },
 	modules: {},
 });
 

@@ -109,6 +109,7 @@ test.serial("a domain more is its own parts and the card, and no build", async (
 		"domain-another-domain",
 		"domain-another-gdb-port",
 		"domain-another-guest",
+		"domain-another-hypervisor-facts",
 		"domain-another-module-load",
 		"domain-another-share",
 		"quickstart-card",

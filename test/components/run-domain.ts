@@ -22,6 +22,8 @@ export const domain: DomainSpec = {
 	processName: "t-vm",
 	gdb: { paused: false },
 	kernelArguments: [],
+	hypervisor: { hidden: false },
+	expect: {},
 };
 
 export interface DomainParts {

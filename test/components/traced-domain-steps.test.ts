@@ -91,6 +91,19 @@ test.serial("a paused guest can load nothing, and the loading step is told so", 
 	});
 });
 
+test.serial("the facts' step gets what must be so in the guest, and is never replaced", async (t) => {
+	const up = await runDomain({ spec: { expect: { hypervisorFlag: true, detectVirt: "qemu" } } });
+	isStep(t, up, "domain-vm-hypervisor-facts", {
+		script: "hypervisor-facts",
+		inputs: {
+			domain: "t-vm",
+			uuid: "domain-vm-domain-id",
+			folder,
+			expected: { hypervisorFlag: "true", detectVirt: "qemu" },
+		},
+	});
+});
+
 test.serial("each part waits for what it is made of", async (t) => {
 	const up = await runDomain({ spec: { modules: ["hello"] } });
 	const waits = Object.fromEntries(
@@ -114,6 +127,7 @@ test.serial("each part waits for what it is made of", async (t) => {
 			"libvirt-daemon",
 			"libvirt-provider",
 		],
+		"domain-vm-hypervisor-facts": ["domain-vm-domain", "domain-vm-guest", "domain-vm-share"],
 		"domain-vm-module-load": ["domain-vm-guest", "domain-vm-share"],
 		"domain-vm-share": ["guest-tools-build", "kernel-main-build", "module-hello-build"],
 	});

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import test from "ava";
 import { domainXslt, overlayXslt } from "../../spec/domain-xslt.ts";
+import { hypervisorOptions } from "../../spec/hypervisor.ts";
 import type { DomainSpec } from "../../spec/schema.ts";
 import { listed, resource, settled } from "./mocks.ts";
 import { runDomain } from "./run-domain.ts";
@@ -13,9 +14,10 @@ const extras = {
 	shareFolder: `${folder}/root`,
 	consoleLog: "/var/log/tracelab/t/console-vm.log",
 	consoleSocket: `${folder}/console.sock`,
+	hypervisorOptions: [],
 };
 
-test.serial("a traced domain is a disk, a domain and four steps, named after it", async (t) => {
+test.serial("a traced domain is a disk, a domain and five steps, named after it", async (t) => {
 	const up = await runDomain();
 	t.deepEqual(
 		up.resources.filter(({ parent }) => parent === "domain-vm").map(({ type, name }) => `${type} ${name}`),
@@ -24,6 +26,7 @@ test.serial("a traced domain is a disk, a domain and four steps, named after it"
 			"libvirt:index/domain:Domain domain-vm-domain",
 			"command:local:Command domain-vm-gdb-port",
 			"command:local:Command domain-vm-guest",
+			"command:local:Command domain-vm-hypervisor-facts",
 			"command:local:Command domain-vm-module-load",
 			"command:local:Command domain-vm-share",
 		],
@@ -99,6 +102,21 @@ test.serial("the process name reaches QEMU's command line", async (t) => {
 	t.true(domainXslt({ ...extras, processName: "my-vm" }).includes('<qemu:arg value="process=my-vm"/>'));
 });
 
+test.serial("what the guest must not see of its hypervisor reaches QEMU's command line, and the card", async (t) => {
+	const hypervisor = { hidden: true };
+	const up = await runDomain({ spec: { hypervisor, expect: { clocksource: "tsc" } } });
+	t.deepEqual(resource(up, "domain-vm-domain").inputs["xml"], {
+		xslt: domainXslt({ ...extras, hypervisorOptions: hypervisorOptions(hypervisor) }),
+	});
+	t.deepEqual((await settled(up.made.domain.card)).hypervisor.expected, {
+		signature: "none",
+		hypervisorFlag: "false",
+		kernelDetects: "none",
+		detectVirt: "none",
+		clocksource: "tsc",
+	});
+});
+
 test.serial("the stack's kernel arguments reach the command line, after the lab's own", async (t) => {
 	const { inputs } = resource(
 		await runDomain({ spec: { kernelArguments: ["quiet", "root=/dev/vdb"] } }),
@@ -169,6 +187,7 @@ const paused = test.macro({
 			kernel: "main",
 			gdb: { port: 1234, paused: is },
 			console: { log: extras.consoleLog, socket: extras.consoleSocket },
+			hypervisor: { facts: { signature: "TCGTCGTCGTCG" }, expected: {} },
 			modules: { hello: { file: `${hello}/hello.ko`, source: `${hello}` } },
 		});
 	},

@@ -2,6 +2,7 @@
 import "./comes-up.ts";
 import "./command-line.ts";
 import "./edits.ts";
+import "./hypervisor.ts";
 import "./probes.ts";
 
 import "./clocks.ts";

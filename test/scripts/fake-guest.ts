@@ -107,7 +107,8 @@ qemu-agent-command)
 	guest-file-close) rm "$own/open"; echo '{"return":{}}' ;;
 	guest-exec)
 		mapfile -d '' arg < <(jq -j '.arguments | .path, .arg[] | . + "\\u0000"' <<<"$request")
-		in_guest=1 "\${arg[@]:0:2}" "\${arg[2]//\\/sys\\//$root/guest/sys/}" "\${arg[@]:3}" >"$own/out" 2>"$own/err"
+		script=\${arg[2]//\\/sys\\//$root/guest/sys/}
+		in_guest=1 "\${arg[@]:0:2}" "\${script//\\/lab\\//$root/guest/lab/}" "\${arg[@]:3}" >"$own/out" 2>"$own/err"
 		echo $? >"$own/code"; rm -f "$own/looks"; echo '{"return":{"pid":7}}' ;;
 	guest-exec-status)
 		[ "$(jq .arguments.pid <<<"$request")" = 7 ] || no

@@ -44,10 +44,12 @@ const extras: DomainExtras = {
 	shareFolder: "/var/lib/tracelab/domains/quickstart-vm/root",
 	consoleLog: "/var/lib/tracelab/domains/quickstart-vm/console.log",
 	consoleSocket: "/var/lib/tracelab/domains/quickstart-vm/console.sock",
+	hypervisorOptions: [],
 };
 
 transformed(`a domain becomes one that can be traced and debugged${why}`, (t) => {
-	isGolden(t, "domain", domainXslt(extras));
+	const hypervisorOptions = ["-smbios", "type=1,manufacturer=Acme & Sons"];
+	isGolden(t, "domain", domainXslt({ ...extras, hypervisorOptions }));
 });
 
 transformed(`a volume comes to lie over an image${why}`, (t) => {

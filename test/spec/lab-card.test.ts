@@ -16,6 +16,7 @@ const card: LabCard = {
 			kernel: "main",
 			gdb: { port: 1234, paused: false },
 			console: { log: "/log", socket: "/socket" },
+			hypervisor: { facts: {}, expected: {} },
 			modules: { mymodule: { file: "/m/mymodule.ko", source: "/src" } },
 		},
 	},

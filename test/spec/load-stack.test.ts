@@ -58,6 +58,8 @@ test("what a stack file leaves out is filled in", (t) => {
 				processName: "x-vm",
 				gdb: { paused: false },
 				kernelArguments: [],
+				hypervisor: { hidden: false },
+				expect: {},
 			},
 		},
 		probes: {},
