@@ -1,11 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { factNames } from "../spec/hypervisor.ts";
 import { type Domain, stackOption } from "./card.ts";
 import { measureClock } from "./clock.ts";
 import { gdbArguments } from "./debugger.ts";
 import { buildIdIn, readElf } from "./elf.ts";
 import { LabError } from "./errors.ts";
+import { lookFromInside } from "./facts.ts";
 import { GuestAgent } from "./guest-agent.ts";
 import { onHost } from "./host.ts";
 import { domainProcess } from "./libvirt.ts";
@@ -33,6 +35,7 @@ export const claims: readonly Claim[] = [
 	{ claim: "the guest runs the kernel of gdb's vmlinux", evidence: buildId, guest: true },
 	{ claim: "its modules are installed, and loaded as built", evidence: modules, guest: true },
 	{ claim: "gdb stops the kernel at a source line", evidence: breakpoint, guest: true },
+	{ claim: "it sees the hypervisor that is expected", evidence: hypervisor, guest: true },
 	{ claim: "SystemTap resolves the installed modules", evidence: systemtap, guest: true },
 	{ claim: "host and guest are on one clock", evidence: clock, guest: true },
 	{ claim: "a trace has QEMU and the guest, causes first", evidence: trace, guest: true },
@@ -160,6 +163,19 @@ async function breakpoint(domain: Domain): Promise<string> {
 		`gdb did not stop at ${ticking}: ${stderr.trim().split("\n").at(-1) || stdout.trim().split("\n").at(-1)}`,
 		`try it by hand: ./lab${stackOption(domain.stack)} gdb ${domain.name}`,
 	);
+}
+
+async function hypervisor(domain: Domain): Promise<string> {
+	const facts = await lookFromInside(domain);
+	const { expected } = domain.card.hypervisor;
+	for (const fact of factNames) {
+		if (expected[fact] === undefined || expected[fact] === facts[fact]) continue;
+		throw new LabError(
+			`${fact} is ${facts[fact] ?? "none"}, and ${expected[fact]} is expected`,
+			"mend expect: of the domain in the stack file, or what hides its hypervisor",
+		);
+	}
+	return factNames.map((fact) => `${fact} ${facts[fact] ?? "none"}`).join(", ");
 }
 
 async function systemtap(domain: Domain): Promise<string> {

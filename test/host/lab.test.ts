@@ -4,11 +4,8 @@ import "./command-line.ts";
 import "./edits.ts";
 import "./hypervisor.ts";
 import "./probes.ts";
-
 import "./clocks.ts";
-
 import "./verify.ts";
-
 import "./sources.ts";
 import "./drift.ts";
 import "./bad-input.ts";
