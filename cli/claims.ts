@@ -1,12 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { factNames } from "../spec/hypervisor.ts";
 import { type Domain, stackOption } from "./card.ts";
 import { measureClock } from "./clock.ts";
 import { gdbArguments } from "./debugger.ts";
 import { buildIdIn, readElf } from "./elf.ts";
-import { LabError } from "./errors.ts";
+import { LabError, systemCode } from "./errors.ts";
 import { lookFromInside } from "./facts.ts";
 import { GuestAgent } from "./guest-agent.ts";
 import { onHost } from "./host.ts";
@@ -225,5 +225,16 @@ async function trace(domain: Domain): Promise<string> {
 		throw new LabError(evidence, "see docs/clocks.md for what a wrong clock looks like");
 	} finally {
 		rmSync(recording.folder, { recursive: true, force: true });
+		removeEmpty(dirname(recording.folder));
+	}
+}
+
+/** Nothing of a look stays, and what somebody recorded does. */
+function removeEmpty(folder: string): void {
+	try {
+		rmdirSync(folder);
+		rmdirSync(dirname(folder));
+	} catch (error) {
+		if (systemCode(error) !== "ENOTEMPTY") throw error;
 	}
 }

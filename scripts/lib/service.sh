@@ -84,7 +84,7 @@ service_stop() {
 		end_process "$name"
 		if [ "$name" = libvirtd ]; then end_process virtlogd; fi
 	fi
-	rm -f "$(service_pending "$name")"
+	service_settled "$name"
 }
 
 # service_needs_restart NAME: to be called before the change that asks for it, so that a step which is killed
@@ -99,8 +99,14 @@ service_restart_if_needed() {
 		say "$step: restarting $1"
 		service_restart "$1"
 	else
-		rm -f "$(service_pending "$1")"
+		service_settled "$1"
 	fi
+}
+
+# service_settled NAME: nothing asks for its restart any more.
+service_settled() {
+	rm -f "$(service_pending "$1")"
+	rmdir --ignore-fail-on-non-empty "$state_dir/restart" 2>/dev/null || :
 }
 
 service_pending() { printf '%s' "$state_dir/restart/$1"; }
