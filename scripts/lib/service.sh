@@ -67,7 +67,7 @@ service_restart() {
 	if has_systemd; then
 		run "restarting $name" systemctl restart "$name.service"
 		service_await "$name"
-		rm -f "$(service_pending "$name")"
+		service_settled "$name"
 	else
 		end_process "$name"
 		service_start "$name"
