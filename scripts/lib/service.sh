@@ -58,7 +58,7 @@ service_start() {
 		esac
 	fi
 	service_await "$name"
-	rm -f "$(service_pending "$1")"
+	service_settled "$name"
 }
 
 # service_restart NAME: running domains go on; virtlogd, which holds their consoles, is left alone.
