@@ -47,7 +47,7 @@ test("another kernel is another kernel, module, and domain, and nothing else", a
 			"domain-vm-module-load",
 			"domain-vm-share",
 		],
-		...["kernel-main-build", "module-mymodule-build"],
+		...["kernel-main-build", "module-lttng-build", "module-mymodule-build"],
 	]);
 	t.is(domainCard().kernel, "main");
 });
