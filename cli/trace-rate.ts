@@ -16,7 +16,7 @@ export async function warnOfRate({ session, run }: Recording): Promise<void> {
 	const seconds = Number(process.hrtime.bigint() - BigInt(run.monotonic.started)) / 1e9;
 	for (const [layer, bytes, most] of written) {
 		if (bytes / seconds <= most * 1e6) continue;
-		const now = `${size(bytes / seconds)}/s`;
+		const now = `${size(Math.round(bytes / seconds))}/s`;
 		say(
 			`lab: ${layer} writes ${now}, and the budget of ${run.profile} is ${most} MB/s: a long run is large, and may lose events`,
 		);

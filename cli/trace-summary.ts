@@ -13,7 +13,7 @@ export function summary(run: Run, folder: string): string[] {
 		String(layer.total),
 		perSecond(layer.total, seconds),
 		size(layer.bytes),
-		`${size(layer.bytes / seconds)}/s`,
+		`${size(Math.round(layer.bytes / seconds))}/s`,
 		String(layer.discarded),
 		String(layer.lostPackets),
 	]);
@@ -53,7 +53,7 @@ export function overBudget(run: Run): string[] {
 		const domains = layer.layer === "qemu" ? Object.keys(run.domains).length : 1;
 		const over = [
 			...(layer.bytes / seconds > rate * 1e6 * domains
-				? [`${size(layer.bytes / seconds)}/s instead of ${rate} MB/s`]
+				? [`${size(Math.round(layer.bytes / seconds))}/s instead of ${rate} MB/s`]
 				: []),
 			...(layer.total / seconds > events * domains
 				? [`${perSecond(layer.total, seconds)} events a second instead of ${events}`]

@@ -146,8 +146,8 @@ start_host() {
 	local -a filtered wild plain
 	end_host
 	# Another one's files are no place to write to.
-	if [ "$mode" = stream ] && [ -e "$root$output" ]; then output=$output/$(date -u +%Y%m%dT%H%M%SZ); fi
-	run "making trace session $session" lttng_ create "$session" "${create[@]/%=/=$root$output}"
+	if [ "$mode" = stream ] && [ -e "$output" ]; then output=$output/$(date -u +%Y%m%dT%H%M%SZ); fi
+	run "making trace session $session" lttng_ create "$session" "${create[@]/%=/=$output}"
 	run "making its buffers" lttng_ enable-channel --session="$session" --userspace "${buffers[@]}" main
 	while read -r pid; do
 		run "choosing process $pid" lttng_ track --session="$session" --userspace --vpid="$pid"

@@ -210,7 +210,7 @@ export class FakeGuest {
 	}
 
 	#path(path: string): string {
-		const own = /^\/(?:run\/tracelab-|lab\/|sys\/module\/)/.test(path);
+		const own = /^\/(?:run\/tracelab-|dev\/shm\/tracelab\/|lab\/|sys\/module\/)/.test(path);
 		const notes = path === "/sys/kernel/notes" && existsSync(this.#root + path);
 		if (own || notes) return this.#root + path;
 		// The host has such files of its own below the scratch root.

@@ -5,17 +5,20 @@ import type { ScratchHost } from "./run-step.ts";
  * guest: files `mode`, `on`, and the lists `pids` and `events`. These files in `lttng/` say what goes on:
  *
  *     down    no session daemon answers        kernel  the host's kernel can be traced
- *     refuse  why an event cannot be enabled
+ *     refuse  why an event cannot be enabled   losses  discarded events and lost packets, of each domain
+ *     ust     what `list --userspace` says     made/host, made/guest  the traces that a session turns out to have
  */
 export function fakeLttng(scratch: ScratchHost): void {
-	scratch.fake("lttng", `l=$root/lttng s=$l/\${in_guest:+guest}; [ -n "\${in_guest:-}" ] || s=$l/host\n${lttng}`);
+	scratch.fake("lttng", `l=$root/lttng where=host; [ -z "\${in_guest:-}" ] || where=guest; s=$l/$where\n${lttng}`);
 	scratch.fake("modinfo", '[ "$1" = lttng-tracer ] && [ ! -e "$root/lttng/no-modules" ]');
 	scratch.fake("systemctl", '[ "$*" = "start lttng-sessiond" ] && rm -f "$root/lttng/guest-down"');
 }
 
 const lttng = `
+[ "$1" != --version ] || { echo "lttng (LTTng Trace Control) 2.13.9 - Nordicité"; exit; }
 [ "$1" = --no-sessiond ] || { echo "it would start a daemon: $*" >&2; exit 96; }
 shift
+[ "$1" != --version ] || { echo "lttng (LTTng Trace Control) 2.13.9 - Nordicité"; exit; }
 no_daemon() { echo "Error: No session daemon is available" >&2; exit 1; }
 [ ! -e "$l/down" ] || no_daemon
 [ -z "\${in_guest:-}" ] || [ ! -e "$l/guest-down" ] || no_daemon
@@ -42,11 +45,18 @@ enable-event) known "$session"
 		case $word in --userspace | --kernel | --channel=main | --tracepoint | --exclude=* | --filter=*) ;; -*) exit 95 ;; *) tr , '\\n' <<<"$word" >>"$s/$session/events" ;; esac
 	done ;;
 start) known "$1"; : >"$s/$1/on" ;;
+stop) known "$1"; rm "$s/$1/on"
+	mkdir -p "$(cat "$s/$1/output")"; [ ! -e "$l/made/$where" ] || cp -r "$l/made/$where/." "$(cat "$s/$1/output")" ;;
+snapshot) [ "$1" = record ] || exit 93; known "$session"
+	mkdir -p "\${2#file://}"; [ ! -e "$l/made/$where" ] || cp -r "$l/made/$where" "\${2#file://}/snapshot-1" ;;
 destroy) known "$1"; rm -r "\${s:?}/$1" ;;
 list)
 	if [ "\${1:-}" = --kernel ]; then [ -e "$l/kernel" ]; exit; fi
+	if [ "\${1:-}" = --userspace ]; then cat "$l/ust" 2>/dev/null; exit; fi
 	[ -n "$xml" ] || exit 0
 	known "$1"
+	losses() { printf '<domain><type>%s</type><discarded_events>%s</discarded_events><lost_packets>%s</lost_packets></domain>' "$1" $(cat "$l/losses" 2>/dev/null || echo 0 0); }
+	losses UST; losses KERNEL
 	printf '<session><name>%s</name><enabled>%s</enabled><snapshot_mode>%s</snapshot_mode>' "$1" "$([ -e "$s/$1/on" ] && echo true || echo false)" "$(cat "$s/$1/mode")"
 	while read -r pid; do printf '<vpid><type><id>%s</id></type></vpid>' "$pid"; done <"$s/$1/pids"
 	while read -r event; do printf '<event><name>%s</name><type>TRACEPOINT</type><enabled>true</enabled></event>' "$event"; done <"$s/$1/events"

@@ -1,0 +1,63 @@
+import { symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ExecutionContext } from "ava";
+import { fakeLttng } from "../scripts/fake-lttng.ts";
+import { note } from "./elf-file.ts";
+import { FakeGuest } from "./fake-guest.ts";
+import { card, ScratchLab } from "./scratch-lab.ts";
+import { bootIds, fakeBabeltrace, writeTrace } from "./scratch-run.ts";
+
+/** No process has such a number. */
+export const pid = 4_194_305;
+export const buildId = "ab".repeat(20);
+export const emulator = card.domains["vm"]?.emulator ?? "";
+
+const clock = "sys/devices/system/clocksource/clocksource0/current_clocksource";
+
+/** A lab whose `vm` runs, and can be traced on both sides; what a trace turns out to hold is for `records` to say. */
+export async function traceable(t: ExecutionContext): Promise<ScratchLab> {
+	const lab = await ScratchLab.for(t);
+	lab.up({
+		...card,
+		traces: { flight: { domains: ["vm"], profile: "block-io", session: "tracelab-quickstart-flight" } },
+	});
+	const guest = await FakeGuest.on(lab);
+	t.teardown(() => guest.close());
+	fakeBabeltrace(lab);
+	fakeLttng(lab);
+	const [fakes = ""] = String(lab.env["PATH"]).split(":");
+	for (const name of ["lttng", "modinfo", "systemctl"])
+		lab.write(`guest-bin/${name}`, `#!/bin/sh\nin_guest=1 exec '${fakes}/${name}' "$@"\n`, 0o755);
+	lab.write("lttng/there", "");
+	lab.write(`guest/${clock}`, "hpet\n");
+	lab.write("guest/proc/sys/kernel/random/boot_id", `${bootIds.guest}\n`);
+	lab.write("guest/proc/timer_list", "  .get_time:   ktime_get_real\n  .offset:     1795605648000000000 nsecs\n");
+	writeFileSync(lab.write("sys/kernel/notes", ""), note("GNU", 3, Buffer.from(buildId, "hex")));
+	runs(lab, emulator);
+	return lab;
+}
+
+/** Makes the domain's process that program. */
+export function runs(lab: ScratchLab, program: string): void {
+	lab.write("run/libvirt/qemu/quickstart-vm.pid", `${pid}\n`);
+	lab.write(`proc/${pid}/status`, "Uid:\t64055\t64055\nGroups:\t106 117 \n");
+	symlinkSync(program, join(lab.root, `proc/${pid}/exe`));
+}
+
+/** Makes a session turn out to have these events. */
+export function records(lab: ScratchLab, qemu: readonly string[], guest: readonly string[]): void {
+	const made = "../../../../../lttng/made";
+	const context = `{ cpu_id = 0 }, { vpid = ${pid}, vtid = ${pid} }`;
+	const events = (names: readonly string[], rest: (name: string) => string) =>
+		names.map((name, index): [bigint, string] => [900_000_000_000n + BigInt(index), rest(name)]);
+	writeTrace(lab, `${made}/host/ust/uid/64055/64-bit`, {
+		events: events(qemu, (name) => `ust qemu:${name}: ${context}, { }`),
+		bootId: bootIds.host,
+		offset: 5n,
+	});
+	writeTrace(lab, `${made}/guest/kernel`, {
+		events: events(guest, (name) => `kernel ${name}: { cpu_id = 1 }, { }`),
+		bootId: bootIds.guest,
+		offset: 6n,
+	});
+}
