@@ -15,7 +15,7 @@ export async function lttng(...args: string[]): Promise<string> {
 	if (code === 0) return stdout;
 	const said = `${stdout}\n${stderr}`.trim().split("\n").at(-1) ?? "";
 	throw new LabError(
-		`lttng ${args.find((word) => !word.startsWith("-"))} failed: ${said}`,
+		`lttng ${args.filter((word) => !/^(-|xml$)/.test(word))[0] ?? ""} failed: ${said}`,
 		"./lab up starts the session daemon; lttng list shows its sessions",
 	);
 }

@@ -79,7 +79,6 @@ export async function newRun(session: TraceSession, run: string, mode: Run["mode
 		budget: profile.budget,
 		asked: {
 			qemu: events("qemu"),
-			exclude: Object.keys(profile.exclude),
 			guest: events("guest"),
 			host: events("host"),
 		},
@@ -128,8 +127,11 @@ export async function stopRecording(recording: Recording): Promise<string[]> {
 	await endClocks(recording);
 	ended(run);
 	const name = session.session;
+	let said: string;
 	try {
 		await lttng("stop", name);
+		said = await lttng("--mi", "xml", "list", name);
+		await lttng("destroy", name);
 	} catch (error) {
 		run.notes.push(`trace session ${name} was gone when the run ended`);
 		await removeSession(session);
@@ -139,8 +141,6 @@ export async function stopRecording(recording: Recording): Promise<string[]> {
 			`./lab${stackOption(session.stack)} up starts the daemon; then record it again. What had been written is in ${folder}`,
 		);
 	}
-	const said = await lttng("--mi", "xml", "list", name);
-	await lttng("destroy", name);
 	const clocks = await completeRun(recording, said, stopped(name));
 	await removeSession(session);
 	return clocks;

@@ -43,7 +43,7 @@ export const runSchema = z.object({
 	/** Of the profile: megabytes and events a second. */
 	budget: z.object({ rate: z.number(), events: z.number() }),
 	/** What each layer was asked for: names and patterns. */
-	asked: z.object({ qemu: events, exclude: events, guest: events, host: events }),
+	asked: z.object({ qemu: events, guest: events, host: events }),
 	/** The LTTng session, on the host and in the guests. */
 	session: z.string(),
 	/** How it was recorded: all of it, or the last of it. */

@@ -2,17 +2,14 @@ import { beaconEvent, beaconFilter } from "./beacon-match.ts";
 import { buffersFor, type Layer, layers, matches, type Profile } from "./profile.ts";
 
 /** What scripts/trace-session.sh is told of a profile. */
-export type SessionInputs = Readonly<Record<"qemu" | "exclude" | "guest" | "host" | "size" | "count", string>>;
+export type SessionInputs = Readonly<Record<"qemu" | "guest" | "host" | "size" | "count", string>>;
 
 /** @param chosen the layers that are recorded, of those that the profile has */
 export function sessionInputs(profile: Profile, chosen: readonly Layer[] = layers): SessionInputs {
 	const { size, count } = buffersFor(profile);
 	const names = (layer: Layer) => (chosen.includes(layer) ? Object.keys(profile[layer]).sort() : []);
-	const qemu = names("qemu");
-	const left = qemu.length === 0 ? [] : Object.keys(profile.exclude).sort();
 	return {
-		qemu: qemuRules(qemu).join("\n"),
-		exclude: left.map((name) => `qemu:${name}`).join(","),
+		qemu: qemuRules(names("qemu")).join("\n"),
 		guest: names("guest").join("\n"),
 		host: names("host").join("\n"),
 		size: String(size),

@@ -42,7 +42,7 @@ track) known "$session"; echo "\${2#--vpid=}" >>"$s/$session/pids" ;;
 enable-event) known "$session"
 	if [ -e "$l/refuse" ]; then cat "$l/refuse" >&2; exit 1; fi
 	for word; do
-		case $word in --userspace | --kernel | --channel=main | --tracepoint | --exclude=* | --filter=*) ;; -*) exit 95 ;; *) tr , '\\n' <<<"$word" >>"$s/$session/events" ;; esac
+		case $word in --userspace | --kernel | --channel=main | --tracepoint | --filter=*) ;; -*) exit 95 ;; *) tr , '\\n' <<<"$word" >>"$s/$session/events" ;; esac
 	done ;;
 start) known "$1"; : >"$s/$1/on" ;;
 stop) known "$1"; rm "$s/$1/on"
