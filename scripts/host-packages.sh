@@ -200,11 +200,22 @@ remove_accounts() {
 	local kind name
 	[ -e "$entry/accounts" ] || return 0
 	while read -r kind name; do
+		remove_overrides "$kind" "$name"
 		! grep -qs "^$name:" "$root/etc/$kind" || case $kind in
 		passwd) attempt "user $name" userdel "$name" ;;
 		group) attempt "group $name" groupdel "$name" ;;
 		esac
 	done < <(sort -r "$entry/accounts")
+}
+
+# remove_overrides KIND NAME: SystemTap and D-Bus leave theirs behind, and dpkg does nothing at all any more once an
+# override names an account that is gone.
+remove_overrides() {
+	local column=1 path
+	[ "$1" = passwd ] || column=2
+	while read -r path; do
+		attempt "dpkg's override of $path" dpkg-statoverride --quiet --remove "$path"
+	done < <(dpkg-statoverride --list 2>/dev/null | awk -v column="$column" -v name="$2" '$column == name {print $4}')
 }
 
 attempt() {

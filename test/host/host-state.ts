@@ -17,6 +17,7 @@ export function hostState(): string[] {
 		...section("user", "cut -d: -f1,3,4,6,7 /etc/passwd"),
 		...section("package", "dpkg-query -W -f '${Package} ${db:Status-Abbrev}\\n' | grep ' ii'"),
 		...section("manual", "apt-mark showmanual"),
+		...section("override", "dpkg-statoverride --list"),
 		...section("device", "stat -c '%n %a %U %G' /dev/kvm 2>/dev/null || :"),
 		...section("domain", "virsh -c qemu:///system list --all --name 2>/dev/null || :"),
 		...section("pool", "virsh -c qemu:///system pool-list --all --name 2>/dev/null || :"),

@@ -20,6 +20,7 @@ function host(t: ExecutionContext): ScratchHost {
 	scratch.write("etc/group", "root:x:0:\n");
 	scratch.fake("dpkg-query", 'cat "$root/var/lib/dpkg"');
 	scratch.fake("dpkg", "");
+	scratch.fake("dpkg-statoverride", "");
 	scratch.fake("apt-cache", `echo "\${*: -1}"; sed -n "s/^\${*: -1} \\(.*\\)/  Depends: \\1\\n\\1/p" "$root/needs"`);
 	scratch.fake("userdel", `sed -i "/^$1:/d" "$root/etc/passwd"`);
 	scratch.fake("groupdel", `sed -i "/^$1:/d" "$root/etc/group"`);
@@ -91,6 +92,26 @@ test("missing packages are named, installed once, and purged with all they broug
 	t.is(stderr, "host-packages: purging 4 packages");
 	scratch.write("apt", "");
 	t.deepEqual(scratch.hostTree(), before);
+});
+
+test("an override of dpkg's goes before the account that it names", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	scratch.fake(
+		"dpkg-statoverride",
+		`[ "$1" = --list ] || exit 0
+		printf '%s\\n' 'root tracing 4754 /usr/bin/staprun' 'tracer root 600 /usr/bin/t' 'root ssl-cert 710 /etc/ssl/private'`,
+	);
+	const { calls } = await scratch.step(step, "remove", inputs);
+	t.deepEqual(
+		calls.filter((call) => /statoverride --quiet|^(user|group)del/.test(call)),
+		[
+			"dpkg-statoverride --quiet --remove /usr/bin/t",
+			"userdel tracer",
+			"dpkg-statoverride --quiet --remove /usr/bin/staprun",
+			"groupdel tracing",
+		],
+	);
 });
 
 test("packages that were there are neither installed nor purged", async (t) => {
