@@ -3,6 +3,7 @@ import "./comes-up.ts";
 import "./command-line.ts";
 import "./edits.ts";
 import "./hypervisor.ts";
+import "./traces.ts";
 import "./probes.ts";
 import "./clocks.ts";
 import "./verify.ts";

@@ -1,0 +1,225 @@
+import { readFileSync, rmSync } from "node:fs";
+import test, { type ExecutionContext } from "ava";
+import { execa } from "execa";
+import { loadProfile, profileNames } from "../../spec/load-profile.ts";
+import { matches } from "../../spec/profile.ts";
+import { type Run, runSchema } from "../../spec/run.ts";
+import { card, copy, domainCard, host, lab, pidOf, stack } from "./proof.ts";
+
+const runs = `/var/lib/tracelab/runs/${stack}`;
+const readRun = (name: string): Run => runSchema.parse(JSON.parse(readFileSync(`${runs}/${name}/run.json`, "utf8")));
+
+/** Runs are kept by destroy: those of tests go with their tests. */
+function remove(name: string): void {
+	rmSync(`${runs}/${name}`, { recursive: true, force: true });
+	host(`rmdir --ignore-fail-on-non-empty ${runs} 2>/dev/null || :`);
+}
+
+/** Records a run that goes with its test. */
+async function traced(t: ExecutionContext, name: string, ...args: string[]) {
+	remove(name);
+	t.teardown(() => remove(name));
+	return lab("trace", "run", "--name", name, ...args);
+}
+
+/** How many events of each name babeltrace2 finds below a folder; what it warns of is an error. */
+function counted(folder: string): Record<string, number> {
+	const command = `babeltrace2 ${folder} 2>&1 | grep -oE ' ([a-z]+:)?[a-z0-9_]+: \\{ cpu_id' | sed 's/^ //; s/^qemu://; s/:.*//' | sort | uniq -c`;
+	if (host(`babeltrace2 ${folder} 2>&1 >/dev/null`) !== "")
+		throw new Error(`babeltrace2 has something against ${folder}`);
+	return Object.fromEntries(
+		host(command)
+			.split("\n")
+			.map((line) => line.trim().split(" "))
+			.map(([count = "0", name = ""]) => [name, Number(count)]),
+	);
+}
+
+/** The tracepoints that a process has registered. */
+function tracepoints(pid: string): string[] {
+	const own = host("lttng list -u")
+		.split(/^PID: /m)
+		.find((part) => part.startsWith(`${pid} `));
+	return [...(own ?? "").matchAll(/^ +qemu:(\w+) /gm)].map(([, name = ""]) => name);
+}
+
+const sessions = () => host(`lttng list | grep -o 'tracelab-${stack}-\\S*' || :`);
+
+test("each tracepoint that a profile names is there, in QEMU and in the guest's kernel", async (t) => {
+	const listed = await lab(
+		"exec",
+		"vm",
+		"--",
+		"sh",
+		"-c",
+		"systemctl start lttng-sessiond; for i in 1 2 3 4 5 6 7 8 9; do lttng -n list -k && break; sleep 1; done",
+	);
+	t.is(listed.code, 0, listed.all);
+	const kernel = [...listed.stdout.matchAll(/^ +(\w+) \(loglevel/gm)].map(([, name = ""]) => name);
+	const qemu = tracepoints(pidOf());
+	for (const name of profileNames()) {
+		const profile = loadProfile(name);
+		for (const [layer, there] of [
+			["qemu", qemu],
+			["guest", kernel],
+		] as const) {
+			for (const event of Object.keys(profile[layer]))
+				t.true(
+					there.some((one) => matches(event, one)),
+					`${name}: ${layer}: ${event}`,
+				);
+		}
+	}
+});
+
+test("a run of block-io has both layers of the disk's work, whole, and in the numbers that babeltrace2 counts", async (t) => {
+	const dd = ["dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=200", "iflag=direct"];
+	const { code, all } = await traced(t, "disk", "block-io", "--", ...dd);
+	t.is(code, 0, all);
+	t.log(all);
+	t.regex(all, /^200\+0 records out$/m);
+	const run = readRun("disk");
+	t.deepEqual(
+		run.layers.map(({ layer, domain, discarded, lostPackets }) => ({ layer, domain, discarded, lostPackets })),
+		[
+			{ layer: "qemu", domain: undefined, discarded: 0, lostPackets: 0 },
+			{ layer: "guest", domain: "vm", discarded: 0, lostPackets: 0 },
+		],
+	);
+	for (const { path, events } of run.layers) t.deepEqual(counted(`${runs}/disk/${path}`), events);
+	const [qemu = {}, guest = {}] = run.layers.map(({ events }) => events);
+	for (const event of ["virtio_queue_notify", "virtio_blk_handle_read", "blk_co_preadv", "virtio_blk_req_complete"])
+		t.true((qemu[event] ?? 0) >= 200, event);
+	for (const event of ["block_rq_issue", "block_rq_complete"]) t.true((guest[event] ?? 0) >= 200, event);
+	t.deepEqual(run.notes, []);
+	t.regex(all, /^guest vm is on the host's clock to \d+ ns \(in-band beacon, \d+ pairs\)$/m);
+	t.deepEqual(
+		[run.domains["vm"]?.emulator, String(run.domains["vm"]?.pid), run.domains["vm"]?.kernel],
+		[domainCard().emulator, pidOf(), readFileSync(`${card().kernels["main"]?.prefix}/build-id`, "utf8").trim()],
+	);
+	t.is(sessions(), "");
+	const events = await lab("events", "disk", "--match", "^vm:(block_rq|qemu:virtio_blk)");
+	t.regex(events.stderr, /then QEMU handles it .*: \d+ times, never violated/);
+});
+
+test("a command's exit status is the run's", async (t) => {
+	const { code, stdout } = await traced(
+		t,
+		"status",
+		"block-io",
+		"--layer",
+		"qemu",
+		"--",
+		"sh",
+		"-c",
+		"echo said; sync; dd if=/dev/vda of=/dev/null bs=4k count=1 iflag=direct; exit 7",
+	);
+	t.deepEqual([code, stdout], [7, "said"]);
+	t.is(readRun("status").exitStatus, 7);
+});
+
+test("of two QEMUs on this host, only the chosen domain's is in the trace", async (t) => {
+	const { emulator, kernel } = domainCard();
+	const other = execa(
+		emulator,
+		[
+			...["-machine", "pc", "-accel", "tcg", "-nodefaults", "-display", "none", "-no-reboot"],
+			...["-serial", "null", "-kernel", `${card().kernels[kernel]?.prefix}/bzImage`, "-append", "console=ttyS0"],
+		],
+		{ reject: false },
+	);
+	t.teardown(() => other.kill("SIGKILL"));
+	const pid = String(other.pid);
+	for (let tries = 0; tries < 100 && tracepoints(pid).length === 0; tries++)
+		await new Promise((done) => setTimeout(done, 200));
+	t.true(tracepoints(pid).length > 4000, "the other one could be traced as well");
+	const { code, all } = await traced(t, "two", "exits-and-interrupts", "--layer", "qemu", "--", "sleep", "1");
+	t.is(code, 0, all);
+	t.is(host(`babeltrace2 ${runs}/two/qemu | grep -o 'vpid = [0-9]*' | sort -u`), `vpid = ${pidOf()}`);
+	t.true((readRun("two").layers[0]?.total ?? 0) > 100);
+});
+
+test("a layer that recorded nothing is an error that names its cause", async (t) => {
+	copy.write(
+		"profiles/absent.yaml",
+		"description: What this QEMU has not.\nbudget: { rate: 1, events: 1 }\nqemu: { no_such_tracepoint: None has it. }\n",
+	);
+	const absent = await traced(t, "absent", "absent", "--", "true");
+	t.is(absent.code, 1);
+	t.regex(
+		absent.all,
+		/lab: the layer qemu of vm recorded nothing: the QEMU of vm has none of these tracepoints: no_such_tracepoint\n/,
+	);
+	copy.write(
+		"profiles/idle.yaml",
+		"description: What does not happen.\nbudget: { rate: 1, events: 1 }\nqemu: { qemu_system_powerdown_request: Not here. }\n",
+	);
+	const idle = await traced(t, "idle", "idle", "--", "true");
+	t.is(idle.code, 1);
+	t.regex(
+		idle.all,
+		/recorded nothing: all is well with the tracing, but none of these happened: qemu_system_powerdown_request\n/,
+	);
+	const guest = await traced(t, "unknown", "block-io", "--layer", "host", "--", "true");
+	t.is(guest.code, 2);
+});
+
+test("a run of boot has the guest from its reset on, in the same process", async (t) => {
+	const pid = pidOf();
+	const { code, all } = await traced(t, "boot", "boot");
+	t.is(code, 0, all);
+	t.log(all);
+	t.is(pidOf(), pid);
+	const [qemu] = readRun("boot").layers;
+	// The guest sets its devices up anew.
+	t.true((qemu?.events["virtio_set_status"] ?? 0) > 10);
+	t.true((qemu?.events["virtio_blk_handle_read"] ?? 0) > 100);
+	t.is(qemu?.discarded, 0);
+	const mended = await lab("up");
+	t.is(mended.code, 0, mended.all);
+});
+
+test("a flight recorder of the stack file is there after an up, comes back when it is killed, and goes", async (t) => {
+	const file = `stacks/${stack}.yaml`;
+	const name = `tracelab-${stack}-flight`;
+	const traces = "traces: { flight: { domains: [vm], profile: block-io } }\n";
+	copy.edit(file, "domains:", `${traces}domains:`);
+	const up = await lab("up");
+	t.is(up.code, 0, up.all);
+	t.is(sessions(), name);
+	const byHand: [string, RegExp][] = [
+		[`lttng destroy ${name}`, new RegExp(`drift: there is no trace session ${name}\n`)],
+		[`lttng stop ${name}`, new RegExp(`drift: trace session ${name} is stopped\n`)],
+		[
+			`lttng disable-event --session=${name} --userspace --channel=main qemu:blk_co_preadv`,
+			new RegExp(`drift: trace session ${name} does not record: qemu:blk_co_preadv\n`),
+		],
+		[
+			`${copy.folder}/lab -s ${stack} exec vm -- lttng -n destroy ${name}`,
+			new RegExp(`drift: there is no trace session ${name} in guest vm\n`),
+		],
+	];
+	for (const [command, said] of byHand) {
+		host(command);
+		const preview = await lab("preview");
+		t.regex(preview.all, said);
+		const repair = await lab("up");
+		t.is(repair.code, 0, repair.all);
+	}
+	const after = await lab("preview", "--", "--expect-no-changes");
+	t.is(after.code, 0, after.all);
+	await lab("exec", "vm", "--", "dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=50", "iflag=direct");
+	t.teardown(() => remove("flown"));
+	const snapshot = await lab("trace", "snapshot", "flight", "--name", "flown");
+	t.is(snapshot.code, 0, snapshot.all);
+	const run = readRun("flown");
+	for (const { path, events } of run.layers) t.deepEqual(counted(`${runs}/flown/${path}`), events);
+	t.true((run.layers[0]?.events["virtio_blk_handle_read"] ?? 0) >= 50);
+	t.is(sessions(), name);
+	copy.edit(file, traces, "");
+	const gone = await lab("up");
+	t.is(gone.code, 0, gone.all);
+	t.is(sessions(), "");
+	const left = await lab("exec", "vm", "--", "sh", "-c", "lttng -n list");
+	t.notRegex(left.stdout, new RegExp(name));
+});
