@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { quote } from "../spec/quote.ts";
 import { type Domain, stackOption } from "./card.ts";
 import { LabError } from "./errors.ts";
-import { libvirtFault, virsh } from "./libvirt.ts";
+import { domainState, libvirtFault, PausedError, virsh } from "./libvirt.ts";
 
 /** How far a command in the guest is. */
 export interface GuestStatus {
@@ -140,17 +140,20 @@ export class GuestAgent {
 		const { libvirtName } = this.#domain.card;
 		const answer = await virsh("qemu-agent-command", "--timeout", String(seconds), libvirtName, request);
 		if (answer.code === 0) return (JSON.parse(answer.stdout) as { return: unknown }).return;
-		throw libvirtFault(answer.stderr) ?? this.#fault(answer.stderr);
+		throw libvirtFault(answer.stderr) ?? (await this.#fault(answer.stderr));
 	}
 
-	#fault(stderr: string): LabError {
+	async #fault(stderr: string): Promise<LabError> {
 		const { name, card, stack } = this.#domain;
 		const lab = `./lab${stackOption(stack)}`;
 		if (/failed to get domain/.test(stderr)) {
 			return new LabError(`libvirt knows no domain ${quote(card.libvirtName)}`, `${lab} up defines it again`);
 		}
-		if (/domain is not running/.test(stderr))
+		if (/domain is not running/.test(stderr)) {
+			// libvirt says so of a paused one as well, which may run again by now.
+			if (/^(?:paused|running)$/.test(await domainState(this.#domain))) return new PausedError(this.#domain);
 			return new LabError(`domain ${quote(name)} is not running`, `start it: ${lab} up`);
+		}
 		if (/agent (is )?not |timed out/i.test(stderr)) {
 			return new LabError(
 				`the guest agent of ${quote(name)} does not answer`,

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { type GuestAgent, GuestRefusal } from "./guest-agent.ts";
+import { type GuestAgent, GuestRefusal, type GuestStatus } from "./guest-agent.ts";
+import { PausedError } from "./libvirt.ts";
 
 export interface GuestProcessOptions {
 	/** What it reads, as a whole. */
@@ -73,11 +74,17 @@ export async function runInGuest(
 	};
 	let ended: "not yet" | "its time is up" | "by the person" = "not yet";
 	let lastKill = 0;
-	for (let wait = 10; ; wait = Math.min(wait * 2, 400)) {
-		const status = await agent.status(pid);
+	let status: GuestStatus | undefined;
+	const look = async (): Promise<GuestProcessEnd | undefined> => {
+		// The agent says only once that a command has ended.
+		if (status?.exited !== true) status = await agent.status(pid);
 		if (status.exited && status.stdout.length > 0) {
 			const kept = [status.stdout.subarray(1), status.stderr];
-			for (const [index, { show, shown }] of outputs.entries()) show((kept[index] ?? Buffer.alloc(0)).subarray(shown));
+			for (const [index, output] of outputs.entries()) {
+				const bytes = kept[index] ?? Buffer.alloc(0);
+				output.show(bytes.subarray(output.shown));
+				output.shown = bytes.length;
+			}
 		} else if (status.exited || Date.now() - begun > patience) {
 			await showMore().catch(unlessRefused);
 		}
@@ -87,7 +94,10 @@ export async function runInGuest(
 				if (status.stderr.length > 0) options.stderr(status.stderr);
 				await agent.shell('rm -f "$1.out" "$1.err"', file);
 			}
-			for (const { handle } of outputs) if (handle !== 0) await agent.close(handle);
+			for (const output of outputs) {
+				if (output.handle !== 0) await agent.close(output.handle);
+				output.handle = 0;
+			}
 			return ended === "its time is up" ? { code: 124, timedOut: true } : { code: status.code, timedOut: false };
 		}
 		const now = Date.now();
@@ -97,8 +107,18 @@ export async function runInGuest(
 			lastKill = now;
 			await agent.shell(`kill ${pid}`).catch(unlessRefused);
 		}
+		return undefined;
+	};
+	for (let wait = 10; ; wait = Math.min(wait * 2, 400)) {
+		// Whoever stops the guest in a debugger wants its commands to go on when the guest does.
+		const end = await look().catch(unlessPaused);
+		if (end !== undefined) return end;
 		await pause(wait);
 	}
+}
+
+function unlessPaused(error: unknown): undefined {
+	if (!(error instanceof PausedError)) throw error;
 }
 
 /** A command that has just ended took its files with it: the next status tells. */

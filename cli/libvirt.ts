@@ -63,8 +63,17 @@ export async function mustRun(domain: Domain, paused: "paused is fine" | "not pa
 		);
 	}
 	if (paused === "paused is fine") return state;
-	throw new LabError(
-		`domain ${quote(domain.name)} is paused${domain.card.gdb.paused ? ", as its stack file asks" : ""}`,
-		`let it go on from its debugger (${lab} gdb ${domain.name}, then continue) or by: virsh resume ${domain.card.libvirtName}`,
-	);
+	throw new PausedError(domain);
+}
+
+/** A domain that stands still, mostly in its debugger. */
+export class PausedError extends LabError {
+	override readonly name = "PausedError";
+
+	constructor({ name, card, stack }: Domain) {
+		super(
+			`domain ${quote(name)} is paused${card.gdb.paused ? ", as its stack file asks" : ""}`,
+			`let it go on from its debugger (./lab${stackOption(stack)} gdb ${name}, then continue) or by: virsh resume ${card.libvirtName}`,
+		);
+	}
 }

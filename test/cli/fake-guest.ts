@@ -23,6 +23,8 @@ type Arguments = Record<string, unknown>;
 /** The agent's own no, in the words of libvirt 9.0. */
 class Refusal extends Error {}
 
+const notRunning = "error: Requested operation is not valid: domain is not running";
+
 /**
  * A domain of libvirt's whose guest is this machine: puts a `virsh` on the scratch host that asks here, and answers
  * for the guest agent by really running the commands and reading the files. Below the scratch root are a guest's own
@@ -107,6 +109,7 @@ export class FakeGuest {
 		if (command === "list") return { code: 0, text: "" };
 		if (command !== "qemu-agent-command") return { code: 97, text: `error: the fake has no ${command}` };
 		if (this.fault !== undefined) return { code: 1, text: this.fault };
+		if (this.state !== "running") return { code: 1, text: notRunning };
 		const request = JSON.parse(args[3] ?? "") as { execute: string; arguments: Arguments };
 		this.asked.push(request.execute);
 		try {

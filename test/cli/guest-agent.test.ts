@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import test from "ava";
 import { findDomain } from "../../cli/card.ts";
 import { GuestAgent, GuestRefusal } from "../../cli/guest-agent.ts";
+import { PausedError } from "../../cli/libvirt.ts";
 import { FakeGuest } from "./fake-guest.ts";
 import { patient, ScratchLab } from "./scratch-lab.ts";
 
@@ -138,12 +139,22 @@ test.serial(
 	'libvirt knows no domain "quickstart-vm"',
 	"./lab up defines it again",
 );
-test.serial(
-	faults,
-	"error: Requested operation is not valid: domain is not running",
-	'domain "vm" is not running',
-	"start it: ./lab up",
-);
+
+test.serial("a domain that does not run, and one that stands in its debugger, are two things", async (t) => {
+	guest.fault = undefined;
+	guest.state = "shut off";
+	t.like(await t.throwsAsync(agent.start(["true"])), {
+		message: 'domain "vm" is not running',
+		todo: "start it: ./lab up",
+	});
+	guest.state = "paused";
+	t.like(await t.throwsAsync(agent.start(["true"]), { instanceOf: PausedError }), {
+		message: 'domain "vm" is paused',
+		todo: "let it go on from its debugger (./lab gdb vm, then continue) or by: virsh resume quickstart-vm",
+	});
+	guest.state = "running";
+});
+
 test.serial(
 	faults,
 	"error: Guest agent is not responding: QEMU guest agent is not connected",

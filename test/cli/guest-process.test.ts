@@ -143,6 +143,19 @@ test.serial("a person who interrupts ends the command in the guest", async (t) =
 	nothingIsLeft(t);
 });
 
+test.serial("a command goes on where its guest was stopped in a debugger meanwhile", async (t) => {
+	const running = sh("echo begun; sleep 0.5; echo ended; exit 3");
+	setTimeout(() => {
+		guest.state = "paused";
+	}, 200);
+	setTimeout(() => {
+		guest.state = "running";
+	}, 1500);
+	const { code, stdout } = await running;
+	t.deepEqual([code, `${stdout}`], [3, "begun\nended\n"]);
+	nothingIsLeft(t);
+});
+
 test.serial("what keeps the wrapper from its work is shown", async (t) => {
 	const from = `${lab.root}/run`;
 	// Nothing can be made where a folder should be.

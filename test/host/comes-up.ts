@@ -92,12 +92,14 @@ test("gdb knows a loaded module's symbols and stops in its code", async (t) => {
 		"bt 1",
 	);
 	// Written again and again, since nobody says when gdb has set its breakpoint.
-	const write = "for i in $(seq 40); do echo 7 >/proc/mymodule; sleep 0.5; done";
+	const write = "until [ -e /run/seen ]; do echo 7 >/proc/mymodule; sleep 0.5; done";
 	const writing = lab("exec", "--timeout", "60", "vm", "--", "sh", "-c", write);
 	const { code, all } = await running;
 	t.is(code, 0, all);
 	t.regex(all, /hit Breakpoint 1.*myfunction \(number=7\) at .*mymodule\.c:\d+/);
-	await writing;
+	await lab("exec", "vm", "--", "touch", "/run/seen");
+	const wrote = await writing;
+	t.is(wrote.code, 0, wrote.all);
 });
 
 test("what listens, listens on 127.0.0.1", (t) => {
