@@ -1,17 +1,18 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { quote } from "../spec/quote.ts";
 import { type Domain, findDomain, stackOption } from "./card.ts";
 import { buildIdIn, ElfError, type ElfFacts, readElf } from "./elf.ts";
 import { LabError, systemCode } from "./errors.ts";
 import { GuestAgent } from "./guest-agent.ts";
-import { onHost } from "./host.ts";
-import { domainProcess, domainState, mustRun, virsh } from "./libvirt.ts";
+import { guestMemory } from "./guest-memory.ts";
+import { onHost, project } from "./host.ts";
+import { definition, domainProcess, domainState, mustRun, virsh } from "./libvirt.ts";
 import { handOver, run } from "./program.ts";
 import { say } from "./terminal.ts";
 
-/** Is the guest's own kernel running, so that its memory is what vmlinux says? */
-type Guest = "booted" | "not asked";
+/** Is the guest's own kernel in its memory, so that this is what vmlinux says? */
+type Guest = "booted" | "not booted" | "not asked";
 
 /** Puts gdb on a guest's kernel, with its symbols, its lx- commands, its modules; `args` are gdb's own. */
 export async function debug(stack: string, name: string, args: readonly string[]): Promise<number> {
@@ -19,13 +20,9 @@ export async function debug(stack: string, name: string, args: readonly string[]
 	const state = await mustRun(domain, "paused is fine");
 	const elf = checkVmlinux(domain);
 	await checkGdbstub(domain);
-	const guest = state === "running" ? await checkBuildId(domain, elf) : "not asked";
-	if (guest === "not asked") {
-		const why = state === "paused" ? "it is paused" : "its agent does not answer";
-		say(
-			`lab: ${name}: ${why}, so its kernel is taken to be the one of this lab, and modules get their symbols by: lx-symbols ${moduleFolders(domain).join(" ")}`,
-		);
-	}
+	const guest = await checkBuildId(domain, elf, state);
+	if (guest === "not booted")
+		say(`lab: ${name} has not begun to boot its kernel; modules get their symbols as they are loaded`);
 	const code = await handOver("gdb", gdbArguments(domain, guest, args));
 	await letGo(domain, state);
 	return code;
@@ -44,10 +41,26 @@ export function gdbArguments(domain: Domain, guest: Guest, args: readonly string
 		...["-iex", `directory ${kernel.source}`],
 		kernel.vmlinux,
 		...["-ex", `target remote 127.0.0.1:${card.gdb.port}`],
-		...(guest === "booted" && folders.length > 0 ? ["-ex", `lx-symbols ${folders.join(" ")}`] : []),
+		...(folders.length > 0 ? symbols[guest](folders) : []),
 		...args,
 	];
 }
+
+/**
+ * How gdb comes to the symbols of modules: those that are loaded, and those that will be. Before there is a kernel,
+ * lx-symbols would look for its list of modules in vain, so gdb gets the part of it alone that waits for the next one; with
+ * a hardware breakpoint, since KVM would write one of the other kind into memory that the kernel is yet to be put into.
+ */
+const symbols: Readonly<Record<Guest, (folders: readonly string[]) => string[]>> = {
+	booted: (folders) => ["-ex", `lx-symbols ${folders.join(" ")}`],
+	"not asked": () => [],
+	"not booted": (folders) => [
+		"-ex",
+		`source ${project}/cli/gdb-modules.py`,
+		"-ex",
+		`lx-symbols-later ${folders.join(" ")}`,
+	],
+};
 
 function moduleFolders({ card }: Domain): string[] {
 	return [...new Set(Object.values(card.modules).map(({ file }) => dirname(file)))].sort();
@@ -98,15 +111,34 @@ async function checkGdbstub(domain: Domain): Promise<void> {
 	);
 }
 
-async function checkBuildId(domain: Domain, elf: ElfFacts): Promise<Guest> {
+/**
+ * The build-id of the guest's kernel lies in its memory where vmlinux says. Where another is there, or none, a guest that
+ * answers says which it runs, and of one that does not it is known what it boots.
+ */
+async function checkBuildId(domain: Domain, elf: ElfFacts, state: "running" | "paused"): Promise<Guest> {
+	const { name, kernel, stack } = domain;
+	if (elf.notes !== undefined && elf.buildId !== undefined) {
+		const there = buildIdIn(await guestMemory(domain, elf.notes.address, elf.notes.length));
+		if (there === elf.buildId) return "booted";
+	}
 	const agent = new GuestAgent(domain);
-	if (!(await agent.answers(5))) return "not asked";
-	const running = buildIdIn((await agent.exec(["cat", "/sys/kernel/notes"])).stdout);
-	if (running === elf.buildId) return "booted";
+	const answers = state === "running" && (await agent.answers(5));
+	const file = answers ? undefined : (await definition(domain)).kernel;
+	const id = answers ? buildIdIn((await agent.exec(["cat", "/sys/kernel/notes"])).stdout) : buildIdBeside(String(file));
+	if (id === elf.buildId && id !== undefined) return answers ? "booted" : "not booted";
 	throw new LabError(
-		`${quote(domain.name)} runs a kernel with build-id ${running ?? "unknown"}, but ${domain.kernel.vmlinux} has ${elf.buildId ?? "none"}: its symbols would be wrong`,
-		`./lab${stackOption(domain.stack)} up starts ${domain.name} on the kernel that belongs to it`,
+		`${quote(name)} ${file === undefined ? "runs" : `boots ${file},`} a kernel with build-id ${id ?? "unknown"}, but ${kernel.vmlinux} has ${elf.buildId ?? "none"}: its symbols would be wrong`,
+		`./lab${stackOption(stack)} up starts ${name} on the kernel that belongs to it`,
 	);
+}
+
+/** What the build says of a bzImage. */
+function buildIdBeside(bzImage: string): string | undefined {
+	try {
+		return readFileSync(onHost(`${dirname(bzImage)}/build-id`), "utf8").trim();
+	} catch {
+		return undefined;
+	}
 }
 
 /** gdb detaches when it ends, and the guest goes on; one that was killed could not. */

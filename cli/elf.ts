@@ -6,6 +6,8 @@ export interface ElfFacts {
 	buildId: string | undefined;
 	/** Does it have debug information? */
 	debugInfo: boolean;
+	/** Where in physical memory its notes come to lie, and how many bytes they are; nothing where it has none. */
+	notes: { address: bigint; length: number } | undefined;
 }
 
 /** A file that is not what it should be; the message says what it is instead. */
@@ -16,6 +18,7 @@ export class ElfError extends Error {
 /** "\x7fELF", then the class and the byte order. */
 const elf64LittleEndian = Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
 const noteSection = 7;
+const noteSegment = 4;
 const gnuBuildId = 3;
 
 /** Reads the section headers of a 64-bit little-endian ELF file, and not the hundreds of megabytes between them. */
@@ -46,10 +49,21 @@ export function readElf(file: string): ElfFacts {
 		const table = sections[names ?? 0];
 		const strings = table === undefined ? Buffer.alloc(0) : at(table.offset, table.size);
 		const nameOf = (start: number) => strings.toString("latin1", start, strings.indexOf(0, start));
+		const [segments, segmentSize, segmentCount] = [
+			Number(header.readBigUInt64LE(32)),
+			...[54, 56].map((p) => header.readUInt16LE(p)),
+		];
+		const segment = Array.from({ length: segmentCount ?? 0 }, (_, index) =>
+			at(segments + index * (segmentSize ?? 56), 56),
+		).find((entry) => entry.readUInt32LE(0) === noteSegment);
 		const notes = sections.filter(({ type }) => type === noteSection);
 		return {
 			buildId: notes.map((note) => buildIdIn(at(note.offset, note.size))).find((id) => id !== undefined),
 			debugInfo: sections.some(({ name, size }) => nameOf(name) === ".debug_info" && size > 0),
+			notes:
+				segment === undefined
+					? undefined
+					: { address: segment.readBigUInt64LE(24), length: Number(segment.readBigUInt64LE(32)) },
 		};
 	} finally {
 		closeSync(fd);

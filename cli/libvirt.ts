@@ -51,6 +51,29 @@ function programOf(pid: number): string {
 	}
 }
 
+/** What a domain is defined with: its memory in MiB, its kernel, and the command line of that. */
+export async function definition({
+	card,
+	stack,
+}: Domain): Promise<{ memory: number; kernel: string; commandLine: string }> {
+	const { code, stdout, stderr } = await virsh("dumpxml", "--inactive", card.libvirtName);
+	const memory = /<memory unit='KiB'>(\d+)</.exec(stdout)?.[1];
+	const commandLine = /<cmdline>([^<]*)</.exec(stdout)?.[1];
+	const kernel = /<kernel>([^<]*)</.exec(stdout)?.[1];
+	if (code === 0 && memory !== undefined && kernel !== undefined && commandLine !== undefined) {
+		return { memory: Number(memory) / 1024, kernel: plainText(kernel), commandLine: plainText(commandLine) };
+	}
+	throw (
+		libvirtFault(stderr) ??
+		new LabError(`libvirt knows no domain ${quote(card.libvirtName)}`, `./lab${stackOption(stack)} up defines it again`)
+	);
+}
+
+function plainText(xml: string): string {
+	const characters: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+	return xml.replace(/&(lt|gt|quot|apos|amp);/g, (_, name: string) => characters[name] ?? "");
+}
+
 /** @throws LabError for a domain that does not run, or, unless that is fine, is stopped by its debugger */
 export async function mustRun(domain: Domain, paused: "paused is fine" | "not paused"): Promise<"running" | "paused"> {
 	const state = await domainState(domain);

@@ -143,6 +143,34 @@ program
 	);
 
 program
+	.command("record")
+	.description("boots a domain once more, to a command, and records it for replay: ./lab record vm -- uname -a")
+	.argument("<domain>")
+	.argument("<argv...>", "the command, passed as it is; its exit status is this one's")
+	.option("--name <run>", "the run's name; by default record-DOMAIN-TIME")
+	.passThroughOptions()
+	.action(async (domain: string, command: string[], options: { name?: string }) => {
+		const argv = passedThrough(command);
+		checkCommand(argv, argv !== command);
+		const { asRoot } = await import("./privilege.ts");
+		const there = await asRoot();
+		await end(there ?? (await import("./record.ts")).record(stack(), domain, argv, options));
+	});
+
+program
+	.command("replay")
+	.description("replays a recorded run in gdb, forwards and back: reverse-continue, reverse-step")
+	.argument("<run>")
+	.argument("[args...]", "gdb's own")
+	.allowUnknownOption()
+	.passThroughOptions()
+	.action(async (run: string, args: string[]) => {
+		const { asRoot } = await import("./privilege.ts");
+		const there = await asRoot();
+		await end(there ?? (await import("./replay.ts")).replay(stack(), run, passedThrough(args)));
+	});
+
+program
 	.command("facts")
 	.description("shows by what a guest can tell that it is one, beside what the stack file expects")
 	.argument("<domain>")

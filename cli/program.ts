@@ -32,7 +32,7 @@ export async function run(
 	program: string,
 	args: readonly string[],
 	input = "",
-	options: { detached?: boolean } = {},
+	options: { detached?: boolean; cwd?: string } = {},
 ): Promise<Ran> {
 	const result = await execa(program, args, { input, reject: false, env: { LC_ALL: "C.UTF-8" }, ...options });
 	const { exitCode, signal, stdout, stderr } = result;

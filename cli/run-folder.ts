@@ -26,3 +26,18 @@ export function runFolder(stack: string, run: string): string {
 			: `its runs: ${there.join(", ")}`,
 	);
 }
+
+/** What a run is asked for by name is a part of paths and of a session's name. */
+export function runName(stack: string, name: string): string {
+	if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(name)) {
+		throw new UsageError(`${quote(name)} is no name for a run`, "take at most 64 of A-Z, a-z, 0-9, _, . and -");
+	}
+	if (!runNames(stack).includes(name)) return name;
+	throw new UsageError(
+		`stack ${quote(stack)} has a run ${quote(name)} already`,
+		`give another --name, or remove ${runsFolder(stack)}/${name}`,
+	);
+}
+
+/** 20261125T124500Z */
+export const stamp = (time: Date): string => time.toISOString().replace(/[-:]|\.\d+/g, "");

@@ -10,7 +10,7 @@ import { GuestAgent, GuestRefusal } from "./guest-agent.ts";
 import { project } from "./host.ts";
 import { mustRun } from "./libvirt.ts";
 import { lttng, versionIn } from "./lttng.ts";
-import { runNames, runsFolder } from "./run-folder.ts";
+import { runName, runsFolder, stamp } from "./run-folder.ts";
 import { say } from "./terminal.ts";
 import { endBeacons, startBeacons, stopped, tracedDomain } from "./trace-guest.ts";
 import { completeRun } from "./trace-layers.ts";
@@ -146,18 +146,6 @@ export async function stopRecording(recording: Recording): Promise<string[]> {
 	return clocks;
 }
 
-/** What a run is asked for by name is a part of paths and of a session's name. */
-export function runName(stack: string, name: string): string {
-	if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(name)) {
-		throw new UsageError(`${quote(name)} is no name for a run`, "take at most 64 of A-Z, a-z, 0-9, _, . and -");
-	}
-	if (!runNames(stack).includes(name)) return name;
-	throw new UsageError(
-		`stack ${quote(stack)} has a run ${quote(name)} already`,
-		`give another --name, or remove ${runsFolder(stack)}/${name}`,
-	);
-}
-
 /** @throws UsageError where there is no such profile, or it cannot be used */
 export function readProfile(name: string): Profile {
 	try {
@@ -189,6 +177,3 @@ async function unlessRefused<T>(ask: () => Promise<T>): Promise<T | undefined> {
 }
 
 const nothing = { events: {}, total: 0, discarded: 0, lostPackets: 0, bytes: 0 };
-
-/** 20261125T124500Z */
-export const stamp = (time: Date): string => time.toISOString().replace(/[-:]|\.\d+/g, "");

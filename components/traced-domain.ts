@@ -236,6 +236,7 @@ export class TracedDomain extends LabComponent {
 			emulator: qemu.emulator,
 			acceleration: this.#args.acceleration,
 			kernel: domain.kernel,
+			image: domain.image,
 			gdb: { port: gdbPort, paused: domain.gdb.paused },
 			console: this.#console(),
 			hypervisor: { facts, expected: expectedFacts(domain) },

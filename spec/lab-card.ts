@@ -21,6 +21,8 @@ const domain = z.object({
 	acceleration: z.object({ kind: z.enum(["kvm", "tcg"]), reason: z.string() }),
 	/** Name in `kernels` of this card. */
 	kernel: z.string(),
+	/** Name in `images` of this card. */
+	image: z.string(),
 	/** The gdbstub, on 127.0.0.1. */
 	gdb: z.object({ port: z.number().int(), paused: z.boolean() }),
 	/** Serial console: all that was printed, and a unix socket to talk to it. */

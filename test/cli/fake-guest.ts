@@ -36,6 +36,8 @@ export class FakeGuest {
 	state = "running";
 	/** What the next calls of `virsh domstate` say, before that. */
 	readonly states: string[] = [];
+	/** What `virsh dumpxml` says; undefined for a domain that libvirt does not know. */
+	definition: string | undefined;
 	/** What virsh says instead of asking the agent. */
 	fault: string | undefined;
 	/** Milliseconds that virsh takes for each answer. */
@@ -104,6 +106,11 @@ export class FakeGuest {
 			return state === "undefined"
 				? { code: 1, text: `error: failed to get domain '${args[0]}'` }
 				: { code: 0, text: state };
+		}
+		if (command === "dumpxml") {
+			return this.definition === undefined
+				? { code: 1, text: `error: failed to get domain '${args[1]}'` }
+				: { code: 0, text: this.definition };
 		}
 		if (command === "resume") return { code: 0, text: "" };
 		if (command === "list") return { code: 0, text: "" };

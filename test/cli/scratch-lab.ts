@@ -14,6 +14,7 @@ const domain = (name: string, port: number): LabCard["domains"][string] => ({
 	emulator: `${prefix("qemu")}/bin/qemu-system-x86_64`,
 	acceleration: { kind: "tcg", reason: "there is no /dev/kvm" },
 	kernel: "main",
+	image: "main",
 	gdb: { port, paused: false },
 	console: { log: `/var/lib/tracelab/${name}.log`, socket: `/run/${name}.sock` },
 	hypervisor: { facts: {}, expected: {} },

@@ -172,6 +172,7 @@ test.serial("the card is exactly what came up, and it is what the schema says", 
 					reason: "there is no /dev/kvm and the processor shows neither vmx nor svm",
 				},
 				kernel: "main",
+				image: "main",
 				gdb: { port: 1234, paused: false },
 				console: {
 					log: "/var/log/tracelab/quickstart/console-vm.log",

@@ -185,6 +185,7 @@ const paused = test.macro({
 			emulator: made.qemu.emulator,
 			acceleration: { kind: "tcg", reason: "of the test" },
 			kernel: "main",
+			image: "main",
 			gdb: { port: 1234, paused: is },
 			console: { log: extras.consoleLog, socket: extras.consoleSocket },
 			hypervisor: { facts: { signature: "TCGTCGTCGTCG" }, expected: {} },

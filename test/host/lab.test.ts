@@ -2,6 +2,7 @@
 import "./comes-up.ts";
 import "./command-line.ts";
 import "./edits.ts";
+import "./debugging.ts";
 import "./hypervisor.ts";
 import "./traces.ts";
 import "./probes.ts";

@@ -14,6 +14,7 @@ const card: LabCard = {
 			emulator: "/q/bin/qemu-system-x86_64",
 			acceleration: { kind: "tcg", reason: "there is no /dev/kvm" },
 			kernel: "main",
+			image: "main",
 			gdb: { port: 1234, paused: false },
 			console: { log: "/log", socket: "/socket" },
 			hypervisor: { facts: {}, expected: {} },
