@@ -1,6 +1,7 @@
 import test from "ava";
 import type { Domain } from "../../cli/card.ts";
 import { gdbArguments } from "../../cli/debugger.ts";
+import { project } from "../../cli/host.ts";
 import { card } from "./scratch-lab.ts";
 
 const { vm } = card.domains;
@@ -39,8 +40,15 @@ test("modules of several folders are all named, in order", (t) => {
 	t.deepEqual(args, [...always, "-ex", "lx-symbols /m/1 /m/2"]);
 });
 
-test("a guest that was not asked gets no symbols of modules: its list of them may not be there yet", (t) => {
+test("who wants no symbols of modules gets none", (t) => {
 	t.deepEqual(gdbArguments(domain, "not asked", []), always);
+});
+
+test("a guest that has not booted gets the symbols of modules as they are loaded", (t) => {
+	t.deepEqual(gdbArguments(domain, "not booted", []), [
+		...always,
+		...["-ex", `source ${project}/cli/gdb-modules.py`, "-ex", "lx-symbols-later /opt/tracelab/module/0123456789abcdef"],
+	]);
 });
 
 test("a guest without modules needs no symbols of any", (t) => {

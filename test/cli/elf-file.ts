@@ -14,7 +14,12 @@ export function note(name: string, type: number, value: Buffer): Buffer {
 	return Buffer.concat([head, filled(text), filled(value)]);
 }
 
-/** A 64-bit little-endian ELF file of nothing but these sections and the table of their names. */
+/** Where the notes of such a file come to lie in physical memory. */
+export const notesAddress = 0x1be7714n;
+
+/**
+ * A 64-bit little-endian ELF file of nothing but these sections and the table of their names; notes have a segment, too.
+ */
 export function elf(sections: readonly Section[]): Buffer {
 	const names = Buffer.from(`\0${[...sections.map(({ name }) => name), ".shstrtab"].join("\0")}\0`);
 	const all = [
@@ -35,6 +40,14 @@ export function elf(sections: readonly Section[]): Buffer {
 		table.push(entry);
 		at += bytes.length;
 	}
+	const segment = Buffer.alloc(56);
+	const notes = sections.find(({ type }) => type === 7);
+	segment.writeUInt32LE(4, 0);
+	segment.writeBigUInt64LE(notesAddress, 24);
+	segment.writeBigUInt64LE(BigInt(notes?.bytes.length ?? 0), 32);
+	header.writeBigUInt64LE(BigInt(at + table.length * 64), 32);
+	header.writeUInt16LE(56, 54);
+	header.writeUInt16LE(notes === undefined ? 0 : 1, 56);
 	header.writeBigUInt64LE(BigInt(at), 40);
 	for (const [offset, number] of [
 		[58, 64],
@@ -42,7 +55,7 @@ export function elf(sections: readonly Section[]): Buffer {
 		[62, all.length - 1],
 	] as const)
 		header.writeUInt16LE(number, offset);
-	return Buffer.concat([header, ...all.map(({ bytes }) => bytes), ...table]);
+	return Buffer.concat([header, ...all.map(({ bytes }) => bytes), ...table, segment]);
 }
 
 /** A section of debug information, as long as that. */

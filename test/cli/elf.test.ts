@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
 import { buildIdIn, ElfError, readElf } from "../../cli/elf.ts";
-import { debug, elf, note, type Section } from "./elf-file.ts";
+import { debug, elf, note, notesAddress, type Section } from "./elf-file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tracelab-elf-"));
 test.after.always(() => rmSync(folder, { recursive: true }));
@@ -22,7 +22,9 @@ const code = { name: ".text", type: 1, bytes: Buffer.alloc(16) };
 const reads = test.macro({
 	title: (_, what: string) => what,
 	exec(t, what: string, sections: readonly Section[], buildId: string | undefined, debugInfo: boolean) {
-		t.deepEqual(readElf(file(what, elf(sections))), { buildId, debugInfo });
+		const length = sections.find(({ type }) => type === 7)?.bytes.length;
+		const notes = length === undefined ? undefined : { address: notesAddress, length };
+		t.deepEqual(readElf(file(what, elf(sections))), { buildId, debugInfo, notes });
 	},
 });
 
@@ -75,7 +77,7 @@ const compiled = test.macro({
 		const program = join(folder, debugInfo ? "with" : "without");
 		const options = [debugInfo ? "-g" : "-g0", "-shared", "-nostdlib", "-Wl,--build-id=0xfedcba9876543210"];
 		execFileSync("gcc", [...options, "-x", "c", "-", "-o", program], { input: "int x(void) { return 1; }\n" });
-		t.deepEqual(readElf(program), { buildId: "fedcba9876543210", debugInfo });
+		t.like(readElf(program), { buildId: "fedcba9876543210", debugInfo });
 	},
 });
 

@@ -38,6 +38,8 @@ export class FakeGuest {
 	readonly states: string[] = [];
 	/** What `virsh dumpxml` says; undefined for a domain that libvirt does not know. */
 	definition: string | undefined;
+	/** What is in its memory by physical address; elsewhere are zeros. */
+	readonly memory = new Map<bigint, Buffer>();
 	/** What virsh says instead of asking the agent. */
 	fault: string | undefined;
 	/** Milliseconds that virsh takes for each answer. */
@@ -112,6 +114,7 @@ export class FakeGuest {
 				? { code: 1, text: `error: failed to get domain '${args[1]}'` }
 				: { code: 0, text: this.definition };
 		}
+		if (command === "qemu-monitor-command") return { code: 0, text: this.#memory(args[2] ?? "") };
 		if (command === "resume") return { code: 0, text: "" };
 		if (command === "list") return { code: 0, text: "" };
 		if (command !== "qemu-agent-command") return { code: 97, text: `error: the fake has no ${command}` };
@@ -126,6 +129,18 @@ export class FakeGuest {
 			const said = `unable to execute QEMU agent command '${request.execute}': ${error.message}`;
 			return { code: 1, text: `error: internal error: ${said}` };
 		}
+	}
+
+	/** What QEMU's monitor says to `xp /COUNTxb 0xADDRESS`: eight bytes a line. */
+	#memory(command: string): string {
+		const [, count = "0", address = "0"] = /^xp \/(\d+)xb (0x[0-9a-f]+)$/.exec(command) ?? [];
+		const bytes = Buffer.alloc(Number(count));
+		this.memory.get(BigInt(address))?.copy(bytes);
+		const shown = [...bytes].map((byte) => `0x${byte.toString(16).padStart(2, "0")}`);
+		return Array.from({ length: Math.ceil(shown.length / 8) }, (_, line) => {
+			const at = (BigInt(address) + BigInt(line * 8)).toString(16).padStart(16, "0");
+			return `${at}: ${shown.slice(line * 8, line * 8 + 8).join(" ")}`;
+		}).join("\n");
 	}
 
 	async #answer(command: string, args: Arguments): Promise<unknown> {

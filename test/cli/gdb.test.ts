@@ -1,13 +1,16 @@
 import { writeFileSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
-import { debug, elf } from "./elf-file.ts";
+import { project } from "../../cli/host.ts";
+import { debug, elf, note, notesAddress } from "./elf-file.ts";
 import { FakeGuest } from "./fake-guest.ts";
 import { ScratchLab } from "./scratch-lab.ts";
 
 // `./lab gdb` as a whole: what it looks at before, and after.
 
 const kernel = "/opt/tracelab/kernel/0123456789abcdef/vmlinux";
-const vmlinux = elf([debug(8)]);
+const buildId = "ab".repeat(20);
+const notes = note("GNU", 3, Buffer.from(buildId, "hex"));
+const vmlinux = elf([{ name: ".notes", type: 7, bytes: notes }, debug(8)]);
 
 /** A lab whose vmlinux is `bytes`, with an `ss` that says `listening`, and `established` of connections. */
 async function there(t: ExecutionContext, bytes: Buffer | undefined, listening = "", established = "") {
@@ -69,43 +72,73 @@ test.serial(
 );
 
 test.serial("no gdb: the guest runs another kernel than vmlinux is", async (t) => {
-	// The guest is this machine, whose kernel has a build-id of its own; the file has none.
-	const { lab } = await there(t, vmlinux, listening);
+	// The guest is this machine, whose kernel has a build-id of its own; another one is in its memory.
+	const { lab, guest } = await there(t, vmlinux, listening);
+	guest.memory.set(notesAddress, note("GNU", 3, Buffer.alloc(20, 7)));
 	const { code, stderr } = await lab.lab(["gdb", "vm"]);
 	t.is(code, 1);
 	t.regex(
 		stderr,
-		/^lab: "vm" runs a kernel with build-id ([0-9a-f]{40}|unknown), but \S+\/vmlinux has none: its symbols would be wrong\n {2}what to do: \.\/lab up starts vm on the kernel that belongs to it$/,
+		new RegExp(
+			`^lab: "vm" runs a kernel with build-id ([0-9a-f]{40}|unknown), but \\S+/vmlinux has ${buildId}: its symbols would be wrong\n  what to do: \\./lab up starts vm on the kernel that belongs to it$`,
+		),
 	);
 });
 
-test.serial("gdb gets a paused guest as it is, and its exit status is ours", async (t) => {
+/** What libvirt knows of a domain that boots this kernel. */
+const boots = (bzImage: string) =>
+	`<domain><memory unit='KiB'>1048576</memory><kernel>${bzImage}</kernel><cmdline>rw</cmdline></domain>`;
+
+test.serial("no gdb: a guest that is paused at boot boots another kernel than vmlinux is", async (t) => {
 	const { lab, guest } = await there(t, vmlinux, listening);
 	guest.state = "paused";
+	guest.definition = boots("/opt/other/bzImage");
+	const said = (id: string) =>
+		`lab: "vm" boots /opt/other/bzImage, a kernel with build-id ${id}, but ${kernel} has ${buildId}: its symbols would be wrong\n  what to do: ./lab up starts vm on the kernel that belongs to it`;
+	t.deepEqual(await lab.lab(["gdb", "vm"]), { code: 1, stdout: "", stderr: said("unknown") });
+	lab.write("opt/other/build-id", `${"cd".repeat(20)}\n`);
+	t.deepEqual(await lab.lab(["gdb", "vm"]), { code: 1, stdout: "", stderr: said("cd".repeat(20)) });
+});
+
+test.serial("gdb gets a guest that is paused at boot, and its exit status is ours", async (t) => {
+	const { lab, guest } = await there(t, vmlinux, listening);
+	guest.state = "paused";
+	guest.definition = boots(kernel.replace("vmlinux", "bzImage"));
+	lab.write(kernel.replace("vmlinux", "build-id"), `${buildId}\n`);
 	lab.fake("gdb", 'printf "%s\\n" "$@"; exit 3');
 	const { code, stdout, stderr } = await lab.lab(["gdb", "vm", "--", "--batch", "-ex", "p 1"]);
 	t.is(code, 3);
-	t.deepEqual(stdout.split("\n").slice(-5), ["-ex", "target remote 127.0.0.1:1234", "--batch", "-ex", "p 1"]);
-	t.is(
-		stderr,
-		"lab: vm: it is paused, so its kernel is taken to be the one of this lab, and modules get their symbols by: lx-symbols /opt/tracelab/module/0123456789abcdef",
-	);
+	t.deepEqual(stdout.split("\n").slice(-9), [
+		...["-ex", "target remote 127.0.0.1:1234", "-ex", `source ${project}/cli/gdb-modules.py`],
+		...["-ex", "lx-symbols-later /opt/tracelab/module/0123456789abcdef", "--batch", "-ex", "p 1"],
+	]);
+	t.is(stderr, "lab: vm has not begun to boot its kernel; modules get their symbols as they are loaded");
 	t.deepEqual(guest.asked, []);
 });
 
-const silent =
-	"its agent does not answer, so its kernel is taken to be the one of this lab, and modules get their symbols by";
+test.serial("a guest whose memory has the kernel of vmlinux is not asked, paused or not", async (t) => {
+	const { lab, guest } = await there(t, vmlinux, listening);
+	guest.memory.set(notesAddress, notes);
+	lab.fake("gdb", 'printf "%s\\n" "$@"');
+	for (const state of ["paused", "running"]) {
+		guest.state = state;
+		const { code, stdout, stderr } = await lab.lab(["gdb", "vm"]);
+		t.deepEqual([code, stderr], [0, ""]);
+		t.deepEqual(stdout.split("\n").slice(-2), ["-ex", "lx-symbols /opt/tracelab/module/0123456789abcdef"]);
+	}
+	t.deepEqual(guest.asked, []);
+});
 
 test.serial("a guest that a killed gdb left stopped goes on, and that is said", async (t) => {
 	const { lab, guest } = await there(t, vmlinux, listening);
 	lab.write("run/libvirt/qemu/quickstart-vm.pid", "4242");
-	guest.fault = "error: Guest agent is not responding: QEMU guest agent is not connected";
+	guest.memory.set(notesAddress, notes);
 	guest.states.push("running", "paused");
 	lab.fake("gdb", "");
 	t.deepEqual(await lab.lab(["gdb", "vm"]), {
 		code: 0,
 		stdout: "",
-		stderr: `lab: vm: ${silent}: lx-symbols /opt/tracelab/module/0123456789abcdef\nlab: gdb left vm stopped: it goes on now`,
+		stderr: "lab: gdb left vm stopped: it goes on now",
 	});
 	t.deepEqual(guest.calls.at(-1), ["resume", "quickstart-vm"]);
 });
@@ -113,12 +146,10 @@ test.serial("a guest that a killed gdb left stopped goes on, and that is said", 
 test.serial("without gdb on the machine, a person learns where it comes from", async (t) => {
 	const { lab, guest } = await there(t, vmlinux, listening);
 	guest.state = "paused";
+	guest.memory.set(notesAddress, notes);
 	// Only the fakes that are named, and what bash and Node are.
 	lab.fake("gdb", "");
 	const { code, stderr } = await lab.lab(["gdb", "vm"], { PATH: lab.pathOf("virsh", "ss", "bash", "cat", "env") });
 	t.is(code, 1);
-	t.is(
-		stderr.split("\n").slice(1).join("\n"),
-		"lab: there is no gdb on this machine\n  what to do: ./lab up installs it, or: apt install gdb",
-	);
+	t.is(stderr, "lab: there is no gdb on this machine\n  what to do: ./lab up installs it, or: apt install gdb");
 });

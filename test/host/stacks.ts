@@ -1,4 +1,6 @@
-import { readlinkSync } from "node:fs";
+import { mkdtempSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import test from "ava";
 import { card, copy, domainCard, host, lab, paused, pidOf, two } from "./proof.ts";
 
@@ -22,9 +24,17 @@ test("a stack paused at boot waits for gdb, which sees the kernel from its start
 		"continue",
 		"-ex",
 		"delete",
+		"-ex",
+		"break do_init_module",
+		"-ex",
+		"continue",
+		"-ex",
+		"delete",
 	);
 	t.is(gdb.code, 0, gdb.all);
 	t.regex(gdb.all, /hit Breakpoint 1.*start_kernel \(\) at .*init\/main\.c:\d+/);
+	// Before the module's own code runs, gdb has its symbols.
+	t.regex(gdb.all, /loading @0x[0-9a-f]+: \S+\/mymodule\.ko\n[\s\S]*hit Breakpoint 2, do_init_module/);
 	const after = await copy.lab("-s", paused, "up");
 	t.is(after.code, 0, after.all);
 	const ran = await copy.lab("-s", paused, "exec", "vm", "--", "cat", "/proc/mymodule");
@@ -72,6 +82,29 @@ domains:
 	for (const domain of ["vm", "other"]) t.regex(listed, new RegExp(`^PID: ${pidOf(`${two}-${domain}`)} `, "m"));
 	const second = await copy.lab("-s", two, "preview", "--", "--expect-no-changes");
 	t.is(second.code, 0, second.all);
+});
+
+test("two domains are debugged at once, each on its own kernel", async (t) => {
+	const gdb = (domain: string) =>
+		copy.lab(
+			...["-s", two, "gdb", domain, "--batch", "-ex", "hbreak tick_do_update_jiffies64", "-ex", "continue"],
+			// Neither is let go before the other has come as far.
+			...[
+				"-ex",
+				`shell touch ${stopped}/${domain}; for i in $(seq 600); do [ -e ${stopped}/vm ] && [ -e ${stopped}/other ] && break; sleep 0.1; done`,
+			],
+			...["-ex", `shell ls ${stopped}`, "-ex", "bt 1", "-ex", "lx-version"],
+		);
+	const stopped = mkdtempSync(join(tmpdir(), "tracelab-stopped-"));
+	t.teardown(() => rmSync(stopped, { recursive: true }));
+	const [vm, other] = await Promise.all([gdb("vm"), gdb("other")]);
+	for (const { code, all } of [vm, other]) {
+		t.is(code, 0, all);
+		t.regex(all, /hit Breakpoint 1.*tick_do_update_jiffies64 \(now=\d+\)/);
+		t.regex(all, /^other\nvm$/m);
+	}
+	t.regex(other.all, /Linux version 6\.1\.\d+ .*PREEMPT/);
+	t.notRegex(vm.all, /PREEMPT /);
 });
 
 test("destroying two stacks leaves the third as it was", async (t) => {
