@@ -50,19 +50,19 @@ program
 program
 	.command("doctor")
 	.description("shows what is there, what is missing, and why it matters")
-	.action(async () => end((await import("./doctor.ts")).doctor()));
+	.action(async () => end((await import("./lab/doctor.ts")).doctor()));
 
 program
 	.command("up")
 	.description("brings the lab up, or changes what differs from the stack file (through sudo where not root)")
 	.argument("[args...]", "after --: pulumi's own, such as --diff")
-	.action(async (args: string[]) => end((await import("./deployment.ts")).up(stack(), args)));
+	.action(async (args: string[]) => end((await import("./lab/deployment.ts")).up(stack(), args)));
 
 program
 	.command("preview")
 	.description("shows what up would change")
 	.argument("[args...]", "after --: pulumi's own")
-	.action(async (args: string[]) => end((await import("./deployment.ts")).preview(stack(), args)));
+	.action(async (args: string[]) => end((await import("./lab/deployment.ts")).preview(stack(), args)));
 
 program
 	.command("destroy")
@@ -70,20 +70,20 @@ program
 	.option("-y, --yes", "do not ask")
 	.argument("[args...]", "after --: pulumi's own")
 	.action(async (args: string[], { yes = false }: { yes?: boolean }) =>
-		end((await import("./deployment.ts")).destroy(stack(), args, yes)),
+		end((await import("./lab/deployment.ts")).destroy(stack(), args, yes)),
 	);
 
 program
 	.command("ls")
 	.description("lists the domains of the lab")
 	.option("--json", "as JSON")
-	.action(async (options: { json?: boolean }) => end((await import("./domain-list.ts")).list(stack(), options)));
+	.action(async (options: { json?: boolean }) => end((await import("./lab/domain-list.ts")).list(stack(), options)));
 
 program
 	.command("verify")
 	.description("looks at all that the lab claims to be, and shows what was seen; exit status 1 where something fails")
 	.option("--json", "as JSON")
-	.action(async (options: { json?: boolean }) => end((await import("./verify.ts")).verify(stack(), options)));
+	.action(async (options: { json?: boolean }) => end((await import("./verify/verify.ts")).verify(stack(), options)));
 
 program
 	.command("exec")
@@ -100,7 +100,7 @@ program
 	.action(async (domain: string, command: string[], options: { timeout: number; stdin?: boolean }) => {
 		const argv = passedThrough(command);
 		checkCommand(argv, argv !== command);
-		await end((await import("./guest-command.ts")).guestCommand(stack(), domain, argv, options));
+		await end((await import("./guest/command.ts")).guestCommand(stack(), domain, argv, options));
 	});
 
 program
@@ -108,7 +108,7 @@ program
 	.description("copies a file or a folder into a guest (./lab cp a vm:/root/) or out of it (./lab cp vm:/etc/fstab .)")
 	.argument("<src>")
 	.argument("<dst>")
-	.action(async (src: string, dst: string) => end((await import("./guest-copy.ts")).copy(stack(), src, dst)));
+	.action(async (src: string, dst: string) => end((await import("./guest/copy.ts")).copy(stack(), src, dst)));
 
 program
 	.command("console")
@@ -117,7 +117,7 @@ program
 	.option("--log", "print all that the guest has said, and leave")
 	.addHelpText("after", "\nA pipe works too; it ends once its input has ended and the guest has been silent for 1.5 s.")
 	.action(async (domain: string, { log = false }: { log?: boolean }) => {
-		const { console_, consoleLog } = await import("./console.ts");
+		const { console_, consoleLog } = await import("./guest/console.ts");
 		await end(log ? consoleLog(stack(), domain) : console_(stack(), domain));
 	});
 
@@ -127,7 +127,7 @@ program
 	.argument("[step]")
 	.option("-f, --follow", "go on printing what is added")
 	.action(async (step: string | undefined, { follow = false }: { follow?: boolean }) => {
-		const { listLogs, showLog } = await import("./logs.ts");
+		const { listLogs, showLog } = await import("./lab/logs.ts");
 		await end(step === undefined ? listLogs(stack()) : showLog(stack(), step, follow));
 	});
 
@@ -139,7 +139,7 @@ program
 	.allowUnknownOption()
 	.passThroughOptions()
 	.action(async (domain: string, args: string[]) =>
-		end((await import("./debugger.ts")).debug(stack(), domain, passedThrough(args))),
+		end((await import("./debug/debugger.ts")).debug(stack(), domain, passedThrough(args))),
 	);
 
 program
@@ -154,7 +154,7 @@ program
 		checkCommand(argv, argv !== command);
 		const { asRoot } = await import("./privilege.ts");
 		const there = await asRoot();
-		await end(there ?? (await import("./record.ts")).record(stack(), domain, argv, options));
+		await end(there ?? (await import("./debug/record.ts")).record(stack(), domain, argv, options));
 	});
 
 program
@@ -167,7 +167,7 @@ program
 	.action(async (run: string, args: string[]) => {
 		const { asRoot } = await import("./privilege.ts");
 		const there = await asRoot();
-		await end(there ?? (await import("./replay.ts")).replay(stack(), run, passedThrough(args)));
+		await end(there ?? (await import("./debug/replay.ts")).replay(stack(), run, passedThrough(args)));
 	});
 
 program
@@ -176,7 +176,7 @@ program
 	.argument("<domain>")
 	.option("--json", "as JSON")
 	.action(async (domain: string, options: { json?: boolean }) =>
-		end((await import("./facts.ts")).showFacts(stack(), domain, options)),
+		end((await import("./verify/facts.ts")).showFacts(stack(), domain, options)),
 	);
 
 program
@@ -189,7 +189,7 @@ program
 		),
 	)
 	.action(async (domain: string, { clockBound }: { clockBound?: number }) =>
-		end((await import("./clock.ts")).showClock(stack(), domain, clockBound)),
+		end((await import("./clock/clock.ts")).showClock(stack(), domain, clockBound)),
 	);
 
 program
@@ -205,7 +205,7 @@ program
 	)
 	.addOption(new Option("-C, --context <count>", "how many on either side of that time").argParser(count).default(20))
 	.action(async (run: string, options: { layer?: string; match?: RegExp; around?: bigint; context: number }) =>
-		end((await import("./events.ts")).showEvents(stack(), run, options)),
+		end((await import("./runs/events.ts")).showEvents(stack(), run, options)),
 	);
 
 program
@@ -215,7 +215,7 @@ program
 	.option("-o, --output <file>", "the page (default: RUN.html, here)")
 	.option("--perfetto <file>", "a file for ui.perfetto.dev instead, packed where it ends in .gz")
 	.action(async (run: string, options: { output?: string; perfetto?: string }) =>
-		end((await import("./report.ts")).report(stack(), run, options)),
+		end((await import("./runs/report.ts")).report(stack(), run, options)),
 	);
 
 const probe = program.command("probe").description("lists the SystemTap probes of the lab, or runs one");
@@ -223,7 +223,7 @@ const probe = program.command("probe").description("lists the SystemTap probes o
 probe
 	.command("ls")
 	.description("lists the probes that the stack file names")
-	.action(async () => end((await import("./probe.ts")).listProbes(stack())));
+	.action(async () => end((await import("./probe/probe.ts")).listProbes(stack())));
 
 probe
 	.command("run")
@@ -236,7 +236,7 @@ probe
 	.action(async (name: string, options: { timeout: number; domain?: string }) => {
 		const { asRoot } = await import("./privilege.ts");
 		const there = await asRoot();
-		await end(there ?? (await import("./probe-run.ts")).runProbe(stack(), name, options));
+		await end(there ?? (await import("./probe/run.ts")).runProbe(stack(), name, options));
 	});
 
 interface TraceOptions {
@@ -265,7 +265,7 @@ trace
 	.action(async (profile: string, command: string[], { domain: domains, ...options }: TraceOptions) => {
 		const { asRoot } = await import("./privilege.ts");
 		const there = await asRoot();
-		await end(there ?? (await import("./trace-run.ts")).traceRun(stack(), profile, command, { domains, ...options }));
+		await end(there ?? (await import("./trace/run.ts")).traceRun(stack(), profile, command, { domains, ...options }));
 	});
 
 trace
@@ -278,7 +278,7 @@ trace
 	.action(async (profile: string, { domain: domains, ...options }: TraceOptions) => {
 		const { asRoot } = await import("./privilege.ts");
 		const there = await asRoot();
-		await end(there ?? (await import("./trace.ts")).traceStart(stack(), profile, { domains, ...options }));
+		await end(there ?? (await import("./trace/trace.ts")).traceStart(stack(), profile, { domains, ...options }));
 	});
 
 trace
@@ -288,7 +288,7 @@ trace
 	.action(async (run: string | undefined) => {
 		const { asRoot } = await import("./privilege.ts");
 		const there = await asRoot();
-		await end(there ?? (await import("./trace.ts")).traceStop(stack(), run));
+		await end(there ?? (await import("./trace/trace.ts")).traceStop(stack(), run));
 	});
 
 trace
@@ -299,20 +299,22 @@ trace
 	.action(async (name: string, { name: run }: { name?: string }) => {
 		const { asRoot } = await import("./privilege.ts");
 		const there = await asRoot();
-		await end(there ?? (await import("./trace-snapshot.ts")).traceSnapshot(stack(), name, run));
+		await end(there ?? (await import("./trace/snapshot.ts")).traceSnapshot(stack(), name, run));
 	});
 
 trace
 	.command("ls")
 	.description("lists the traced runs")
-	.action(async () => end((await import("./trace.ts")).listRuns(stack())));
+	.action(async () => end((await import("./trace/trace.ts")).listRuns(stack())));
 
 trace
 	.command("fetch")
 	.description("copies a run's traces, which babeltrace2 and Trace Compass open")
 	.argument("<run>")
 	.argument("[folder]", "where to", ".")
-	.action(async (run: string, folder: string) => end((await import("./trace.ts")).fetchRun(stack(), run, folder)));
+	.action(async (run: string, folder: string) =>
+		end((await import("./trace/trace.ts")).fetchRun(stack(), run, folder)),
+	);
 
 /** Without `--` before it, an option behind the domain would be taken for a program in the guest. */
 function checkCommand([program]: readonly string[], marked: boolean): void {

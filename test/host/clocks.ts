@@ -2,10 +2,10 @@ import { mkdirSync, rmSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import test from "ava";
 import { findDomain } from "../../cli/card.ts";
-import { GuestAgent } from "../../cli/guest-agent.ts";
-import { causality, mergedEvents } from "../../cli/merge.ts";
-import { checkBound, checkOffsets, fitRun } from "../../cli/run-clock.ts";
-import { guestSystemClock } from "../../cli/system-clock.ts";
+import { checkBound, checkOffsets, fitRun } from "../../cli/clock/run-clock.ts";
+import { guestSystemClock } from "../../cli/clock/system-clock.ts";
+import { GuestAgent } from "../../cli/guest/agent.ts";
+import { causality, mergedEvents } from "../../cli/runs/merge.ts";
 import { beaconEvent, beaconFilter } from "../../spec/beacon-match.ts";
 import { host, lab, libvirtName, pidOf, stack } from "./proof.ts";
 

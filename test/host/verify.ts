@@ -1,5 +1,5 @@
 import test from "ava";
-import type { Verdict } from "../../cli/verify.ts";
+import type { Verdict } from "../../cli/verify/verify.ts";
 import { lab } from "./proof.ts";
 
 async function failures(): Promise<{ code: number; failed: Verdict[]; all: string }> {

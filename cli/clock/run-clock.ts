@@ -1,0 +1,156 @@
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { beaconEvent, beaconPort, type HostBeacon, matchBeacons, readBeacons } from "../../spec/beacon-match.ts";
+import { type ClockFit, type ClockFitOptions, type ClockPair, fitClock } from "../../spec/clock-fit.ts";
+import {
+	type ClockRecord,
+	clockRecordSchema,
+	defaultBounds,
+	fitRecord,
+	type GuestClock,
+	granuleOf,
+	offsetTolerance,
+} from "../../spec/clock-record.ts";
+import { quote } from "../../spec/quote.ts";
+import { LabError } from "../errors.ts";
+import { ctfClock, ctfEvents, ctfRange, ctfTraces, earliest, latest } from "../runs/ctf.ts";
+import { hostClock, readExchanges, type SystemClock } from "./system-clock.ts";
+
+export interface FitRunOptions {
+	/** What the guests say of their clocks, by domain: where it is not given, their traces are not checked against it. */
+	guests?: Readonly<Record<string, SystemClock>>;
+	/** Process of each domain's QEMU: tells their beacons apart where more than one is traced with the context vpid. */
+	pids?: Readonly<Record<string, number>>;
+}
+
+/**
+ * Fits the clocks of the guests of a run to the host's, from the beacons in clock/DOMAIN and QEMU's trace, or else from
+ * the exchanges in clock/DOMAIN.agent, and writes clock.json beside the traces.
+ *
+ * @throws LabError for a guest that nothing puts on the host's clock
+ */
+export async function fitRun(folder: string, { guests = {}, pids = {} }: FitRunOptions = {}): Promise<ClockRecord> {
+	const host = hostClock();
+	const [beacons, traces] = [await beaconsOf(join(folder, "qemu")), await checkedTraces(folder, host, guests)];
+	const record: ClockRecord = { clocksource: host.clocksource, guests: {}, traces };
+	for (const name of clockedDomains(folder)) {
+		const clocksource = guests[name]?.clocksource;
+		const options: ClockFitOptions = {
+			granule: granuleOf(clocksource),
+			hostGranule: granuleOf(host.clocksource),
+			...(await guestInterval(join(folder, "guest", name))),
+		};
+		const pid = pids[name];
+		const ours = pid === undefined ? beacons : beacons.filter((beacon) => beacon.pid === pid || beacon.pid === -1);
+		const clock = fitGuest(folder, name, ours, options);
+		record.guests[name] = clocksource === undefined ? clock : { ...clock, clocksource };
+	}
+	const file = join(folder, "clock.json");
+	writeFileSync(`${file}.part`, `${JSON.stringify(record, null, "\t")}\n`);
+	renameSync(`${file}.part`, file);
+	return record;
+}
+
+/** Says of each guest whose bound is over its limit by how much; nothing where all is well. */
+export function checkBound({ guests }: ClockRecord, limit?: number): string[] {
+	return Object.entries(guests).flatMap(([name, { bound, method, pieces }]) => {
+		const most = limit ?? defaultBounds[method];
+		if (bound <= most) return [];
+		const causes = pieces.flatMap(({ change }) => (change === undefined ? [] : [change.cause]));
+		const why = causes.length === 0 ? "" : `: ${causes.join("; ")}`;
+		return [`${name}: its clock is known to ${bound} ns on the host's (${method}), over the limit of ${most} ns${why}`];
+	});
+}
+
+/** Says of each trace whose own offset to the wall clock is not the system's. */
+export function checkOffsets({ traces }: ClockRecord): string[] {
+	return traces
+		.filter(({ difference }) => Math.abs(difference ?? 0) > offsetTolerance)
+		.map(({ trace, difference }) => `${trace}: the wall clock was set by ${difference} ns since it was recorded`);
+}
+
+/** The clock.json of a run, which is fitted where it has none yet. */
+export async function runClock(folder: string): Promise<ClockRecord> {
+	const file = join(folder, "clock.json");
+	if (!existsSync(file)) return fitRun(folder);
+	const record = clockRecordSchema.safeParse(JSON.parse(readFileSync(file, "utf8")));
+	if (record.success) return record.data;
+	throw new LabError(`${file} is none of this version`, "remove it: it is made anew from the run");
+}
+
+/** The domains whose clock a run recorded. */
+function clockedDomains(folder: string): string[] {
+	const names = existsSync(join(folder, "clock")) ? readdirSync(join(folder, "clock")) : [];
+	return [...new Set(names.map((name) => name.replace(/\.agent$/, "")))].sort();
+}
+
+interface TracedBeacon extends HostBeacon {
+	pid: number;
+}
+
+async function beaconsOf(folder: string): Promise<TracedBeacon[]> {
+	const found: TracedBeacon[] = [];
+	for (const trace of ctfTraces(folder)) {
+		for await (const events of ctfEvents(trace)) {
+			for (const event of events) {
+				if (event.name !== beaconEvent) continue;
+				const { addr, value, vpid = -1 } = event.fields;
+				if (addr === beaconPort) found.push({ time: event.cycles, value: Number(value) & 0xff, pid: Number(vpid) });
+			}
+		}
+	}
+	return found;
+}
+
+function fitGuest(
+	folder: string,
+	name: string,
+	host: readonly HostBeacon[],
+	options: ClockFitOptions,
+): Omit<GuestClock, "clocksource"> {
+	const text = (file: string) => (existsSync(file) ? readFileSync(file, "utf8") : "");
+	const guest = readBeacons(text(join(folder, "clock", name)));
+	const { pairs, unmatched } = matchBeacons(guest, host);
+	if (pairs.length > 0) return { method: "in-band beacon", ...fitRecord(fitted(name, pairs, options)), unmatched };
+	const exchanges = readExchanges(text(join(folder, "clock", `${name}.agent`)));
+	if (exchanges.length > 0) return { method: "guest agent", ...fitRecord(fitted(name, exchanges, options)), unmatched };
+	throw new LabError(
+		`nothing puts the clock of ${quote(name)} on the host's: of ${guest.length} beacons of the guest and ${host.length} in QEMU's trace, none fit together`,
+		guest.length === 0
+			? "clock-beacon said nothing: run it in the guest while QEMU is traced"
+			: `trace its QEMU with ${beaconEvent}, and see that no events were discarded`,
+	);
+}
+
+function fitted(name: string, pairs: readonly ClockPair[], options: ClockFitOptions): ClockFit {
+	try {
+		return fitClock(pairs, options);
+	} catch (error) {
+		if (!(error instanceof RangeError)) throw error;
+		throw new LabError(`the clock of ${quote(name)} cannot be fitted: ${error.message}`, "record the run again");
+	}
+}
+
+async function guestInterval(folder: string): Promise<{ cover?: readonly [bigint, bigint] }> {
+	const ranges = await Promise.all(ctfTraces(folder).map(ctfRange));
+	const ends = ranges.flatMap((range) => range ?? []);
+	const [first, last] = [earliest(ends), latest(ends)];
+	return first === undefined || last === undefined ? {} : { cover: [first, last] };
+}
+
+async function checkedTraces(
+	folder: string,
+	host: SystemClock,
+	guests: Readonly<Record<string, SystemClock>>,
+): Promise<ClockRecord["traces"]> {
+	const systems = [host, ...Object.values(guests)];
+	return Promise.all(
+		ctfTraces(folder).map(async (trace) => {
+			const { uuid, offset } = await ctfClock(trace);
+			const system = systems.find(({ bootId }) => bootId === uuid);
+			const recorded = { trace: relative(folder, trace), offset: String(offset) };
+			if (system === undefined) return recorded;
+			return { ...recorded, system: String(system.offset), difference: Number(offset - system.offset) };
+		}),
+	);
+}

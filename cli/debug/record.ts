@@ -1,0 +1,133 @@
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { quote } from "../../spec/quote.ts";
+import { type Domain, findDomain, readCard, stackOption } from "../card.ts";
+import { LabError } from "../errors.ts";
+import { onHost } from "../host.ts";
+import { definition } from "../libvirt.ts";
+import { run } from "../program.ts";
+import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
+import { duration, say } from "../terminal.ts";
+import { readElf } from "./elf.ts";
+import { files, type Recording, recordingArguments } from "./recording.ts";
+
+/** In the console's log: what is between them is the command's. */
+const [begin, end] = ["tracelab: the command begins", "tracelab: the command ended with"];
+
+/**
+ * Boots the domain's kernel and image once more, beside the domain itself, to a shell that runs a command, and records
+ * it all for `./lab replay`. The command's output becomes ours, and its exit status is returned.
+ */
+export async function record(
+	stack: string,
+	name: string,
+	command: readonly string[],
+	options: { name?: string },
+): Promise<number> {
+	const domain = findDomain(stack, name);
+	const machine = await described(domain);
+	const taken = runName(stack, options.name ?? `record-${name}-${stamp(new Date())}`);
+	const folder = `${runsFolder(stack)}/${taken}`;
+	mkdirSync(folder, { recursive: true });
+	try {
+		await makeDisks(domain, folder, command);
+		say(`lab: recording a boot of ${name}, and: ${command.join(" ")}`);
+		const begun = performance.now();
+		const args = recordingArguments("record", machine);
+		const { code, stderr } = await run(onHost(machine.emulator), args, "", { cwd: folder });
+		const seconds = (performance.now() - begun) / 1000;
+		if (code !== 0) throw new LabError(`QEMU ended with ${code}: ${stderr}`);
+		const { output, status } = commandOutput(readFileSync(join(folder, files.console), "latin1"));
+		if (status === undefined) {
+			const last = output.trimEnd().split("\n").slice(-5).join("\n  | ");
+			throw new LabError(`the guest did not come to the end of the command; its console's last words:\n  | ${last}`);
+		}
+		const recording: Recording = { stack, domain: name, ...machine, command: [...command], status, seconds };
+		writeFileSync(join(folder, files.about), `${JSON.stringify(recording, null, "\t")}\n`);
+		process.stdout.write(Buffer.from(output, "latin1"));
+		say(`lab: recorded ${taken} in ${duration(seconds)}; replay it in gdb: ./lab${stackOption(stack)} replay ${taken}`);
+		return status;
+	} catch (error) {
+		rmSync(folder, { recursive: true });
+		throw error;
+	}
+}
+
+/** What of the domain the recording runs on. */
+async function described(
+	domain: Domain,
+): Promise<Omit<Recording, "stack" | "domain" | "command" | "status" | "seconds">> {
+	const { kernel, card } = domain;
+	const { memory, commandLine } = await definition(domain);
+	return {
+		emulator: card.emulator,
+		kernel: kernel.prefix,
+		buildId: readElf(onHost(kernel.vmlinux)).buildId ?? "",
+		memory,
+		commandLine,
+	};
+}
+
+async function makeDisks(domain: Domain, folder: string, command: readonly string[]): Promise<void> {
+	const { card, name, stack } = domain;
+	const image = readCard(stack).images[card.image];
+	if (image === undefined) throw new LabError(`the lab card knows no image ${quote(card.image)}`);
+	const base = onHost(`${image.prefix}/image.qcow2`);
+	await made("qemu-img", ["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, join(folder, files.disk)]);
+	const tree = mkdtempSync(join(tmpdir(), "tracelab-record-"));
+	try {
+		cpSync(onHost(`/var/lib/tracelab/domains/${card.libvirtName}/root`), tree, { recursive: true });
+		chmodSync(tree, 0o755);
+		writeFileSync(join(tree, "record"), guestScript(name, command));
+		// 1 MiB for each that is there, and some for the file system's own.
+		const { stdout } = await made("du", ["-sm", tree]);
+		await made("mke2fs", [
+			"-q",
+			"-t",
+			"ext4",
+			"-d",
+			tree,
+			join(folder, files.lab),
+			`${Number.parseInt(stdout, 10) + 16}M`,
+		]);
+	} finally {
+		rmSync(tree, { recursive: true });
+	}
+}
+
+async function made(program: string, args: readonly string[]) {
+	const ran = await run(program, args);
+	if (ran.code !== 0) throw new LabError(`${program} ended with ${ran.code}: ${ran.stderr}`);
+	return ran;
+}
+
+/** What the guest runs in place of systemd: what every guest of the lab has mounted and loaded, then the command. */
+export function guestScript(name: string, command: readonly string[]): string {
+	const words = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`);
+	return `export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /tmp
+mount --bind /lab/lib/modules /usr/lib/modules
+echo '${name}' >/proc/sys/kernel/hostname
+xargs -r -n 1 modprobe </usr/lib/modules/load
+cd /root
+echo "${begin}"
+${words.join(" ")}
+echo "${end} $?"
+sync
+echo o >/proc/sysrq-trigger
+sleep 60
+`;
+}
+
+/** The command's own of what the console has, and its exit status, where it came to that. */
+export function commandOutput(console: string): { output: string; status: number | undefined } {
+	const text = console.replaceAll("\r\n", "\n");
+	const from = text.indexOf(`${begin}\n`);
+	const [, output, status] = new RegExp(`^([^]*?)${end} (\\d+)\\n`).exec(text.slice(from + begin.length + 1)) ?? [];
+	if (from === -1 || output === undefined) return { output: text, status: undefined };
+	return { output, status: Number(status) };
+}

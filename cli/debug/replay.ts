@@ -1,0 +1,96 @@
+import { copyFileSync, existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { execa } from "execa";
+import { stackOption } from "../card.ts";
+import { LabError, systemCode } from "../errors.ts";
+import { onHost, project } from "../host.ts";
+import { handOver } from "../program.ts";
+import { say } from "../terminal.ts";
+import { ElfError, readElf } from "./elf.ts";
+import { files, type Recording, readRecording, recordingArguments } from "./recording.ts";
+
+/** The gdbstub, in the replay's own folder: nobody else can take it, or connect to it. */
+const gdbSocket = "gdb.sock";
+
+/**
+ * Replays a recording from its first instruction under gdb, where reverse-continue and reverse-step go back; `args` are
+ * gdb's own. The recording stays as it is: each replay has a disk of its own.
+ */
+export async function replay(stack: string, run: string, args: readonly string[]): Promise<number> {
+	const { folder, recording } = readRecording(stack, run);
+	checkBuilds(recording);
+	const own = mkdtempSync(join(tmpdir(), "tracelab-replay-"));
+	try {
+		copyFileSync(join(folder, files.disk), join(own, files.disk));
+		for (const file of [files.log, files.lab]) symlinkSync(join(folder, file), join(own, file));
+		// Once it has powered off, it waits for its debugger to leave.
+		const options = ["-S", "-no-shutdown", "-gdb", `unix:${gdbSocket},server=on,wait=off`];
+		const qemu = execa(onHost(recording.emulator), [...recordingArguments("replay", recording), ...options], {
+			cwd: own,
+			reject: false,
+			stdin: "ignore",
+			// One that waits in a replay does not hear of SIGTERM.
+			killSignal: "SIGKILL",
+		});
+		try {
+			await listening(join(own, gdbSocket), qemu);
+			say(`lab: ${run} from its first instruction; its console: ${join(own, files.console)}`);
+			return await handOver("gdb", replayArguments(recording, join(own, gdbSocket), args));
+		} finally {
+			qemu.kill();
+			await qemu;
+			const said = join(own, files.console);
+			if (existsSync(said)) copyFileSync(said, join(folder, files.replayed));
+		}
+	} finally {
+		rmSync(own, { recursive: true });
+	}
+}
+
+function checkBuilds({ emulator, kernel, buildId, stack }: Recording): void {
+	const again = `record it again, on what is there now: ./lab${stackOption(stack)} record`;
+	if (!existsSync(onHost(emulator))) throw new LabError(`it was recorded by ${emulator}, which is gone`, again);
+	const vmlinux = `${kernel}/vmlinux`;
+	let found: string | undefined;
+	try {
+		found = readElf(onHost(vmlinux)).buildId;
+	} catch (error) {
+		const why = error instanceof ElfError ? error.message : systemCode(error);
+		if (why === undefined) throw error;
+		throw new LabError(
+			`it was recorded on ${vmlinux}, which ${why === "ENOENT" ? "is gone" : `cannot be read: ${why}`}`,
+			again,
+		);
+	}
+	if (found === buildId) return;
+	throw new LabError(
+		`it was recorded on a kernel with build-id ${buildId}, and ${vmlinux} has ${found ?? "none"} now`,
+		again,
+	);
+}
+
+async function listening(socket: string, qemu: PromiseLike<{ exitCode?: number; stderr: string }>): Promise<void> {
+	let ended: string | undefined;
+	qemu.then(({ exitCode, stderr }) => {
+		ended = `QEMU ended with ${exitCode}: ${stderr}`;
+	});
+	while (!existsSync(socket)) {
+		if (ended !== undefined) throw new LabError(ended);
+		await pause(50);
+	}
+}
+
+export function replayArguments({ kernel }: Recording, socket: string, args: readonly string[]): string[] {
+	return [
+		"-q",
+		...["-iex", `add-auto-load-safe-path ${kernel}`],
+		// What lies behind is found by going there once more from the start.
+		...["-iex", "set remotetimeout 300"],
+		...["-iex", `directory ${kernel}/source`],
+		`${kernel}/vmlinux`,
+		...["-ex", `target remote ${socket}`, "-ex", `source ${project}/cli/debug/gdb-replay.py`],
+		...args,
+	];
+}

@@ -1,0 +1,106 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline/promises";
+import { quote } from "../../spec/quote.ts";
+import { checkStack, readCard, stackOption } from "../card.ts";
+import { LabError, UsageError } from "../errors.ts";
+import { asRoot, giveBack } from "../privilege.ts";
+import { paint, print, say } from "../terminal.ts";
+import { pulumi, pulumiHere, readState, stateFolder } from "./engine.ts";
+import { breakStaleLock, clearPending } from "./interruption.ts";
+import { readStepTimes, stepTimesText } from "./step-times.ts";
+
+/** Brings the lab up; `args` go to pulumi as they are. Returns the exit status. */
+export async function up(stack: string, args: readonly string[]): Promise<number> {
+	checkStack(stack);
+	const there = await asRoot();
+	if (there !== undefined) return there;
+	const begun = performance.now();
+	const scratch = mkdtempSync(join(tmpdir(), "tracelab-up-"));
+	try {
+		await prepare(stack, "up");
+		const eventLog = join(scratch, "events");
+		const options = ["--yes", "--skip-preview", "--stack", stack, "--suppress-outputs", "--event-log", eventLog];
+		// --event-log is an option only for those who debug, says pulumi.
+		const code = await pulumiHere(["up", ...options, ...args], { PULUMI_DEBUG_COMMANDS: "true" });
+		const times = await readStepTimes(eventLog);
+		say(stepTimesText(times, (performance.now() - begun) / 1000));
+		if (code === 0) print(nextCommands(stack));
+		return code;
+	} finally {
+		rmSync(scratch, { recursive: true, force: true });
+		giveBack();
+	}
+}
+
+export async function preview(stack: string, args: readonly string[]): Promise<number> {
+	checkStack(stack);
+	await select(stack);
+	return pulumiHere(["preview", "--stack", stack, ...args]);
+}
+
+export async function destroy(stack: string, args: readonly string[], sure: boolean): Promise<number> {
+	if (readState(stack) === undefined && stateFolder() !== undefined) {
+		checkStack(stack);
+		say(`lab: stack ${quote(stack)} was never brought up: nothing to destroy`);
+		return 0;
+	}
+	if (!sure) await confirm(stack);
+	const there = await asRoot();
+	if (there !== undefined) return there;
+	try {
+		await breakStaleLock(stack);
+		await clearPending(stack, "destroy");
+		return await pulumiHere(["destroy", "--yes", "--skip-preview", "--stack", stack, ...args]);
+	} finally {
+		giveBack();
+	}
+}
+
+async function prepare(stack: string, purpose: "up" | "destroy"): Promise<void> {
+	await select(stack);
+	await breakStaleLock(stack);
+	await clearPending(stack, purpose);
+}
+
+/** Makes the stack known to pulumi, where it is not: half a second that a second up need not spend. */
+async function select(stack: string): Promise<void> {
+	if (readState(stack) !== undefined) return;
+	const { code, stderr } = await pulumi(["stack", "select", "--create", stack]);
+	if (code !== 0)
+		throw new LabError(`pulumi cannot make the stack ${quote(stack)}:\n${stderr.trim()}`, "see ./lab doctor");
+}
+
+async function confirm(stack: string): Promise<void> {
+	if (!process.stdin.isTTY) {
+		throw new UsageError(
+			"destroy asks first, and nobody can answer here",
+			`say it is meant: ./lab${stackOption(stack)} destroy -y`,
+		);
+	}
+	const terminal = createInterface({ input: process.stdin, output: process.stderr });
+	const question = `destroy the lab of stack ${quote(stack)}, with the disks of its domains? [y/N] `;
+	const answer = await terminal.question(question);
+	terminal.close();
+	if (!/^y(es)?$/i.test(answer.trim())) throw new LabError("nothing was destroyed");
+}
+
+function nextCommands(stack: string): string {
+	const [name] = Object.keys(readCard(stack).domains).sort();
+	const lab = `./lab${stackOption(stack)}`;
+	const commands = [
+		[`${lab} ls`, "the domains of this lab"],
+		...(name === undefined
+			? []
+			: [
+					[`${lab} exec ${name} -- uname -a`, "a command in the guest"],
+					[`${lab} gdb ${name}`, "its kernel, in gdb"],
+					[`${lab} console ${name}`, "its serial console"],
+				]),
+		["lttng list -u", "the tracepoints in QEMU (as root)"],
+	];
+	const width = Math.max(...commands.map(([command = ""]) => command.length));
+	const lines = commands.map(([command = "", what]) => `  ${command.padEnd(width)}  ${what}`);
+	return [paint("bold", "what to try next:"), ...lines].join("\n");
+}

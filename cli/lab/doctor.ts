@@ -1,0 +1,191 @@
+import { existsSync, readdirSync, readFileSync, statfsSync, statSync } from "node:fs";
+import { decideAcceleration } from "../../spec/acceleration.ts";
+import { type HostFacts, hostFactsSchema } from "../../spec/host-facts.ts";
+import { LabError } from "../errors.ts";
+import { onHost, project } from "../host.ts";
+import { virsh } from "../libvirt.ts";
+import { run } from "../program.ts";
+import { paint, print, size, table } from "../terminal.ts";
+import { pulumi } from "./engine.ts";
+
+/** Bytes that a first `up` needs for builds and their caches. */
+const needed = 12e9;
+
+/** One thing that was looked at. `missing` stops the lab; `note` is what `up` sees to, or what only costs. */
+export interface Finding {
+	name: string;
+	state: "ok" | "note" | "missing";
+	found: string;
+	/** Why it matters. */
+	why: string;
+}
+
+/** Shows what is there and what is not; returns 1 where something necessary is missing. */
+export async function doctor(): Promise<number> {
+	const findings = await examine();
+	const signs = { ok: paint("green", "ok"), note: paint("yellow", "note"), missing: paint("red", "MISSING") };
+	const rows = findings.map(({ name, state, found, why }) => [signs[state], name, found, why]);
+	print(table(["", "WHAT", "FOUND", "WHY IT MATTERS"], rows));
+	const missing = findings.filter(({ state }) => state === "missing");
+	print(
+		missing.length === 0
+			? "\nnothing necessary is missing"
+			: `\nmissing: ${missing.map(({ name }) => name).join(", ")}`,
+	);
+	return missing.length === 0 ? 0 : 1;
+}
+
+export async function examine(): Promise<Finding[]> {
+	const [facts, engine, plugins, root, libvirt] = await Promise.all([
+		hostFacts(),
+		engineFinding(),
+		pluginFinding(),
+		rootFinding(),
+		libvirtFinding(),
+	]);
+	return [
+		{ name: "node", state: "ok", found: process.version, why: "runs ./lab and the program of pulumi up" },
+		engine,
+		plugins,
+		root,
+		await packagesFinding(),
+		diskFinding(),
+		...hostFindings(facts),
+		libvirt,
+		tracingFinding(),
+	];
+}
+
+async function hostFacts(): Promise<HostFacts> {
+	// It sources its library by a path from its own folder.
+	const { code, stdout, stderr } = await run("bash", [
+		"-c",
+		'cd "$0" && exec bash host-facts.sh',
+		`${project}/scripts`,
+	]);
+	if (code !== 0) throw new LabError(`scripts/host-facts.sh failed: ${stderr.trim()}`);
+	return hostFactsSchema.parse(JSON.parse(stdout));
+}
+
+async function engineFinding(): Promise<Finding> {
+	const why = "compares the host with the stack file and changes what differs";
+	const { code, stdout } = await pulumi(["version"]);
+	return code === 0
+		? { name: "pulumi", state: "ok", found: stdout.trim(), why }
+		: { name: "pulumi", state: "missing", found: "nothing: run scripts/setup", why };
+}
+
+async function pluginFinding(): Promise<Finding> {
+	const wanted = { command: "1.2.1", "terraform-provider": "1.1.3" };
+	const why = "run the lab's steps, and speak to libvirt";
+	const { stdout } = await pulumi(["plugin", "ls", "--json"]);
+	const there = (stdout === "" ? [] : JSON.parse(stdout)) as { name: string; version: string }[];
+	const has = (name: string, version: string) =>
+		there.some((plugin) => plugin.name === name && plugin.version === version);
+	const lacking = Object.entries(wanted).filter(([name, version]) => !has(name, version));
+	const text = (plugins: [string, string][]) => plugins.map((plugin) => plugin.join(" ")).join(", ");
+	return lacking.length === 0
+		? { name: "pulumi plugins", state: "ok", found: text(Object.entries(wanted)), why }
+		: { name: "pulumi plugins", state: "missing", found: `no ${text(lacking)}: run scripts/setup`, why };
+}
+
+async function rootFinding(): Promise<Finding> {
+	const why = "up installs packages, builds below /opt, and starts daemons";
+	if (process.geteuid?.() === 0) return { name: "root", state: "ok", found: "root", why };
+	const sudo = (await run("bash", ["-c", "command -v sudo"])).code === 0;
+	return sudo
+		? { name: "root", state: "ok", found: "not root; up goes through sudo", why }
+		: { name: "root", state: "missing", found: "not root, and no sudo: use su", why };
+}
+
+async function packagesFinding(): Promise<Finding> {
+	const why = "up installs QEMU's and the kernel's build dependencies";
+	const apt = (await run("bash", ["-c", "command -v apt-get"])).code === 0;
+	return {
+		name: "apt-get",
+		state: apt ? "ok" : "missing",
+		found: apt ? "there" : "not there: Debian 12 is what this was made on",
+		why,
+	};
+}
+
+function diskFinding(): Finding {
+	// Whichever of the two folders is on the fuller file system.
+	const free = Math.min(...["/opt", "/var/cache"].map((folder) => freeBytes(onHost(folder))));
+	return diskSpace(free, anyBuild());
+}
+
+/** A lab that was built needs no room for a first build any more. */
+export function diskSpace(free: number, built: boolean): Finding {
+	const state = free >= needed ? "ok" : built ? "note" : "missing";
+	const found = `${size(free)} free in /opt and /var/cache${state === "ok" ? "" : `, a first up needs ${size(needed)}`}`;
+	return { name: "disk space", state, found, why: "sources, builds with debug information, and their caches" };
+}
+
+function freeBytes(folder: string): number {
+	let there = folder;
+	while (!existsSync(there)) there = there.slice(0, there.lastIndexOf("/")) || "/";
+	const { bavail, bsize } = statfsSync(there);
+	return bavail * bsize;
+}
+
+function anyBuild(): boolean {
+	const folder = onHost("/opt/tracelab/kernel");
+	return existsSync(folder) && readdirSync(folder).length > 0;
+}
+
+export function hostFindings(facts: HostFacts): Finding[] {
+	const { kind, reason } = decideAcceleration("auto", facts);
+	return [
+		{
+			name: "acceleration",
+			state: kind === "kvm" ? "ok" : "note",
+			found: `auto is ${kind}: ${reason}`,
+			why:
+				kind === "kvm"
+					? "guests run at the processor's speed"
+					: "guests are emulated: they work, some ten times slower",
+		},
+		{
+			name: "systemd",
+			state: facts.systemd ? "ok" : "note",
+			found: facts.systemd ? "runs" : "does not run: daemons are started as themselves",
+			why: "who starts libvirtd and lttng-sessiond",
+		},
+		{
+			name: "AppArmor",
+			state: "ok",
+			found: facts.apparmor ? "on: up lets libvirt run the lab's emulators" : "off",
+			why: "it refuses emulators outside the known places",
+		},
+	];
+}
+
+async function libvirtFinding(): Promise<Finding> {
+	const why = "runs the domains";
+	const answer = await virsh("list", "--name").catch((error: unknown) => error);
+	if (answer instanceof LabError)
+		return { name: "libvirtd", state: "note", found: "not installed: up installs it", why };
+	const answers = (answer as { code: number }).code === 0;
+	return {
+		name: "libvirtd",
+		state: answers ? "ok" : "note",
+		found: answers ? "answers" : "does not answer: up starts it",
+		why,
+	};
+}
+
+function tracingFinding(): Finding {
+	const why = "LTTng traces the domains of libvirt only with libvirt-qemu in group tracing";
+	const file = onHost("/etc/group");
+	const lines = statSync(file, { throwIfNoEntry: false }) === undefined ? [] : readFileSync(file, "utf8").split("\n");
+	const members = lines.map((line) => line.split(":")).find(([name]) => name === "tracing")?.[3];
+	if (members === undefined) return { name: "group tracing", state: "note", found: "no such group: up makes it", why };
+	const in_ = members.split(",").includes("libvirt-qemu");
+	return {
+		name: "group tracing",
+		state: in_ ? "ok" : "note",
+		found: in_ ? "libvirt-qemu is in it" : "libvirt-qemu is not in it: up sees to it",
+		why,
+	};
+}

@@ -1,0 +1,48 @@
+import type { LabCard } from "../../spec/lab-card.ts";
+import { readCard } from "../card.ts";
+import { domainProcess, domainState } from "../libvirt.ts";
+import { paint, print, table } from "../terminal.ts";
+
+/** Shows the domains of a lab, as a table or as JSON. */
+export async function list(stack: string, { json = false }: { json?: boolean }): Promise<void> {
+	const lab = readCard(stack);
+	const names = Object.keys(lab.domains).sort();
+	const domains = await Promise.all(
+		names.map(async (name) => {
+			const card = lab.domains[name] as (typeof lab.domains)[string];
+			const kernel = lab.kernels[card.kernel] as (typeof lab.kernels)[string];
+			const domain = { name, card, kernel, stack };
+			return { name, card, state: await domainState(domain), process: domainProcess(domain) };
+		}),
+	);
+	if (json) {
+		const shown = domains.map(({ name, card, state, process }) => ({
+			name,
+			state,
+			pid: process?.pid ?? null,
+			...card,
+			gdb: { address: `127.0.0.1:${card.gdb.port}`, ...card.gdb },
+			modules: Object.keys(card.modules).sort(),
+		}));
+		print(JSON.stringify(shown, null, 2));
+		return;
+	}
+	const rows = domains.map(({ name, card, state, process }) => [
+		paint("bold", name),
+		paint(state === "running" ? "green" : "yellow", state),
+		process === undefined ? card.processName : `${card.processName} (${process.pid})`,
+		process === undefined || process.program === "" || process.program === card.emulator
+			? emulatorName(lab, card.emulator)
+			: paint("red", `${process.program}, not ${card.emulator}`),
+		card.acceleration.kind,
+		card.kernel,
+		`127.0.0.1:${card.gdb.port}`,
+		Object.keys(card.modules).sort().join(", ") || "none",
+	]);
+	print(table(["DOMAIN", "STATE", "PROCESS", "QEMU", "ACCEL", "KERNEL", "GDB", "MODULES"], rows));
+}
+
+/** The stack file's name of a QEMU, as for the kernel. */
+function emulatorName(lab: LabCard, emulator: string): string {
+	return Object.entries(lab.qemu).find(([, { binary }]) => binary === emulator)?.[0] ?? emulator;
+}

@@ -1,0 +1,97 @@
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { quote } from "../../spec/quote.ts";
+import { stackOption } from "../card.ts";
+import { LabError } from "../errors.ts";
+import { virsh } from "../libvirt.ts";
+import { run } from "../program.ts";
+import { say } from "../terminal.ts";
+import { type Deployment, type PendingOperation, pulumi, readLocks, readState, type StateResource } from "./engine.ts";
+
+/** Removes the lock that a killed pulumi left; one whose holder lives is an error. */
+export async function breakStaleLock(stack: string): Promise<void> {
+	const locks = readLocks(stack);
+	if (locks.length === 0) return;
+	const holder = locks.find((lock) => lock.hostname !== hostname() || isPulumi(lock.pid));
+	if (holder !== undefined) {
+		throw new LabError(
+			`pulumi is at work on stack ${quote(stack)} already: process ${holder.pid} of ${holder.username} on ${holder.hostname}, since ${holder.timestamp.slice(0, 19)}Z`,
+			"wait until it has ended",
+		);
+	}
+	say(
+		`lab: process ${locks.map(({ pid }) => pid).join(", ")}, which held the lock of stack ${quote(stack)}, is gone: removing its lock`,
+	);
+	await must(["cancel", "--yes", "--stack", stack]);
+}
+
+function isPulumi(pid: number): boolean {
+	try {
+		return readFileSync(`/proc/${pid}/comm`, "utf8").trim() === "pulumi";
+	} catch {
+		return false;
+	}
+}
+
+/**
+ * Clears what the engine was doing when it was killed. It only warns of that, for ever, since it cannot know how far
+ * it came. The lab can: a step is applied again from anywhere, and a libvirt object that is in no state is an orphan
+ * of that very moment, which would stand in the way of its next creation.
+ *
+ * @param purpose before a destroy, a step that was being made is undone by its own `remove`: no state knows it, so
+ * the engine will not
+ */
+export async function clearPending(stack: string, purpose: "up" | "destroy"): Promise<void> {
+	const pending = readState(stack)?.pending_operations ?? [];
+	if (pending.length === 0) return;
+	say(
+		`lab: the last run on stack ${quote(stack)} was interrupted while ${pending.map(doing).join(", ")}: carrying on from there`,
+	);
+	const exported = JSON.parse(await must(["stack", "export", "--stack", stack])) as { deployment: Deployment };
+	const known = exported.deployment.resources ?? [];
+	for (const { resource } of pending.filter(({ type }) => type === "creating").reverse()) {
+		if (resource.type.startsWith("libvirt:")) await removeOrphan(resource, known);
+		else if (resource.type === "command:local:Command" && purpose === "destroy") await undo(resource, stack);
+	}
+	delete exported.deployment.pending_operations;
+	await must(["stack", "import", "--stack", stack], JSON.stringify(exported));
+}
+
+function doing({ resource, type }: PendingOperation): string {
+	return `${type} ${nameOf(resource)}`;
+}
+
+const nameOf = ({ urn }: StateResource): string => urn.split("::").at(-1) ?? urn;
+
+async function removeOrphan({ type, inputs }: StateResource, known: readonly StateResource[]): Promise<void> {
+	const name = String(inputs?.["name"] ?? "");
+	if (name === "" || known.some((other) => other.type === type && other.inputs?.["name"] === name)) return;
+	// What is not there needs no removal, so a refusal is as good.
+	if (type === "libvirt:index/domain:Domain") {
+		await virsh("destroy", name);
+		await virsh("undefine", name);
+	} else if (type === "libvirt:index/volume:Volume") {
+		await virsh("vol-delete", name, "--pool", String(inputs?.["pool"] ?? ""));
+	} else if (type === "libvirt:index/pool:Pool") {
+		await virsh("pool-destroy", name);
+		await virsh("pool-undefine", name);
+	}
+}
+
+async function undo(resource: StateResource, stack: string): Promise<void> {
+	const { delete: command, stdin, interpreter } = resource.inputs ?? {};
+	if (typeof command !== "string" || typeof stdin !== "string") return;
+	const [program = "bash", ...args] = Array.isArray(interpreter) ? interpreter.map(String) : ["bash", "-c"];
+	const { code, stderr } = await run(program, [...args, command], stdin);
+	if (code === 0) return;
+	throw new LabError(
+		`${nameOf(resource)} cannot be undone:\n${stderr}`,
+		`mend that, then: ./lab${stackOption(stack)} destroy`,
+	);
+}
+
+async function must(args: readonly string[], input = ""): Promise<string> {
+	const { code, stdout, stderr } = await pulumi(args, input);
+	if (code === 0) return stdout;
+	throw new LabError(`pulumi ${args.join(" ")} failed:\n${stderr.trim()}`);
+}

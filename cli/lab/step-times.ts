@@ -1,0 +1,71 @@
+import { createReadStream } from "node:fs";
+import { createInterface } from "node:readline/promises";
+import { duration, paint, table } from "../terminal.ts";
+
+/** How long the engine worked on one resource. */
+export interface StepTime {
+	name: string;
+	/** created, updated, deleted, or what of that failed */
+	what: string;
+	/** Whole seconds: the engine's log has no finer clock. */
+	seconds: number;
+}
+
+/** As many as fit on a glance. */
+const shown = 10;
+
+const words: Readonly<Record<string, { done: string; failed: string }>> = {
+	create: { done: "created", failed: "failed: not created" },
+	update: { done: "updated", failed: "failed: not updated" },
+	delete: { done: "deleted", failed: "failed: not deleted" },
+	"create-replacement": { done: "created anew", failed: "failed: not created anew" },
+	"delete-replaced": { done: "old one deleted", failed: "failed: old one not deleted" },
+};
+
+/** The times in the engine's event log, longest first; none where there is no log. */
+export async function readStepTimes(eventLog: string): Promise<StepTime[]> {
+	const begun = new Map<string, number>();
+	const times: StepTime[] = [];
+	try {
+		for await (const line of createInterface({ input: createReadStream(eventLog) })) {
+			const event = parsed(line);
+			const start = event?.resourcePreEvent?.metadata;
+			const end = (event?.resOutputsEvent ?? event?.resOpFailedEvent)?.metadata;
+			if (event === undefined) continue;
+			if (start !== undefined) begun.set(`${start.op} ${start.urn}`, event.timestamp);
+			const from = end === undefined ? undefined : begun.get(`${end.op} ${end.urn}`);
+			const word = end === undefined ? undefined : words[end.op];
+			if (end === undefined || from === undefined || word === undefined) continue;
+			const name = end.urn.split("::").at(-1) ?? end.urn;
+			const what = event.resOpFailedEvent === undefined ? word.done : word.failed;
+			times.push({ name, what, seconds: event.timestamp - from });
+		}
+	} catch {} // No log, no times.
+	return times.sort((a, b) => b.seconds - a.seconds || (a.name < b.name ? -1 : 1));
+}
+
+/** Where the time went. Steps run beside each other, so they add up to more than the whole. */
+export function stepTimesText(times: readonly StepTime[], whole: number): string {
+	const long = times.filter(({ seconds }) => seconds > 0);
+	const head = paint("bold", `where the time went: ${duration(whole)} in all`);
+	if (long.length === 0) return head;
+	const rows = long.slice(0, shown).map(({ name, what, seconds }) => [`  ${name}`, what, duration(seconds)]);
+	const rest = long.length > shown ? `\n  and ${long.length - shown} shorter ones` : "";
+	return `${head}\n${table([], rows)}${rest}`;
+}
+
+interface EngineEvent {
+	timestamp: number;
+	resourcePreEvent?: { metadata: { op: string; urn: string } };
+	resOutputsEvent?: { metadata: { op: string; urn: string } };
+	resOpFailedEvent?: { metadata: { op: string; urn: string } };
+}
+
+/** A killed engine leaves half a line. */
+function parsed(line: string): EngineEvent | undefined {
+	try {
+		return JSON.parse(line) as EngineEvent;
+	} catch {
+		return undefined;
+	}
+}

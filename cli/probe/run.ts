@@ -1,0 +1,175 @@
+import { createWriteStream, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { finished } from "node:stream/promises";
+import { quote } from "../../spec/quote.ts";
+import { stackOption } from "../card.ts";
+import { buildIdIn } from "../debug/elf.ts";
+import { LabError } from "../errors.ts";
+import { GuestAgent } from "../guest/agent.ts";
+import { runInGuest } from "../guest/process.ts";
+import { onHost } from "../host.ts";
+import { mustRun } from "../libvirt.ts";
+import { runsFolder } from "../runs/run-folder.ts";
+import { duration, say } from "../terminal.ts";
+import { type Compiled, compileOnce } from "./compile.ts";
+import { countHits, HitReport } from "./hit-report.ts";
+import { compiledPoints, findProbe, isEdited, type Probe, probesFolder } from "./probe.ts";
+
+export interface ProbeRunOptions {
+	/** Seconds after which the run is ended; 0 is never. */
+	timeout: number;
+	/** The domain of a script that the stack file does not name. */
+	domain?: string;
+}
+
+/**
+ * Runs a probe in its guest until its script, its time or Ctrl-C ends it: its output is ours and is kept in a file,
+ * and its hits are counted. Returns the exit status; a probe that never fired is an error.
+ */
+export async function runProbe(stack: string, what: string, { timeout, domain }: ProbeRunOptions): Promise<number> {
+	const probe = findProbe(stack, what, domain);
+	await mustRun(probe.domain, "not paused");
+	const agent = new GuestAgent(probe.domain);
+	const compiled = await compiledProbe(probe);
+	try {
+		await check(probe, compiled, agent);
+		return await run(probe, compiled, agent, timeout);
+	} finally {
+		compiled.remove();
+	}
+}
+
+/** Where the guest sees a compiled probe. */
+const inGuest = (module: string): string => `/lab/probes/${module}.ko`;
+
+/** What is there in the guest while a module is loaded. */
+const loaded = (module: string): string => `/sys/module/${module}`;
+
+async function compiledProbe(probe: Probe): Promise<Compiled> {
+	const { name, built, script, domain } = probe;
+	if (built === undefined) return compileOnce(probe);
+	const points = compiledPoints(built);
+	if (points === undefined || !existsSync(`${probesFolder(domain)}/${built.module}.ko`)) {
+		throw new LabError(`probe ${quote(name)} is not compiled`, `./lab${stackOption(domain.stack)} up compiles it`);
+	}
+	if (isEdited(built)) {
+		say(`lab: ${script} was edited since up: it is compiled for this run`);
+		return compileOnce(probe);
+	}
+	const kernel = readFileSync(onHost(`${built.prefix}/kernel`), "utf8").trim();
+	return { module: built.module, points, kernel, remove: () => {} };
+}
+
+/** Looks at all that would end in an error of the kernel's that says little. */
+async function check({ name, domain }: Probe, { module, kernel }: Compiled, agent: GuestAgent): Promise<void> {
+	const lab = `./lab${stackOption(domain.stack)}`;
+	const running = buildIdIn((await agent.exec(["cat", "/sys/kernel/notes"])).stdout);
+	if (running !== kernel) {
+		throw new LabError(
+			`probe ${quote(name)} is for a kernel with build-id ${kernel}, and ${quote(domain.name)} runs one with ${running ?? "none"}`,
+			`${lab} up starts ${domain.name} on the kernel that belongs to it`,
+		);
+	}
+	const looked = '[ ! -e "$1" ] || echo running; [ -e "$2" ] || echo absent';
+	const found = await agent.shell(looked, loaded(module), inGuest(module));
+	if (found.includes("running")) {
+		throw new LabError(
+			`probe ${quote(name)} runs in ${quote(domain.name)} already`,
+			`end that run; where it was killed: ${lab} exec ${domain.name} -- staprun -d ${module}`,
+		);
+	}
+	if (found.includes("absent")) {
+		throw new LabError(
+			`${quote(domain.name)} does not see ${inGuest(module)}`,
+			`its share with this host is not there; a guest that is started anew has it: virsh destroy ${domain.card.libvirtName}, then ${lab} up`,
+		);
+	}
+}
+
+async function run(probe: Probe, { module, points }: Compiled, agent: GuestAgent, timeout: number): Promise<number> {
+	const { name, domain } = probe;
+	const file = outputFile(probe);
+	const kept = createWriteStream(file);
+	const report = new HitReport();
+	const show = (bytes: Buffer) => {
+		process.stdout.write(bytes);
+		kept.write(bytes);
+	};
+	const interrupted = new AbortController();
+	// A second Ctrl-C is for this program.
+	process.once("SIGINT", () => interrupted.abort());
+	process.once("SIGTERM", () => interrupted.abort());
+	say(`lab: ${name} probes ${domain.name}${timeout === 0 ? "; Ctrl-C ends it" : ` for ${duration(timeout)}`}`);
+	const { code, timedOut } = await runInGuest(agent, ["staprun", inGuest(module)], {
+		timeout,
+		signal: interrupted.signal,
+		stdout: (bytes) => show(report.take(bytes)),
+		stderr: (bytes) => process.stderr.write(bytes),
+	});
+	show(report.rest());
+	kept.end();
+	await finished(kept);
+	// A module that staprun had no time to unload would stand in the way of the next run.
+	await agent.shell('[ ! -e "$1" ] || staprun -d "$2"', loaded(module), module);
+	if (code !== 0 && !timedOut && !interrupted.signal.aborted) {
+		throw new LabError(
+			`staprun ended with ${code}: probe ${quote(name)} did not run to its end`,
+			`its words are above; the kernel's: ./lab${stackOption(domain.stack)} exec ${domain.name} -- dmesg`,
+		);
+	}
+	say(`lab: the output of ${name} is kept in ${file}`);
+	return sayHits(probe, countHits(points, hitsIn(report, probe)), agent);
+}
+
+/** A file of its own for each run: /var/lib/tracelab/runs/STACK/probe-NAME-TIME/output. */
+function outputFile({ name, domain }: Probe): string {
+	const time = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
+	const plain = name.slice(name.lastIndexOf("/") + 1).replace(/\.stp$/, "");
+	const folder = `${runsFolder(domain.stack)}/probe-${plain}-${time}`;
+	mkdirSync(folder, { recursive: true });
+	return `${folder}/output`;
+}
+
+function hitsIn(report: HitReport, { name, domain }: Probe): ReadonlyMap<string, number> {
+	const hits = report.hits();
+	if (hits !== undefined) return hits;
+	throw new LabError(
+		`probe ${quote(name)} gave no account of its hits: the end of its output is lost`,
+		`see what the kernel says of it: ./lab${stackOption(domain.stack)} exec ${domain.name} -- dmesg`,
+	);
+}
+
+/** Lines of hits that are shown one by one. */
+const shown = 10;
+
+async function sayHits({ name, domain }: Probe, counts: readonly [string, number][], agent: GuestAgent) {
+	const hit = counts.filter(([, n]) => n > 0);
+	const never = counts.filter(([, n]) => n === 0).map(([own]) => own);
+	for (const [own, n] of hit.slice(0, shown)) say(`lab: ${n} ${n === 1 ? "hit" : "hits"} of ${own}`);
+	if (hit.length > shown) {
+		const others = hit.slice(shown);
+		say(`lab: ${others.reduce((sum, [, n]) => sum + n, 0)} hits of ${others.length} other points`);
+	}
+	if (never.length === 0) return 0;
+	const more = never.length > shown ? ` and ${never.length - shown} others` : "";
+	const list = `${never.slice(0, shown).join(", ")}${more}`;
+	if (hit.length > 0) {
+		say(`lab: never hit: ${list}`);
+		return 0;
+	}
+	const idle = await notLoaded(never, agent);
+	const lab = `./lab${stackOption(domain.stack)}`;
+	throw new LabError(
+		`probe ${quote(name)} never fired: no hit of ${list}`,
+		idle === undefined
+			? `have the guest call it while the probe runs, from another terminal: ${lab} exec ${domain.name} -- COMMAND`
+			: `module ${idle} is not loaded in ${domain.name}: ${lab} exec ${domain.name} -- modprobe ${idle}`,
+	);
+}
+
+/** The first of the modules in the points that the guest has not loaded. */
+async function notLoaded(points: readonly string[], agent: GuestAgent): Promise<string | undefined> {
+	const names = points.flatMap((point) => /^module\("([^"]+)"\)/.exec(point)?.[1] ?? []);
+	const folders = [...new Set(names)].map((name) => loaded(name.replaceAll("-", "_")));
+	const first = await agent.shell('for f; do [ -e "$f" ] || { printf %s "${f##*/}"; break; }; done', ...folders);
+	return first || undefined;
+}

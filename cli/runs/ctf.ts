@@ -1,0 +1,68 @@
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { CtfLine } from "../../spec/ctf-line.ts";
+import { type TraceClock, traceClock } from "../../spec/trace-clock.ts";
+import { LabError } from "../errors.ts";
+import { outputOf } from "../program.ts";
+
+/**
+ * The CTF traces below a folder, such as an LTTng session's output: one for each user, rotation, and bitness.
+ *
+ * @throws LabError for one that is not whole
+ */
+export function ctfTraces(folder: string): string[] {
+	if (!existsSync(folder)) return [];
+	const traces = readdirSync(folder, { recursive: true, withFileTypes: true })
+		.filter((entry) => entry.isFile() && entry.name === "metadata")
+		.map(({ parentPath }) => parentPath)
+		.sort();
+	for (const trace of traces) {
+		if (statSync(join(trace, "metadata")).size > 0) continue;
+		throw new LabError(
+			`the trace ${trace} has no metadata yet`,
+			"stop its session: lttng list, then lttng destroy NAME",
+		);
+	}
+	return traces;
+}
+
+/** The clock that a trace's metadata describes. */
+export async function ctfClock(trace: string): Promise<TraceClock> {
+	let text = "";
+	for await (const part of outputOf("babeltrace2", ["--output-format=ctf-metadata", trace])) text += part;
+	const clock = traceClock(text);
+	if (clock !== undefined) return clock;
+	throw new LabError(
+		`${trace} has no clock of nanoseconds`,
+		"it was not recorded by LTTng with its own clock; record it again without --clock plugins",
+	);
+}
+
+/** The first and the last instant of a trace, as its packets say, on its own clock; nothing where it is empty. */
+export async function ctfRange(trace: string): Promise<readonly [bigint, bigint] | undefined> {
+	const query = ["query", "source.ctf.fs", "babeltrace.trace-infos", `--params=inputs=[${JSON.stringify(trace)}]`];
+	let text = "";
+	for await (const part of outputOf("babeltrace2", query)) text += part;
+	const { offset } = await ctfClock(trace);
+	const times = (which: string) =>
+		[...text.matchAll(new RegExp(`^ *${which}: (-?\\d+)$`, "gm"))].map(([, time = "0"]) => BigInt(time) - offset);
+	const [first, last] = [earliest(times("begin")), latest(times("end"))];
+	return first === undefined || last === undefined ? undefined : [first, last];
+}
+
+/** The events of a trace in their order, a good number at a time. */
+export async function* ctfEvents(trace: string): AsyncGenerator<CtfLine[]> {
+	// One trace at a time: of several, babeltrace2 orders the events by what each trace believes the wall clock to be.
+	const args = ["--clock-cycles", "--no-delta", "--fields=trace:domain", "--color=never", trace];
+	let rest = "";
+	for await (const part of outputOf("babeltrace2", args)) {
+		const lines = (rest + part).split("\n");
+		rest = lines.pop() ?? "";
+		if (lines.length > 0) yield lines.map((line) => new CtfLine(line));
+	}
+}
+
+const inOrder = (times: readonly bigint[]): bigint[] => [...times].sort((one, two) => (one < two ? -1 : 1));
+
+export const earliest = (times: readonly bigint[]): bigint | undefined => inOrder(times)[0];
+export const latest = (times: readonly bigint[]): bigint | undefined => inOrder(times).at(-1);

@@ -1,0 +1,123 @@
+import { readFileSync } from "node:fs";
+import { matches } from "../../spec/profile.ts";
+import { type Domain, stackOption } from "../card.ts";
+import type { GuestAgent } from "../guest/agent.ts";
+import { onHost } from "../host.ts";
+import { domainProcess } from "../libvirt.ts";
+import { run } from "../program.ts";
+
+/** Why a layer recorded nothing, as far as a look can tell, and what to do. */
+export interface Cause {
+	readonly why: string;
+	readonly todo: string;
+}
+
+type Look = () => Promise<Cause | undefined>;
+
+/** The first cause that a look finds for QEMU's layer of a domain being empty, in the order in which one hides the next. */
+export async function emptyQemu(domain: Domain, pid: number, names: readonly string[]): Promise<Cause> {
+	return firstOf([
+		async () => anotherProgram(domain, pid),
+		() => noSessionDaemon(domain),
+		() => notInTracing(domain, pid),
+		() => notRegistered(domain, pid),
+		() => notBuiltIn(domain, pid, names),
+		async () => nothingHappened(names),
+	]);
+}
+
+/** The same for a guest's kernel. */
+export async function emptyGuest(domain: Domain, agent: GuestAgent, names: readonly string[]): Promise<Cause> {
+	return firstOf([() => noModules(domain, agent), async () => nothingHappened(names)]);
+}
+
+async function firstOf(looks: readonly Look[]): Promise<Cause> {
+	for (const look of looks) {
+		const cause = await look();
+		if (cause !== undefined) return cause;
+	}
+	throw new Error("the last look finds something");
+}
+
+/** The process that was traced is not, or not any more, the QEMU that this lab built for the domain. */
+export function anotherProgram(domain: Domain, pid: number): Cause | undefined {
+	const { name, card, stack } = domain;
+	const process = domainProcess(domain);
+	const todo = `./lab${stackOption(stack)} up starts it on this lab's QEMU`;
+	if (process === undefined) return { why: `${name} has no process any more`, todo };
+	if (process.pid !== pid) return { why: `${name} is process ${process.pid} now, and ${pid} was traced`, todo };
+	if (process.program === card.emulator) return undefined;
+	return { why: `process ${pid} of ${name} is ${process.program || "unknown"}, not ${card.emulator}`, todo };
+}
+
+export async function noSessionDaemon({ stack }: Domain): Promise<Cause | undefined> {
+	if ((await run("lttng", ["--no-sessiond", "list"])).code === 0) return undefined;
+	return { why: "root's session daemon does not answer", todo: `./lab${stackOption(stack)} up starts it` };
+}
+
+/** Root's session daemon takes root and members of `tracing`; a process has the groups that there were when it started. */
+export async function notInTracing({ name, stack }: Domain, pid: number): Promise<Cause | undefined> {
+	const status = text(`/proc/${pid}/status`);
+	const groups = /^Groups:\t(.*)$/m.exec(status)?.[1]?.trim().split(" ") ?? [];
+	const uid = /^Uid:\t(\d+)/m.exec(status)?.[1];
+	const [, , gid = ""] = (await run("getent", ["group", "tracing"])).stdout.trim().split(":");
+	if (uid === "0" || (gid !== "" && groups.includes(gid))) return undefined;
+	const lab = `./lab${stackOption(stack)}`;
+	return {
+		why: `process ${pid} of ${name} is not in the group tracing, so root's session daemon does not let it in`,
+		todo: `${lab} up puts libvirt-qemu into it; a domain that runs already must be started again: ${lab} exec ${name} -- poweroff, then ${lab} up`,
+	};
+}
+
+/** QEMU looks for the session daemon when it starts, and again when that one comes back. */
+export async function notRegistered({ name, stack }: Domain, pid: number): Promise<Cause | undefined> {
+	if ((await tracepointsOf(pid)) !== undefined) return undefined;
+	return {
+		why: `process ${pid} of ${name} is not registered with root's session daemon, as lttng list -u shows: the daemon was down or was started again, and QEMU did not come back to it`,
+		todo: `wait some seconds and look again; where it stays away, start the domain again: ./lab${stackOption(stack)} exec ${name} -- poweroff, then up`,
+	};
+}
+
+export async function notBuiltIn(
+	{ name, card }: Domain,
+	pid: number,
+	names: readonly string[],
+): Promise<Cause | undefined> {
+	const there = (await tracepointsOf(pid)) ?? [];
+	if (names.some((pattern) => there.some((event) => matches(`qemu:${pattern}`, event)))) return undefined;
+	return {
+		why: `the QEMU of ${name} has none of these tracepoints: ${names.join(", ")}`,
+		todo: `it is ${card.emulator}: see lttng list -u for those that it has, and traceBackends in the stack file`,
+	};
+}
+
+export async function noModules({ name }: Domain, agent: GuestAgent): Promise<Cause | undefined> {
+	const { code } = await agent.exec(["/bin/sh", "-c", "modinfo lttng-tracer >/dev/null 2>&1"]);
+	if (code === 0) return undefined;
+	return {
+		why: `guest ${name} has no lttng-modules for its kernel`,
+		todo: "give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, then run up",
+	};
+}
+
+function nothingHappened(names: readonly string[]): Cause {
+	return {
+		why: `all is well with the tracing, but none of these happened: ${names.join(", ")}`,
+		todo: "have the command do what the profile is for, or take another profile: ls profiles/",
+	};
+}
+
+/** The tracepoints of a process that is registered; nothing for one that is not. */
+async function tracepointsOf(pid: number): Promise<string[] | undefined> {
+	const { stdout } = await run("lttng", ["--no-sessiond", "list", "--userspace"]);
+	const own = stdout.split(/^PID: /m).find((part) => part.startsWith(`${pid} `));
+	return own === undefined ? undefined : [...own.matchAll(/^ +(\w+:\w+) /gm)].map(([, name = ""]) => name);
+}
+
+function text(file: string): string {
+	try {
+		return readFileSync(onHost(file), "utf8");
+	} catch {
+		return "";
+	}
+}

@@ -1,0 +1,126 @@
+import { createWriteStream, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import type { Run } from "../../spec/run.ts";
+import type { Domain } from "../card.ts";
+import { clockBeacon } from "../clock/clock.ts";
+import { buildIdIn } from "../debug/elf.ts";
+import { GuestAgent, GuestRefusal } from "../guest/agent.ts";
+import { domainProcess } from "../libvirt.ts";
+import { type Losses, lossesIn, versionIn } from "./lttng.ts";
+import { guestFolder } from "./session.ts";
+
+/** What the guest's beacons say, while they are recorded. */
+const beaconFile = (session: string): string => `/run/tracelab-${session}.clock`;
+
+// A good number at both ends, where the clocks' lines would be known least, and three each second between.
+const beacons = `f=$1 b=$2
+[ -x "$b" ] || exit 3
+"$b" 30 10000 >"$f" || exit
+"$b" 0 1000000 >>"$f" 2>/dev/null </dev/null &
+echo $! >"$f.pid"`;
+
+const lastBeacons = `f=$1 b=$2
+[ -e "$f.pid" ] || exit 3
+read -r pid <"$f.pid"
+kill "$pid"
+while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+"$b" 30 10000 >>"$f" && cat "$f" && rm -f "$f" "$f.pid"`;
+
+/** Starts clock-beacon in the guest; false where the guest has none. */
+export async function startBeacons(agent: GuestAgent, session: string): Promise<boolean> {
+	return (await beacon(agent, beacons, session)) !== undefined;
+}
+
+/** Ends the beacons with a last few; returns what they printed, or nothing where none were started. */
+export const endBeacons = (agent: GuestAgent, session: string): Promise<string | undefined> =>
+	beacon(agent, lastBeacons, session);
+
+async function beacon(agent: GuestAgent, script: string, session: string): Promise<string | undefined> {
+	const argv = ["/bin/sh", "-c", script, "sh", beaconFile(session), clockBeacon];
+	const { code, stdout, stderr } = await agent.exec(argv);
+	if (code === 3) return undefined;
+	if (code === 0) return stdout.toString();
+	throw new GuestRefusal(`clock-beacon ended with ${code} in the guest: ${stderr}`);
+}
+
+/** Who is traced: what tells this very process, kernel and modules from any others. */
+export async function tracedDomain(domain: Domain): Promise<Run["domains"][string]> {
+	const agent = new GuestAgent(domain);
+	const process = domainProcess(domain);
+	const note = async (file: string) => {
+		const parts: Buffer[] = [];
+		for await (const part of agent.read(file)) parts.push(part);
+		return buildIdIn(Buffer.concat(parts));
+	};
+	const modules: Record<string, string> = {};
+	for (const name of Object.keys(domain.card.modules).sort()) {
+		try {
+			const id = await note(`/sys/module/${name.replaceAll("-", "_")}/notes/.note.gnu.build-id`);
+			if (id !== undefined) modules[name] = id;
+		} catch (error) {
+			// It is not loaded.
+			if (!(error instanceof GuestRefusal)) throw error;
+		}
+	}
+	const kernel = await note("/sys/kernel/notes");
+	return {
+		libvirtName: domain.card.libvirtName,
+		pid: process?.pid ?? 0,
+		emulator: process?.program ?? "",
+		...(kernel === undefined ? {} : { kernel }),
+		modules,
+	};
+}
+
+/** What is asked of LTTng in a guest, and where that leaves what it wrote. */
+export interface GuestTaking {
+	readonly script: string;
+	readonly folder: string;
+}
+
+const listed = `lttng --version && lttng --no-sessiond --mi xml list "$1" || exit
+cd "$2" && find . -type f`;
+
+/** Stops a guest's session, which wrote all. */
+export const stopped = (session: string): GuestTaking => ({
+	script: `lttng --no-sessiond stop "$1" >/dev/null || exit\n${listed}`,
+	folder: guestFolder(session),
+});
+
+/** Takes a snapshot of a guest's flight recorder, which goes on. */
+export const snapshot = (session: string): GuestTaking => ({
+	script: `rm -rf "$2" && mkdir -p "$2" && lttng --no-sessiond snapshot record --session="$1" "file://$2" >/dev/null || exit\n${listed}`,
+	folder: `${guestFolder(session)}.snapshot`,
+});
+
+/**
+ * Brings what a guest's session wrote into `to`, file by file: an archive of it would take the guest's memory a second
+ * time, and a compressed one more of an emulated processor than is won on the way.
+ */
+export async function fetchGuest(
+	agent: GuestAgent,
+	session: string,
+	{ script, folder }: GuestTaking,
+	to: string,
+): Promise<Losses & { version: string }> {
+	const said = await agent.shell(script, session, folder);
+	for (const [, file = ""] of said.matchAll(/^\.\/(.+)$/gm)) {
+		const target = join(to, file);
+		mkdirSync(dirname(target), { recursive: true });
+		await pipeline(agent.read(`${folder}/${file}`), createWriteStream(target));
+	}
+	await agent.shell('rm -rf "$1"', folder);
+	return { ...lossesIn(said, "KERNEL"), version: versionIn(said) };
+}
+
+/** Bytes that the guest's session has written so far. */
+export async function guestBytes(agent: GuestAgent, session: string): Promise<number> {
+	const said = await agent.shell('du -sb "$1" 2>/dev/null | cut -f 1', guestFolder(session));
+	return Number(said.trim() || 0);
+}
+
+export function keepBeacons(folder: string, domain: string, lines: string): void {
+	mkdirSync(join(folder, "clock"), { recursive: true });
+	writeFileSync(join(folder, "clock", domain), lines);
+}

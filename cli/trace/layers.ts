@@ -1,0 +1,90 @@
+import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import type { RunLayer } from "../../spec/run.ts";
+import { fitRun } from "../clock/run-clock.ts";
+import { guestSystemClock, type SystemClock } from "../clock/system-clock.ts";
+import { LabError } from "../errors.ts";
+import { GuestAgent } from "../guest/agent.ts";
+import { clockText } from "../runs/events.ts";
+import { emptyGuest, emptyQemu } from "./causes.ts";
+import { bytesIn, countEvents } from "./event-counts.ts";
+import { fetchGuest, type GuestTaking } from "./guest.ts";
+import { type Losses, lossesIn } from "./lttng.ts";
+import type { Recording } from "./record.ts";
+import { writeRun } from "./run-file.ts";
+import { clockEvents } from "./session.ts";
+import { titleOf } from "./summary.ts";
+
+/**
+ * Makes a whole run of what the sessions wrote: brings the guests' parts in, counts what is there, and puts the guests'
+ * clocks on the host's. Returns what is to be said of the clocks.
+ *
+ * @param said what `lttng --mi xml list` says of the host's session
+ */
+export async function completeRun({ folder, session, run }: Recording, said: string, taking: GuestTaking) {
+	moveKernel(folder);
+	run.layers.unshift(await layerOf(folder, { layer: "qemu", path: "qemu" }, lossesIn(said, "UST")));
+	if (existsSync(`${folder}/host`))
+		run.layers.push(await layerOf(folder, { layer: "host", path: "host" }, lossesIn(said, "KERNEL")));
+	const guests: Record<string, SystemClock> = {};
+	for (const domain of session.domains) {
+		const agent = new GuestAgent(domain);
+		guests[domain.name] = await guestSystemClock(agent);
+		if (run.asked.guest.length === 0) continue;
+		const path = `guest/${domain.name}`;
+		const { version, ...losses } = await fetchGuest(agent, session.session, taking, join(folder, path));
+		run.lttng.guests[domain.name] = version;
+		run.layers.push(await layerOf(folder, { layer: "guest", domain: domain.name, path }, losses));
+	}
+	writeRun(folder, run);
+	if (!existsSync(join(folder, "clock"))) return [];
+	const pids = Object.fromEntries(Object.entries(run.domains).map(([name, { pid }]) => [name, pid]));
+	return clockText(await fitRun(folder, { guests, pids }));
+}
+
+/** The kernel's part of the host's session stands beside QEMU's, and is a layer of its own. */
+function moveKernel(folder: string): void {
+	if (!existsSync(`${folder}/qemu`)) return;
+	for (const entry of readdirSync(`${folder}/qemu`, { recursive: true, withFileTypes: true })) {
+		if (!entry.isDirectory() || entry.name !== "kernel") continue;
+		mkdirSync(`${folder}/host`, { recursive: true });
+		renameSync(join(entry.parentPath, entry.name), `${folder}/host/kernel`);
+	}
+}
+
+async function layerOf(
+	folder: string,
+	layer: Pick<RunLayer, "layer" | "domain" | "path">,
+	losses: Losses,
+): Promise<RunLayer> {
+	const { events, total } = await countEvents(join(folder, layer.path));
+	return { ...layer, events, total, ...losses, bytes: bytesIn(join(folder, layer.path)) };
+}
+
+/**
+ * Nothing is silent: a layer that recorded nothing of what it was asked for is an error that names its cause.
+ *
+ * @throws LabError for such layers
+ */
+export async function checkLayers({ folder, session, run }: Recording): Promise<void> {
+	const found: { title: string; why: string; todo: string }[] = [];
+	const { qemu, guest } = run.asked;
+	if (qemu.length > 0) {
+		const { processes } = await countEvents(join(folder, "qemu"), clockEvents(qemu));
+		for (const domain of session.domains) {
+			const pid = run.domains[domain.name]?.pid ?? 0;
+			if ((processes.get(pid) ?? 0) > 0) continue;
+			found.push({ title: `qemu of ${domain.name}`, ...(await emptyQemu(domain, pid, qemu)) });
+		}
+	}
+	for (const layer of run.layers.filter((one) => one.layer === "guest" && one.total === 0)) {
+		const domain = session.domains.find(({ name }) => name === layer.domain);
+		if (domain === undefined) continue;
+		found.push({ title: titleOf(layer), ...(await emptyGuest(domain, new GuestAgent(domain), guest)) });
+	}
+	if (found.length === 0) return;
+	throw new LabError(
+		found.map(({ title, why }) => `the layer ${title} recorded nothing: ${why}`).join("\n"),
+		[...new Set(found.map(({ todo }) => todo))].join("\n"),
+	);
+}

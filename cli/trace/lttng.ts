@@ -1,0 +1,35 @@
+import { LabError } from "../errors.ts";
+import { run } from "../program.ts";
+
+/** What LTTng itself says was lost of a session's events. */
+export interface Losses {
+	/** Events for which there was no room. */
+	discarded: number;
+	/** Packets that were overwritten before they were read. */
+	lostPackets: number;
+}
+
+/** Runs lttng on the host; returns what it said. */
+export async function lttng(...args: string[]): Promise<string> {
+	const { code, stdout, stderr } = await run("lttng", ["--no-sessiond", ...args]);
+	if (code === 0) return stdout;
+	const said = `${stdout}\n${stderr}`.trim().split("\n").at(-1) ?? "";
+	throw new LabError(
+		`lttng ${args.filter((word) => !/^(-|xml$)/.test(word))[0] ?? ""} failed: ${said}`,
+		"./lab up starts the session daemon; lttng list shows its sessions",
+	);
+}
+
+/** The losses in what `lttng --mi xml list SESSION` says, over all channels of the user space or of the kernel. */
+export function lossesIn(xml: string, of: "UST" | "KERNEL"): Losses {
+	const own = xml.split("<domain><type>").filter((part) => part.startsWith(`${of}<`));
+	const sum = (tag: string) =>
+		[...own.join("").matchAll(new RegExp(`<${tag}>(\\d+)</${tag}>`, "g"))].reduce(
+			(total, [, n]) => total + Number(n),
+			0,
+		);
+	return { discarded: sum("discarded_events"), lostPackets: sum("lost_packets") };
+}
+
+/** 2.13.9, of `lttng (LTTng Trace Control) 2.13.9 - Nordicité`. */
+export const versionIn = (text: string): string => /\) (\S+)/.exec(text)?.[1] ?? "unknown";

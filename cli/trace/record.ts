@@ -1,0 +1,179 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { loadProfile, ProfileError } from "../../spec/load-profile.ts";
+import { type Layer, layers, type Profile } from "../../spec/profile.ts";
+import { quote } from "../../spec/quote.ts";
+import type { Run } from "../../spec/run.ts";
+import { type Domain, findDomain, readCard, stackOption } from "../card.ts";
+import { LabError, UsageError } from "../errors.ts";
+import { GuestAgent, GuestRefusal } from "../guest/agent.ts";
+import { project } from "../host.ts";
+import { mustRun } from "../libvirt.ts";
+import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
+import { say } from "../terminal.ts";
+import { endBeacons, startBeacons, stopped, tracedDomain } from "./guest.ts";
+import { completeRun } from "./layers.ts";
+import { lttng, versionIn } from "./lttng.ts";
+import { writeRun } from "./run-file.ts";
+import { makeSession, removeSession, type TraceSession } from "./session.ts";
+
+export interface RecordOptions {
+	/** Names of the domains; none: the only one. */
+	domains: readonly string[];
+	/** The run's name; by default PROFILE-TIME. */
+	name?: string;
+	/** Of the profile's layers, the only one that is recorded. */
+	layer?: Layer;
+}
+
+/** A run that is being recorded. */
+export interface Recording {
+	readonly folder: string;
+	readonly session: TraceSession;
+	run: Run;
+}
+
+/** Starts to record a run. Its clock-beacons begin by `startClocks`, once the guests can run them. */
+export async function startRecording(stack: string, profileName: string, options: RecordOptions): Promise<Recording> {
+	const profile = readProfile(profileName);
+	const domains = chosenDomains(stack, options.domains);
+	for (const domain of domains) await mustRun(domain, "not paused");
+	const run = runName(stack, options.name ?? `${profile.name}-${stamp(new Date())}`);
+	if (options.layer !== undefined && Object.keys(profile[options.layer]).length === 0)
+		throw new UsageError(`profile ${quote(profile.name)} has nothing in ${options.layer}`, "leave --layer out");
+	const folder = `${runsFolder(stack)}/${run}`;
+	const session: TraceSession = {
+		stack,
+		session: `tracelab-${stack}-${run}`,
+		profile,
+		layers: layers.filter((layer) => options.layer === undefined || options.layer === layer),
+		domains,
+		folder: `${folder}/qemu`,
+	};
+	const recording: Recording = { folder, session, run: await newRun(session, run, "stream") };
+	mkdirSync(folder, { recursive: true });
+	try {
+		const untraced = await makeSession(session);
+		if (untraced !== undefined)
+			recording.run.layers.push({ ...nothing, layer: "host", path: "host", absent: untraced });
+		begun(recording.run);
+		writeRun(folder, recording.run);
+		return recording;
+	} catch (error) {
+		await removeSession(session).catch(() => {});
+		rmSync(folder, { recursive: true, force: true });
+		throw error;
+	}
+}
+
+/** What is known of a run before it is recorded. */
+export async function newRun(session: TraceSession, run: string, mode: Run["mode"]): Promise<Run> {
+	const { stack, profile, domains } = session;
+	const events = (layer: Layer) => (session.layers.includes(layer) ? Object.keys(profile[layer]) : []);
+	const traced = await Promise.all(domains.map(async (domain) => [domain.name, await tracedDomain(domain)] as const));
+	return {
+		stack,
+		run,
+		tracelab: (JSON.parse(readFileSync(`${project}/package.json`, "utf8")) as { version: string }).version,
+		profile: profile.name,
+		budget: profile.budget,
+		asked: {
+			qemu: events("qemu"),
+			guest: events("guest"),
+			host: events("host"),
+		},
+		session: session.session,
+		mode,
+		started: new Date().toISOString(),
+		monotonic: { started: String(process.hrtime.bigint()) },
+		domains: Object.fromEntries(traced),
+		lttng: { host: versionIn(await lttng("--version")), guests: {} },
+		layers: [],
+		notes: [],
+	};
+}
+
+function begun(run: Run): void {
+	run.started = new Date().toISOString();
+	run.monotonic.started = String(process.hrtime.bigint());
+}
+
+export function ended(run: Run): void {
+	run.ended = new Date().toISOString();
+	run.monotonic.ended = String(process.hrtime.bigint());
+}
+
+/** Starts clock-beacon in each guest; without one, the guests' events stay on a clock of their own. */
+export async function startClocks({ session, run }: Recording): Promise<void> {
+	for (const domain of session.domains) {
+		if (await startBeacons(new GuestAgent(domain), session.session)) continue;
+		run.notes.push(`guest ${domain.name} has no clock-beacon: its clock is not put on the host's`);
+	}
+}
+
+/** Ends the beacons, and keeps what they printed. */
+export async function endClocks({ folder, session }: Recording): Promise<void> {
+	for (const domain of session.domains) {
+		const lines = await unlessRefused(() => endBeacons(new GuestAgent(domain), session.session));
+		if (lines === undefined) continue;
+		mkdirSync(join(folder, "clock"), { recursive: true });
+		writeFileSync(join(folder, "clock", domain.name), lines);
+	}
+}
+
+/** Stops a recording, and makes a whole run of it; returns what is to be said of the clocks. */
+export async function stopRecording(recording: Recording): Promise<string[]> {
+	const { session, run, folder } = recording;
+	await endClocks(recording);
+	ended(run);
+	const name = session.session;
+	let said: string;
+	try {
+		await lttng("stop", name);
+		said = await lttng("--mi", "xml", "list", name);
+		await lttng("destroy", name);
+	} catch (error) {
+		run.notes.push(`trace session ${name} was gone when the run ended`);
+		await removeSession(session);
+		writeRun(folder, run);
+		throw new LabError(
+			`trace session ${name} is gone: root's session daemon was ended or started again while it recorded, or somebody destroyed it\n${(error as Error).message}`,
+			`./lab${stackOption(session.stack)} up starts the daemon; then record it again. What had been written is in ${folder}`,
+		);
+	}
+	const clocks = await completeRun(recording, said, stopped(name));
+	await removeSession(session);
+	return clocks;
+}
+
+/** @throws UsageError where there is no such profile, or it cannot be used */
+export function readProfile(name: string): Profile {
+	try {
+		return loadProfile(name);
+	} catch (error) {
+		if (!(error instanceof ProfileError)) throw error;
+		const [problem] = error.problems;
+		if (error.problems.length === 1 && problem?.line === 0) throw new UsageError(problem.message, problem.hint);
+		throw new UsageError(`profile ${quote(name)} cannot be used:\n${error.message}`);
+	}
+}
+
+function chosenDomains(stack: string, names: readonly string[]): Domain[] {
+	const there = Object.keys(readCard(stack).domains).sort();
+	const [only] = there;
+	if (names.length > 0) return [...new Set(names)].map((name) => findDomain(stack, name));
+	if (only !== undefined && there.length === 1) return [findDomain(stack, only)];
+	throw new UsageError("which domain?", `say it with -d; the domains there are: ${there.join(", ")}`);
+}
+
+async function unlessRefused<T>(ask: () => Promise<T>): Promise<T | undefined> {
+	try {
+		return await ask();
+	} catch (error) {
+		if (!(error instanceof GuestRefusal)) throw error;
+		say(`lab: ${error.message}`);
+		return undefined;
+	}
+}
+
+const nothing = { events: {}, total: 0, discarded: 0, lostPackets: 0, bytes: 0 };

@@ -1,0 +1,35 @@
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Run, runSchema } from "../../spec/run.ts";
+import { LabError } from "../errors.ts";
+import { runFolder, runNames, runsFolder } from "../runs/run-folder.ts";
+
+/** The run.json of a folder; nothing where there is none, such as beside a probe's output. */
+export function readRun(folder: string): Run | undefined {
+	const file = join(folder, "run.json");
+	if (!existsSync(file)) return undefined;
+	const run = runSchema.safeParse(JSON.parse(readFileSync(file, "utf8")));
+	if (run.success) return run.data;
+	throw new LabError(`${file} is none of this version of tracelab`, "move the run's folder away, or remove it");
+}
+
+export function writeRun(folder: string, run: Run): void {
+	const file = join(folder, "run.json");
+	writeFileSync(`${file}.part`, `${JSON.stringify(run, null, "\t")}\n`);
+	renameSync(`${file}.part`, file);
+}
+
+/** The traced runs of a stack, in the order in which they began. */
+export function tracedRuns(stack: string): Run[] {
+	return runNames(stack)
+		.flatMap((name) => readRun(`${runsFolder(stack)}/${name}`) ?? [])
+		.sort((a, b) => (a.started < b.started ? -1 : 1));
+}
+
+/** A run by its name, with what its run.json says. @throws UsageError for one that there is not */
+export function findRun(stack: string, name: string): { folder: string; run: Run } {
+	const folder = runFolder(stack, name);
+	const run = readRun(folder);
+	if (run !== undefined) return { folder, run };
+	throw new LabError(`${folder} is no traced run: it has no run.json`, "./lab trace ls lists those that are");
+}

@@ -1,0 +1,100 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { quote } from "../../spec/quote.ts";
+import { type Domain, stackOption } from "../card.ts";
+import { LabError, UsageError } from "../errors.ts";
+import { GuestAgent } from "../guest/agent.ts";
+import { runInGuest } from "../guest/process.ts";
+import { virsh } from "../libvirt.ts";
+import { duration, say } from "../terminal.ts";
+import { checkLayers } from "./layers.ts";
+import { warnOfRate } from "./rate.ts";
+import {
+	type Recording,
+	type RecordOptions,
+	readProfile,
+	startClocks,
+	startRecording,
+	stopRecording,
+} from "./record.ts";
+import { writeRun } from "./run-file.ts";
+import { summary } from "./summary.ts";
+
+/** Seconds that a guest that was reset has to boot. */
+const bootLimit = 480;
+
+/**
+ * Records what a profile names while a command runs in the first domain's guest; its output is ours, and its exit status
+ * is returned. What is said of the run goes to standard error.
+ */
+export async function traceRun(
+	stack: string,
+	profileName: string,
+	command: readonly string[],
+	options: RecordOptions,
+): Promise<number> {
+	const { reset } = readProfile(profileName);
+	if (command.length === 0 && !reset) {
+		throw new UsageError("there is no command to trace", `for example: ./lab trace run ${profileName} -- uname -a`);
+	}
+	const recording = await startRecording(stack, profileName, options);
+	const { run, folder, session } = recording;
+	say(`lab: ${run.run} records ${run.profile} of ${Object.keys(run.domains).join(", ")}`);
+	let failure: unknown;
+	try {
+		if (reset) for (const domain of session.domains) await boot(domain);
+		await startClocks(recording);
+		if (command.length > 0) {
+			run.command = [...command];
+			run.exitStatus = await runCommand(recording, command);
+			writeRun(folder, run);
+		}
+	} catch (error) {
+		failure = error;
+	}
+	// What was recorded up to a failure is a run as well.
+	const clocks = await stopRecording(recording).catch((error: unknown) => {
+		throw failure ?? error;
+	});
+	for (const line of [...summary(run, folder), ...clocks]) say(line);
+	if (failure !== undefined) throw failure;
+	await checkLayers(recording);
+	return run.exitStatus ?? 0;
+}
+
+async function runCommand(recording: Recording, command: readonly string[]): Promise<number> {
+	const [domain] = recording.session.domains;
+	if (domain === undefined) throw new Error("a recording has a domain");
+	const interrupted = new AbortController();
+	// A second Ctrl-C is for this program.
+	process.once("SIGINT", () => interrupted.abort());
+	process.once("SIGTERM", () => interrupted.abort());
+	const watch = setTimeout(() => warnOfRate(recording).catch(() => {}), 1000);
+	try {
+		const { code } = await runInGuest(new GuestAgent(domain), command, {
+			signal: interrupted.signal,
+			stdout: (bytes) => process.stdout.write(bytes),
+			stderr: (bytes) => process.stderr.write(bytes),
+		});
+		return code;
+	} finally {
+		clearTimeout(watch);
+	}
+}
+
+/** Resets a guest, as the button on a machine does, and waits until its agent answers: its QEMU stays the same process. */
+async function boot(domain: Domain): Promise<void> {
+	const { name, card, stack } = domain;
+	const agent = new GuestAgent(domain);
+	await agent.shell("sync");
+	const begun = Date.now();
+	const { code, stderr } = await virsh("reset", card.libvirtName);
+	if (code !== 0) throw new LabError(`libvirt does not reset ${quote(name)}: ${stderr}`);
+	do {
+		await pause(200);
+		if (Date.now() - begun > bootLimit * 1000) {
+			const todo = `see its console: ./lab${stackOption(stack)} console --log ${name}`;
+			throw new LabError(`guest ${quote(name)} did not boot within ${bootLimit} s of its reset`, todo);
+		}
+	} while (!(await agent.answers(5)));
+	say(`lab: ${name} booted in ${duration((Date.now() - begun) / 1000)}`);
+}

@@ -1,0 +1,57 @@
+import { beaconEvent } from "../../spec/beacon-match.ts";
+import type { Layer, Profile } from "../../spec/profile.ts";
+import { recordsBeacon, sessionInputs } from "../../spec/session-inputs.ts";
+import type { Domain } from "../card.ts";
+import { LabError } from "../errors.ts";
+import { project } from "../host.ts";
+import { run } from "../program.ts";
+
+/** A session of LTTng over some domains that no stack file names. */
+export interface TraceSession {
+	readonly stack: string;
+	readonly session: string;
+	readonly profile: Profile;
+	/** The layers that are recorded, of those that the profile has. */
+	readonly layers: readonly Layer[];
+	readonly domains: readonly Domain[];
+	/** Where the host's part is written to. */
+	readonly folder: string;
+}
+
+/** Where a guest's part is written to, in the guest: scripts/lib/lttng.sh. */
+export const guestFolder = (session: string): string => `/dev/shm/tracelab/${session}`;
+
+/** Makes the session; returns what is to be said of the host's kernel where that is not traced. */
+export async function makeSession(session: TraceSession): Promise<string | undefined> {
+	return (JSON.parse(await script("apply", session)) as { host?: string }).host;
+}
+
+/** Ends the session on the host and in the guests; what it wrote on the host stays. */
+export async function removeSession(session: TraceSession): Promise<void> {
+	await script("remove", session);
+}
+
+/** QEMU's events that are there for the clock alone, as counts have them. */
+export function clockEvents(names: readonly string[]): string[] {
+	return recordsBeacon(names) ? [] : [beaconEvent.replace(/^qemu:/, "")];
+}
+
+async function script(verb: "apply" | "remove", { stack, session, profile, layers, domains, folder }: TraceSession) {
+	const inputs = {
+		stack,
+		step: "trace",
+		generation: "",
+		session,
+		mode: "stream",
+		folder,
+		domains: domains.map(({ name, card }) => `${name} ${card.libvirtName} ${card.emulator}`).join("\n"),
+		...sessionInputs(profile, layers),
+	};
+	// It sources its libraries by a path from its own folder.
+	const command = ["bash", "-c", 'cd "$0" && exec bash trace-record.sh "$@"', `${project}/scripts`, verb];
+	const given = Object.entries(inputs).map(([name, value]) => `${name}=${value}`);
+	const { code, stdout, stderr } = await run("env", [...given, ...command]);
+	if (code === 0) return stdout;
+	const [message = "", todo] = stderr.replace(/^.*?tracelab: trace: /s, "").split("\n  what to do: ");
+	throw new LabError(message, todo);
+}

@@ -1,0 +1,84 @@
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { didYouMean } from "../../spec/did-you-mean.ts";
+import { layers } from "../../spec/profile.ts";
+import { quote } from "../../spec/quote.ts";
+import { findDomain, readCard, stackOption } from "../card.ts";
+import { LabError, UsageError } from "../errors.ts";
+import { mustRun } from "../libvirt.ts";
+import { ctfRange, ctfTraces, earliest } from "../runs/ctf.ts";
+import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
+import { print } from "../terminal.ts";
+import { snapshot } from "./guest.ts";
+import { checkLayers, completeRun } from "./layers.ts";
+import { lttng } from "./lttng.ts";
+import { endClocks, ended, newRun, type Recording, readProfile, startClocks } from "./record.ts";
+import { writeRun } from "./run-file.ts";
+import type { TraceSession } from "./session.ts";
+import { summary } from "./summary.ts";
+
+/** Makes a run of what a flight recorder of the stack file holds; it goes on recording. */
+export async function traceSnapshot(stack: string, name: string, asked: string | undefined): Promise<void> {
+	const { traces } = readCard(stack);
+	const trace = Object.hasOwn(traces, name) ? traces[name] : undefined;
+	if (trace === undefined) {
+		const there = Object.keys(traces).sort();
+		throw new UsageError(
+			`the lab of stack ${quote(stack)} has no flight recorder ${quote(name)}${didYouMean(name, there)}`,
+			there.length === 0
+				? `name one in traces: of the stack file; ./lab${stackOption(stack)} up starts it`
+				: `those that it has: ${there.join(", ")}`,
+		);
+	}
+	const domains = trace.domains.map((domain) => findDomain(stack, domain));
+	for (const domain of domains) await mustRun(domain, "not paused");
+	const run = runName(stack, asked ?? `${name}-${stamp(new Date())}`);
+	const folder = `${runsFolder(stack)}/${run}`;
+	const profile = readProfile(trace.profile);
+	const session: TraceSession = {
+		stack,
+		session: trace.session,
+		profile,
+		layers,
+		domains,
+		folder: join(folder, "qemu"),
+	};
+	const recording: Recording = { folder, session, run: await newRun(session, run, "snapshot") };
+	mkdirSync(folder, { recursive: true });
+	try {
+		await startClocks(recording);
+		await endClocks(recording);
+		await take(recording);
+	} catch (error) {
+		rmSync(folder, { recursive: true, force: true });
+		throw error;
+	}
+	const said = await lttng("--mi", "xml", "list", trace.session);
+	const clocks = await completeRun(recording, said, snapshot(trace.session));
+	await begins(recording);
+	for (const line of [...summary(recording.run, folder), ...clocks]) print(line);
+	await checkLayers(recording);
+}
+
+async function take({ session, run }: Recording): Promise<void> {
+	try {
+		await lttng("snapshot", "record", `--session=${session.session}`, `file://${session.folder}`);
+	} catch (error) {
+		throw new LabError(
+			`the flight recorder cannot be read: ${(error as Error).message}`,
+			`./lab${stackOption(session.stack)} preview says what became of it, and up starts it again`,
+		);
+	}
+	ended(run);
+}
+
+/** A snapshot begins with the oldest event that was still there. */
+async function begins({ folder, run }: Recording): Promise<void> {
+	const ranges = await Promise.all(ctfTraces(join(folder, "qemu")).map(ctfRange));
+	const first = earliest(ranges.flatMap((range) => range?.[0] ?? []));
+	if (first === undefined || run.ended === undefined || run.monotonic.ended === undefined) return;
+	const milliseconds = Number((BigInt(run.monotonic.ended) - first) / 1_000_000n);
+	run.monotonic.started = String(first);
+	run.started = new Date(Date.parse(run.ended) - milliseconds).toISOString();
+	writeRun(folder, run);
+}

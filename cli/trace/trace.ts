@@ -1,0 +1,114 @@
+import { cpSync, existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { layers } from "../../spec/profile.ts";
+import { quote } from "../../spec/quote.ts";
+import type { Run } from "../../spec/run.ts";
+import { checkStack, findDomain, stackOption } from "../card.ts";
+import { LabError, UsageError } from "../errors.ts";
+import { runsFolder } from "../runs/run-folder.ts";
+import { duration, print, say, size, table } from "../terminal.ts";
+import { checkLayers } from "./layers.ts";
+import { warnOfRate } from "./rate.ts";
+import {
+	type Recording,
+	type RecordOptions,
+	readProfile,
+	startClocks,
+	startRecording,
+	stopRecording,
+} from "./record.ts";
+import { findRun, tracedRuns, writeRun } from "./run-file.ts";
+import { secondsOf, summary } from "./summary.ts";
+
+/** Starts a run that goes on until `trace stop`. */
+export async function traceStart(stack: string, profile: string, options: RecordOptions): Promise<void> {
+	if (readProfile(profile).reset) {
+		throw new UsageError(
+			`profile ${quote(profile)} begins with a reset of the guest, and ends when that has booted`,
+			`record it by: ./lab${stackOption(stack)} trace run ${profile}`,
+		);
+	}
+	const recording = await startRecording(stack, profile, options);
+	await startClocks(recording);
+	writeRun(recording.folder, recording.run);
+	await pause(1000);
+	await warnOfRate(recording);
+	print(`${recording.run.run} records; ./lab${stackOption(stack)} trace stop ends it`);
+}
+
+/** Ends a run that `trace start` began, or that was left when `trace run` was killed. */
+export async function traceStop(stack: string, name: string | undefined): Promise<void> {
+	const recording = recordingOf(stack, name);
+	const clocks = await stopRecording(recording);
+	for (const line of [...summary(recording.run, recording.folder), ...clocks]) print(line);
+	await checkLayers(recording);
+}
+
+/** Lists the traced runs. */
+export function listRuns(stack: string): void {
+	const runs = tracedRuns(stack);
+	if (runs.length === 0) {
+		checkStack(stack);
+		say(
+			`lab: stack ${quote(stack)} has no traced runs; record one: ./lab${stackOption(stack)} trace run PROFILE -- COMMAND`,
+		);
+		return;
+	}
+	const rows = runs.map((run) => {
+		const sum = (value: (layer: Run["layers"][number]) => number) =>
+			run.layers.reduce((total, layer) => total + value(layer), 0);
+		const done = run.ended !== undefined;
+		return [
+			run.run,
+			run.profile,
+			Object.keys(run.domains).join(", "),
+			run.started.replace(/\.\d+/, ""),
+			done ? duration(secondsOf(run)) : "recording",
+			done ? String(sum(({ total }) => total)) : "",
+			done ? size(sum(({ bytes }) => bytes)) : "",
+			done ? String(sum(({ discarded, lostPackets }) => discarded + lostPackets)) : "",
+		];
+	});
+	print(table(["RUN", "PROFILE", "DOMAINS", "STARTED", "LASTED", "EVENTS", "SIZE", "LOST"], rows));
+}
+
+/** Copies a run's folder: CTF that babeltrace2 and Trace Compass open. */
+export function fetchRun(stack: string, name: string, target = "."): void {
+	const { folder, run } = findRun(stack, name);
+	if (run.ended === undefined) {
+		throw new LabError(`run ${quote(name)} is being recorded`, `end it: ./lab${stackOption(stack)} trace stop ${name}`);
+	}
+	const to = join(resolve(target), name);
+	if (existsSync(to)) throw new UsageError(`${to} is there already`, "name another folder, or move that one away");
+	cpSync(folder, to, { recursive: true });
+	print(to);
+}
+
+function recordingOf(stack: string, name: string | undefined): Recording {
+	const recorded = tracedRuns(stack).filter(({ ended }) => ended === undefined);
+	const run = name === undefined && recorded.length === 1 ? recorded[0] : recorded.find((one) => one.run === name);
+	const lab = `./lab${stackOption(stack)}`;
+	if (run !== undefined) {
+		const { profile, asked, domains, session } = run;
+		const chosen = layers.filter((layer) => layer === "qemu" || asked[layer].length > 0);
+		return {
+			run,
+			folder: `${runsFolder(stack)}/${run.run}`,
+			session: {
+				stack,
+				session,
+				profile: readProfile(profile),
+				layers: chosen,
+				domains: Object.keys(domains).map((domain) => findDomain(stack, domain)),
+				folder: `${runsFolder(stack)}/${run.run}/qemu`,
+			},
+		};
+	}
+	if (name !== undefined) {
+		findRun(stack, name);
+		throw new LabError(`run ${quote(name)} is not being recorded`, `${lab} trace ls lists the runs`);
+	}
+	if (recorded.length === 0) throw new LabError("nothing is being recorded", `start it: ${lab} trace start PROFILE`);
+	throw new UsageError("which run?", `those that are being recorded: ${recorded.map((one) => one.run).join(", ")}`);
+}

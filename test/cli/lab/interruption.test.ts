@@ -1,0 +1,222 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { copyFileSync, mkdirSync, rmSync } from "node:fs";
+import { hostname } from "node:os";
+import test from "ava";
+import { LabError } from "../../../cli/errors.ts";
+import { readLocks, readState } from "../../../cli/lab/engine.ts";
+import { breakStaleLock, clearPending } from "../../../cli/lab/interruption.ts";
+import { patient, ScratchLab } from "../scratch-lab.ts";
+
+const lab = await ScratchLab.make();
+lab.enter();
+
+// Notes what it is asked; an export is what `exported` below the root says, an import is kept in `imported`.
+const pulumi = `echo "$*" >>"$root/asked"
+	case $1-$2 in
+	stack-export) cat "$root/exported" ;;
+	stack-import) cat >"$root/imported" ;;
+	esac`;
+
+test.beforeEach(() => {
+	for (const path of ["state", "asked", "exported", "imported", "undone"])
+		rmSync(`${lab.root}/${path}`, { recursive: true, force: true });
+	lab.write("asked", "");
+	lab.fake("pulumi", pulumi);
+	lab.fake("virsh", `echo "$*" >>"$root/asked"; exit 1`);
+});
+
+test.beforeEach(patient);
+
+test.after.always(() => lab.clean());
+
+const asked = () => lab.read("asked").split("\n").slice(0, -1);
+
+function lock(name: string, pid: number, host = hostname()): void {
+	const facts = { pid, username: "root", hostname: host, timestamp: "2026-08-01T10:20:30.123456789Z" };
+	lab.write(`state/.pulumi/locks/organization/tracelab/quickstart/${name}.json`, JSON.stringify(facts));
+}
+
+/** The number of a process that has ended. */
+async function gone(): Promise<number> {
+	const child = spawn("true");
+	await once(child, "close");
+	return Number(child.pid);
+}
+
+test.serial("a stack that nobody holds is left alone", async (t) => {
+	await breakStaleLock("quickstart");
+	t.deepEqual(asked(), []);
+	t.deepEqual(readLocks("quickstart"), []);
+});
+
+test.serial("the lock of a process that is gone is removed", async (t) => {
+	lock("a", await gone());
+	await breakStaleLock("quickstart");
+	t.deepEqual(asked(), ["cancel --yes --stack quickstart"]);
+});
+
+test.serial("a process that took the number of one that is gone holds no lock", async (t) => {
+	lock("a", process.pid);
+	await breakStaleLock("quickstart");
+	t.deepEqual(asked(), ["cancel --yes --stack quickstart"]);
+});
+
+test.serial("a lock that cannot be removed is an error with pulumi's own words", async (t) => {
+	lock("a", await gone());
+	lab.fake("pulumi", "echo 'error: no such stack' >&2; exit 255");
+	const error = await t.throwsAsync(breakStaleLock("quickstart"), { instanceOf: LabError });
+	t.is(error?.message, "pulumi cancel --yes --stack quickstart failed:\nerror: no such stack");
+});
+
+test.serial("the lock of a pulumi that lives is an error that says whose it is", async (t) => {
+	mkdirSync(`${lab.root}/own`, { recursive: true });
+	// A process by that name.
+	copyFileSync("/bin/sleep", `${lab.root}/own/pulumi`);
+	const living = spawn(`${lab.root}/own/pulumi`, ["60"]);
+	t.teardown(() => living.kill());
+	await once(living, "spawn");
+	lock("a", await gone());
+	lock("b", Number(living.pid));
+	t.like(await t.throwsAsync(breakStaleLock("quickstart"), { instanceOf: LabError }), {
+		message: `pulumi is at work on stack "quickstart" already: process ${living.pid} of root on ${hostname()}, since 2026-08-01T10:20:30Z`,
+		todo: "wait until it has ended",
+	});
+	t.deepEqual(asked(), []);
+});
+
+test.serial("a lock from another machine is taken for a living one's", async (t) => {
+	lock("a", await gone(), "elsewhere");
+	const error = await t.throwsAsync(breakStaleLock("quickstart"), { instanceOf: LabError });
+	t.regex(String(error?.message), /of root on elsewhere, since 2026-08-01T10:20:30Z$/);
+	t.deepEqual(asked(), []);
+});
+
+test.serial("a lock that is half written is an error that names the file", async (t) => {
+	const file = lab.write("state/.pulumi/locks/organization/tracelab/quickstart/a.json", '{"pid":');
+	const error = await t.throwsAsync(breakStaleLock("quickstart"), { instanceOf: LabError });
+	t.is(error?.message, `${file} is broken: it is no JSON`);
+});
+
+const urn = (name: string) => `urn:pulumi:quickstart::tracelab::some:type::${name}`;
+const libvirt = (kind: "domain" | "volume" | "pool", inputs: Record<string, unknown>) => {
+	const type = { domain: "Domain", volume: "Volume", pool: "Pool" }[kind];
+	return { urn: urn(`vm-${kind}`), type: `libvirt:index/${kind}:${type}`, inputs };
+};
+const step = {
+	urn: urn("qemu-main"),
+	type: "command:local:Command",
+	inputs: { delete: "bash -s -- remove", stdin: 'echo "$1" >"$root/undone"', interpreter: ["bash", "-c"] },
+};
+
+/** The engine's state with these operations pending, on disk and as it is exported. */
+function pending(operations: readonly object[], resources: readonly object[] = []): void {
+	const latest = { resources, pending_operations: operations };
+	lab.write("state/.pulumi/stacks/tracelab/quickstart.json", JSON.stringify({ version: 3, checkpoint: { latest } }));
+	lab.write("exported", JSON.stringify({ version: 3, deployment: { manifest: {}, ...latest } }));
+}
+
+const exported = "stack export --stack quickstart";
+const imported = "stack import --stack quickstart";
+
+test.serial("a stack without pending operations is left alone", async (t) => {
+	await clearPending("quickstart", "up");
+	pending([]);
+	await clearPending("quickstart", "up");
+	t.deepEqual(asked(), []);
+});
+
+test.serial("pending operations are taken out of the state, and nothing else is", async (t) => {
+	const resources = [{ urn: urn("other"), type: "command:local:Command", outputs: { secret: "[x]" } }];
+	pending([{ resource: step, type: "updating" }], resources);
+	await clearPending("quickstart", "up");
+	t.deepEqual(asked(), [exported, imported]);
+	t.deepEqual(JSON.parse(lab.read("imported")), { version: 3, deployment: { manifest: {}, resources } });
+});
+
+const removes = test.macro({
+	title: (_, kind: "domain" | "volume" | "pool") => `a ${kind} that was just being made is removed`,
+	async exec(t, kind: "domain" | "volume" | "pool", calls: readonly string[]) {
+		pending([{ resource: libvirt(kind, { name: "quickstart-vm", pool: "quickstart" }), type: "creating" }]);
+		await clearPending("quickstart", "up");
+		const virsh = calls.map((call) => `--quiet --connect qemu:///system ${call}`);
+		t.deepEqual(asked(), [exported, ...virsh, imported]);
+	},
+});
+
+test.serial(removes, "domain", ["destroy quickstart-vm", "undefine quickstart-vm"]);
+test.serial(removes, "volume", ["vol-delete quickstart-vm --pool quickstart"]);
+test.serial(removes, "pool", ["pool-destroy quickstart-vm", "pool-undefine quickstart-vm"]);
+
+test.serial("what was made last is removed first", async (t) => {
+	const [pool, volume] = [libvirt("pool", { name: "p" }), libvirt("volume", { name: "v", pool: "p" })];
+	pending([pool, volume].map((resource) => ({ resource, type: "creating" })));
+	await clearPending("quickstart", "up");
+	t.deepEqual(
+		asked()
+			.slice(1, -1)
+			.map((call) => call.split(" ").slice(3).join(" ")),
+		["vol-delete v --pool p", "pool-destroy p", "pool-undefine p"],
+	);
+});
+
+const keeps = test.macro({
+	title: (_, what: string) => `nothing is removed: ${what}`,
+	async exec(t, _what: string, type: string, resource: object, resources: readonly object[]) {
+		pending([{ resource, type }], resources);
+		await clearPending("quickstart", "up");
+		t.deepEqual(asked(), [exported, imported]);
+	},
+});
+
+const vm = libvirt("domain", { name: "quickstart-vm" });
+test.serial(keeps, "a domain that was being deleted", "deleting", vm, [vm]);
+test.serial(keeps, "a domain whose like is in the state under that name", "creating", vm, [vm]);
+test.serial(keeps, "a domain without a name", "creating", libvirt("domain", {}), []);
+test.serial(keeps, "a step before an up, which applies it again", "creating", step, []);
+
+test.serial("before a destroy, a step that was just being made is undone by its own remove", async (t) => {
+	const inputs = { ...step.inputs, stdin: `echo "$1" >'${lab.root}/undone'` };
+	pending([{ resource: { ...step, inputs }, type: "creating" }]);
+	await clearPending("quickstart", "destroy");
+	t.is(lab.read("undone"), "remove\n");
+	t.deepEqual(asked(), [exported, imported]);
+});
+
+test.serial("a step that cannot be undone stays pending, and is an error in its own words", async (t) => {
+	const inputs = { ...step.inputs, stdin: "echo 'qemu-main: it is in use' >&2; exit 1" };
+	pending([{ resource: { ...step, inputs }, type: "creating" }]);
+	t.like(await t.throwsAsync(clearPending("quickstart", "destroy"), { instanceOf: LabError }), {
+		message: "qemu-main cannot be undone:\nqemu-main: it is in use",
+		todo: "mend that, then: ./lab destroy",
+	});
+	t.deepEqual(asked(), [exported]);
+});
+
+test.serial("a state is known only where it is in a folder", (t) => {
+	pending([]);
+	t.deepEqual(readState("quickstart"), { resources: [], pending_operations: [] });
+	t.is(readState("other"), undefined);
+	const url = process.env["PULUMI_BACKEND_URL"];
+	for (const elsewhere of ["s3://bucket", "https://api.pulumi.com", "file://~"]) {
+		process.env["PULUMI_BACKEND_URL"] = elsewhere;
+		t.is(readState("quickstart"), undefined);
+	}
+	process.env["PULUMI_BACKEND_URL"] = url;
+});
+
+test.serial("a stack that was made and never brought up has an empty state", (t) => {
+	lab.write("state/.pulumi/stacks/tracelab/quickstart.json", '{"version":3,"checkpoint":{"latest":null}}');
+	t.deepEqual(readState("quickstart"), {});
+});
+
+test.serial("a broken state is an error that names the file", (t) => {
+	const file = lab.write("state/.pulumi/stacks/tracelab/quickstart.json", "");
+	t.like(
+		t.throws(() => readState("quickstart"), { instanceOf: LabError }),
+		{
+			message: `${file} is broken: it is no JSON`,
+			todo: "pulumi keeps older ones beside it: *.json.bak, backups/",
+		},
+	);
+});

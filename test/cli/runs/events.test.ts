@@ -1,0 +1,134 @@
+import test, { type ExecutionContext } from "ava";
+import { ScratchLab } from "../scratch-lab.ts";
+import { beacons, bootIds, fakeBabeltrace, hostTime, writeTrace } from "../scratch-run.ts";
+
+const start = 900_100_000_000n;
+
+/** A run in which the guest reads from its disk ten times, each request 50 µs down and 90 µs up; then `shift`ed. */
+async function recorded(t: ExecutionContext, shift = 0n): Promise<ScratchLab> {
+	const lab = await ScratchLab.for(t);
+	fakeBabeltrace(lab);
+	lab.write("sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n");
+	lab.write("proc/sys/kernel/random/boot_id", `${bootIds.host}\n`);
+	const { lines, written } = beacons(60);
+	const [qemu, guest]: [[bigint, string][], [bigint, string][]] = [[...written], []];
+	for (let request = 0; request < 10; request++) {
+		const at = start + BigInt(request) * 1_000_000n;
+		const disk = `dev = 1, sector = ${request * 8}, nr_sector = 8`;
+		const call = (time: bigint, name: string, fields: string) =>
+			qemu.push([hostTime(time), `ust qemu:virtio_blk_${name}: { cpu_id = 0 }, { vdev = 0x1, req = 0x2, ${fields} }`]);
+		guest.push([
+			at + shift,
+			`kernel block_rq_issue: { cpu_id = 1 }, { ${disk}, bytes = 4096, rwbs = 36, comm = "dd" }`,
+		]);
+		call(at + 50_000n, "handle_read", `sector = ${request * 8}, nsectors = 8`);
+		call(at + 100_000n, "req_complete", "status = 0");
+		guest.push([at + 190_000n + shift, `kernel block_rq_complete: { cpu_id = 1 }, { ${disk}, error = 0, rwbs = 36 }`]);
+	}
+	qemu.sort(([one], [two]) => (one < two ? -1 : 1));
+	writeTrace(lab, "one/qemu/ust/uid/64055/64-bit", { events: qemu, bootId: bootIds.host, offset: 5n });
+	writeTrace(lab, "one/guest/vm/kernel", { events: guest, bootId: bootIds.guest, offset: 6n });
+	lab.write("var/lib/tracelab/runs/quickstart/one/clock/vm", lines);
+	return lab;
+}
+
+const [down, up] = [
+	"the guest issues a request (block_rq_issue), then QEMU handles it (virtio_blk_handle_read, …_write)",
+	"QEMU completes a request (virtio_blk_req_complete), then the guest sees it (block_rq_complete)",
+];
+
+test.serial("all layers come in one order, on the host's clock", async (t) => {
+	const lab = await recorded(t);
+	const { code, stdout, stderr } = await lab.lab(["events", "one"]);
+	t.is(code, 0);
+	const lines = stdout.split("\n");
+	t.is(lines.length, 60 + 40);
+	const times = lines.map((line) => Number(line.split("  ")[0]));
+	t.deepEqual(
+		times,
+		[...times].sort((one, two) => one - two),
+	);
+	const [bound = "", ...checks] = stderr.split("\n");
+	t.regex(bound, /^guest vm is on the host's clock to 1\d{3} ns \(in-band beacon, 60 pairs\)$/);
+	t.regex(checks[0] ?? "", /: 10 times, never violated; (?:49|50)\d{3} ns at least, (?:49|50)\d{3} ns in the middle$/);
+	t.regex(checks[1] ?? "", /: 10 times, never violated; (?:89|90)\d{3} ns at least, (?:89|90)\d{3} ns in the middle$/);
+	t.is(checks.length, 2);
+	const requests = lines.filter((line) => line.includes("sector")).slice(0, 3);
+	t.deepEqual(
+		requests.map((line) => line.replace(/^\S+/, "T")),
+		[
+			'T  guest  vm        block_rq_issue  cpu 1  { dev = 1, sector = 0, nr_sector = 8, bytes = 4096, rwbs = 36, comm = "dd" }',
+			"T  qemu   vm        qemu:virtio_blk_handle_read  cpu 0  { vdev = 0x1, req = 0x2, sector = 0, nsectors = 8 }",
+			"T  guest  vm        block_rq_complete  cpu 1  { dev = 1, sector = 0, nr_sector = 8, error = 0, rwbs = 36 }",
+		],
+	);
+	t.is(requests[1]?.split("  ")[0], "16003.988456351");
+});
+
+test.serial("effects before their causes are counted; over the bound they make it false", async (t) => {
+	const lab = await recorded(t, 60_000n);
+	const { code, stderr } = await lab.lab(["events", "one", "--layer", "host"]);
+	t.is(code, 1);
+	const [, first = "", second = ""] = stderr.split("\n");
+	t.regex(
+		first,
+		/: 10 of 10 violated, by (?:9|10)\d{3} ns at most: over the clocks' bound in 10, where that is false$/,
+	);
+	t.true(first.startsWith(down), first);
+	t.regex(second, /: 10 times, never violated; (?:149|150)\d{3} ns at least/);
+	t.true(second.startsWith(up), second);
+});
+
+test.serial("events are chosen by layer, name, and the time that they are next to", async (t) => {
+	const lab = await recorded(t);
+	const shown = async (...args: string[]) => (await lab.lab(["events", "one", ...args])).stdout.split("\n");
+	t.is((await shown("--layer", "guest")).length, 20);
+	t.is((await shown("--match", "^vm:block_rq_issue$")).length, 10);
+	t.is((await shown("--match", "ops_write")).length, 60);
+	const near = await shown("--around", "16003.990000000", "-C", "2", "--match", "rq_issue|handle_read");
+	t.deepEqual(
+		near.map((line) =>
+			line
+				.replace(/\d{4}(?= {2})/, "")
+				.split("  ")
+				.slice(0, 4)
+				.join(" ")
+				.replace(/ +/g, " "),
+		),
+		["16003.98940 guest vm ", "16003.98945 qemu vm ", "16003.99040 guest vm ", "16003.99045 qemu vm "],
+	);
+	const none = await lab.lab(["events", "one", "--around", "16003.99", "--match", "nothing"]);
+	t.is(none.code, 2);
+	t.regex(none.stderr, /lab: there are no such events in this run\n {2}what to do: leave out --layer or --match$/);
+});
+
+test.serial("what there is not is said, and what there is", async (t) => {
+	const lab = await recorded(t);
+	t.deepEqual(await lab.lab(["events", "on"]), {
+		code: 2,
+		stdout: "",
+		stderr: 'lab: stack "quickstart" has no run "on" (did you mean "one"?)\n  what to do: its runs: one',
+	});
+	t.deepEqual(await lab.lab(["-s", "debug", "events", "on"]), {
+		code: 2,
+		stdout: "",
+		stderr: 'lab: stack "debug" has no run "on"\n  what to do: record one: ./lab -s debug trace run PROFILE -- COMMAND',
+	});
+	const wrong = async (...args: string[]) => (await lab.lab(["events", "one", ...args])).stderr.split("\n")[0];
+	t.is(
+		await wrong("--around", "soon"),
+		"error: option '--around <seconds>' argument 'soon' is invalid. It is a time in seconds, such as 16024.470235905.",
+	);
+	t.regex(
+		(await wrong("--match", "(")) ?? "",
+		/^error: option '--match <regex>' argument '\(' is invalid\. Invalid regular/,
+	);
+	t.is(
+		await wrong("--layer", "gest"),
+		"error: option '--layer <layer>' argument 'gest' is invalid. Allowed choices are qemu, guest, host.",
+	);
+	t.regex((await wrong("-C", "0")) ?? "", /is invalid\. It is a number over 0\.$/);
+	const record = "var/lib/tracelab/runs/quickstart/one/clock.json";
+	lab.write(record, "{}");
+	t.regex((await lab.lab(["events", "one"])).stderr, /clock\.json is none of this version\n {2}what to do: remove it/);
+});

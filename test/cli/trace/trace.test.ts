@@ -1,0 +1,300 @@
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import test from "ava";
+import { runSchema } from "../../../spec/run.ts";
+import type { ScratchLab } from "../scratch-lab.ts";
+import { buildId, emulator, pid, records, runs, traceable } from "../scratch-trace.ts";
+
+// One at a time, since each starts Node. `./lab trace` as a whole: what it makes, brings in, counts, says and keeps.
+
+// It records as root, so it goes through sudo elsewhere.
+const root = process.geteuid?.() === 0;
+const asRoot = root ? test.serial : test.serial.skip;
+
+const folder = "var/lib/tracelab/runs/quickstart";
+const readRun = (lab: ScratchLab, name: string) => runSchema.parse(JSON.parse(lab.read(`${folder}/${name}/run.json`)));
+const noBeacon = "guest vm has no clock-beacon: its clock is not put on the host's";
+const traceRun = ["trace", "run", "block-io", "-d", "vm", "--name", "one"];
+
+asRoot("a run has the command's output and exit status, both layers, and their counts", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["virtio_queue_notify", "blk_co_preadv", "virtio_queue_notify"], ["block_rq_issue"]);
+	lab.write("lttng/losses", "3 4\n");
+	const { code, stdout, stderr } = await lab.lab([...traceRun, "--", "sh", "-c", "echo out; echo err >&2; exit 7"]);
+	t.is(code, 7, stderr);
+	t.is(stdout, "out");
+	const lines = stderr.split("\n");
+	t.deepEqual(lines.slice(0, 2), ["lab: one records block-io of vm", "err"]);
+	t.regex(lines[2] ?? "", /^run one: block-io of vm for [\d.]+ s, in \S+\/runs\/quickstart\/one$/);
+	t.regex(lines[3] ?? "", /^LAYER +EVENTS +A SECOND +SIZE +RATE +DISCARDED EVENTS +LOST PACKETS$/);
+	t.regex(lines[4] ?? "", /^qemu +3 +\d+ +\d+ B +[\d.]+ k?B\/s +3 +4$/);
+	t.regex(lines[5] ?? "", /^guest vm +1 +\d+ +\d+ B +[\d.]+ k?B\/s +3 +4$/);
+	t.deepEqual(lines.slice(6), [
+		"qemu:",
+		"  virtio_queue_notify  2",
+		"  blk_co_preadv        1",
+		"guest vm:",
+		"  block_rq_issue  1",
+		noBeacon,
+	]);
+	const run = readRun(lab, "one");
+	t.like(run, {
+		stack: "quickstart",
+		run: "one",
+		profile: "block-io",
+		session: "tracelab-quickstart-one",
+		mode: "stream",
+		command: ["sh", "-c", "echo out; echo err >&2; exit 7"],
+		exitStatus: 7,
+		lttng: { host: "2.13.9", guests: { vm: "2.13.9" } },
+		notes: [noBeacon],
+	});
+	t.deepEqual(run.domains, { vm: { libvirtName: "quickstart-vm", pid, emulator, kernel: buildId, modules: {} } });
+	t.deepEqual(
+		run.layers.map(({ layer, path, events, total, discarded, lostPackets }) => ({
+			...{ layer, path, events, total, discarded, lostPackets },
+		})),
+		[
+			{
+				...{ layer: "qemu", path: "qemu", events: { blk_co_preadv: 1, virtio_queue_notify: 2 }, total: 3 },
+				...{ discarded: 3, lostPackets: 4 },
+			},
+			{
+				...{ layer: "guest", path: "guest/vm", events: { block_rq_issue: 1 }, total: 1 },
+				...{ discarded: 3, lostPackets: 4 },
+			},
+		],
+	);
+	t.true(run.started < (run.ended ?? ""));
+	t.deepEqual(readdirSync(join(lab.root, "lttng/host")), []);
+	t.deepEqual(readdirSync(join(lab.root, "lttng/guest")), []);
+	t.false(existsSync(join(lab.root, "dev/shm/tracelab/tracelab-quickstart-one")));
+});
+
+asRoot("one layer alone is recorded where that is asked for", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], []);
+	lab.write("lttng/no-modules", "");
+	const { code, stderr } = await lab.lab([...traceRun, "--layer", "qemu", "--", "true"]);
+	t.is(code, 0, stderr);
+	t.deepEqual(
+		readRun(lab, "one").layers.map(({ layer }) => layer),
+		["qemu"],
+	);
+});
+
+const listed = (...names: string[]) =>
+	`UST events:\n-------------\n\nPID: ${pid} - Name: /x\n${names.map((name) => `      qemu:${name} (loglevel: x) (type: tracepoint)\n`).join("")}`;
+
+interface Empty {
+	/** What is the matter. */
+	given: (lab: ScratchLab) => void;
+	why: RegExp;
+}
+
+const empty = test.macro({
+	title: (_, what: string) => `an empty layer names its cause: ${what}`,
+	async exec(t, _what: string, { given, why }: Empty) {
+		const lab = await traceable(t);
+		lab.write("lttng/ust", listed("blk_co_preadv"));
+		lab.fake("getent", '[ "$*" = "group tracing" ] && echo tracing:x:117:');
+		records(lab, ["memory_region_ops_write"], ["block_rq_issue"]);
+		given(lab);
+		const { code, stderr } = await lab.lab([...traceRun, "--", "true"]);
+		t.is(code, 1, stderr);
+		t.regex(stderr, why);
+		t.true(stderr.includes("run one: block-io of vm"), "the summary stands before it");
+		t.not(readRun(lab, "one").ended, undefined);
+	},
+});
+
+asRoot(empty, "nothing of the profile happened", {
+	given: () => {},
+	why: /^lab: the layer qemu of vm recorded nothing: all is well with the tracing, but none of these happened: virtio_queue_notify, .*\n {2}what to do: have the command do/m,
+});
+asRoot(empty, "QEMU is not in the group tracing", {
+	given: (lab) => lab.write(`proc/${pid}/status`, "Uid:\t64055\t64055\nGroups:\t106 \n"),
+	why: new RegExp(
+		`recorded nothing: process ${pid} of vm is not in the group tracing, .*\\n {2}what to do: ./lab up puts`,
+	),
+});
+asRoot(empty, "QEMU is not registered with the session daemon", {
+	given: (lab) => lab.write("lttng/ust", listed().replace(String(pid), "1")),
+	why: new RegExp(
+		`recorded nothing: process ${pid} of vm is not registered with root's session daemon, as lttng list -u shows`,
+	),
+});
+asRoot(empty, "QEMU has no such events", {
+	given: (lab) => lab.write("lttng/ust", listed("virtio_gpu_features")),
+	why: /recorded nothing: the QEMU of vm has none of these tracepoints: virtio_queue_notify, .*\n {2}what to do: it is \S+qemu-system-x86_64: see lttng list -u/,
+});
+asRoot(empty, "the domain is another process by then", {
+	given: (lab) => {
+		const other = `mkdir -p $root/proc/7; ln -s ${emulator} $root/proc/7/exe; echo 7 >$root/run/libvirt/qemu/quickstart-vm.pid`;
+		lab.write("guest-bin/true", `#!/bin/sh\nroot='${lab.root}'; ${other}\n`, 0o755);
+	},
+	why: new RegExp(`recorded nothing: vm is process 7 now, and ${pid} was traced\\n`),
+});
+asRoot(empty, "the guest's kernel did nothing of the kind", {
+	given: (lab) => records(lab, ["blk_co_preadv"], []),
+	why: /^lab: the layer guest vm recorded nothing: all is well with the tracing, but none of these happened: block_rq_insert, /m,
+});
+asRoot(empty, "the guest has lost its lttng-modules", {
+	given: (lab) => {
+		records(lab, ["blk_co_preadv"], []);
+		lab.write("guest-bin/true", `#!/bin/sh\n: >'${lab.root}/lttng/no-modules'\n`, 0o755);
+	},
+	why: /the layer guest vm recorded nothing: guest vm has no lttng-modules for its kernel\n {2}what to do: give the domain the modules lttng/,
+});
+
+asRoot("a process that is another program is refused before anything is recorded", async (t) => {
+	const lab = await traceable(t);
+	rmSync(join(lab.root, `proc/${pid}`), { recursive: true });
+	runs(lab, "/usr/bin/qemu-system-x86_64");
+	const { code, stderr } = await lab.lab([...traceRun, "--", "true"]);
+	t.is(code, 1);
+	t.is(
+		stderr,
+		`lab: domain vm (process ${pid}) runs on /usr/bin/qemu-system-x86_64, not on ${emulator}\n  what to do: ./lab up starts it on this lab's QEMU`,
+	);
+	t.false(existsSync(join(lab.root, folder, "one")));
+});
+
+asRoot("a session daemon that was started again while it recorded is the cause that is named", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	lab.write("guest-bin/true", `#!/bin/sh\nrm -r '${lab.root}/lttng/host'\n`, 0o755);
+	const { code, stderr } = await lab.lab([...traceRun, "--", "true"]);
+	t.is(code, 1);
+	t.regex(
+		stderr,
+		/lab: trace session tracelab-quickstart-one is gone: root's session daemon was ended or started again while it recorded, or somebody destroyed it\n/,
+	);
+	t.deepEqual(readRun(lab, "one").notes.at(-1), "trace session tracelab-quickstart-one was gone when the run ended");
+});
+
+asRoot("what is over the budget is said, for each layer", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	const big = '$(cat "$root/lttng/host/tracelab-quickstart-one/output")';
+	lab.write(
+		"guest-bin/true",
+		`#!/bin/sh\nroot='${lab.root}'; mkdir -p "${big}"; truncate -s 200M "${big}/x"\nsleep 2\n`,
+		0o755,
+	);
+	const { stderr } = await lab.lab([...traceRun, "--", "true"]);
+	t.regex(stderr, /^lab: qemu writes [\d.]+ [MG]B\/s, and the budget of block-io is 4 MB\/s: a long run is large/m);
+	t.regex(stderr, /^qemu is over the budget of block-io: [\d.]+ [MG]B\/s instead of 4 MB\/s$/m);
+});
+
+asRoot("a run that is started goes on until it is stopped, is listed, and fetched", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	const started = await lab.lab(["trace", "start", "block-io", "-d", "vm", "--name", "one"]);
+	t.is(started.code, 0, started.stderr);
+	t.is(started.stdout, "one records; ./lab trace stop ends it");
+	t.regex((await lab.lab(["trace", "ls"])).stdout, /^one +block-io +vm +\S+Z +recording$/m);
+	t.is(
+		(await lab.lab(["trace", "fetch", "one", lab.root])).stderr,
+		'lab: run "one" is being recorded\n  what to do: end it: ./lab trace stop one',
+	);
+	const stopped = await lab.lab(["trace", "stop"]);
+	t.is(stopped.code, 0, stopped.stderr);
+	t.regex(stopped.stdout, /^run one: block-io of vm for /);
+	t.regex((await lab.lab(["trace", "ls"])).stdout, /^one +block-io +vm +\S+Z +[\d.]+ s +2 +\d+ B +0$/m);
+	const fetched = await lab.lab(["trace", "fetch", "one", lab.root]);
+	t.deepEqual([fetched.code, fetched.stdout], [0, join(lab.root, "one")]);
+	t.true(existsSync(join(lab.root, "one/guest/vm/kernel/metadata")));
+	t.is(
+		(await lab.lab(["trace", "stop"])).stderr,
+		"lab: nothing is being recorded\n  what to do: start it: ./lab trace start PROFILE",
+	);
+});
+
+asRoot("a flight recorder's snapshot is a run, and it goes on", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv", "blk_co_preadv"], ["block_rq_issue"]);
+	const made = lab.root;
+	for (const where of ["host", "guest"]) {
+		lab.write(`lttng/${where}/tracelab-quickstart-flight/on`, "");
+		for (const [file, text] of [
+			["mode", "1"],
+			["pids", ""],
+			["events", ""],
+		] as const)
+			lab.write(`lttng/${where}/tracelab-quickstart-flight/${file}`, text);
+	}
+	const { code, stdout, stderr } = await lab.lab(["trace", "snapshot", "flight", "--name", "f"]);
+	t.is(code, 0, stderr);
+	t.regex(stdout, /^run f: block-io of vm for /);
+	const run = readRun(lab, "f");
+	t.deepEqual([run.mode, run.layers.map(({ total }) => total)], ["snapshot", [2, 1]]);
+	t.true(existsSync(join(made, "lttng/host/tracelab-quickstart-flight/on")));
+	t.true(existsSync(join(made, "lttng/guest/tracelab-quickstart-flight/on")));
+	rmSync(join(made, "lttng/host/tracelab-quickstart-flight"), { recursive: true });
+	const gone = await lab.lab(["trace", "snapshot", "flight"]);
+	t.is(gone.code, 1);
+	t.regex(
+		gone.stderr,
+		/^lab: the flight recorder cannot be read: lttng snapshot failed: Error: Session name not found\n/,
+	);
+	t.is(
+		(await lab.lab(["trace", "snapshot", "fligth"])).stderr,
+		'lab: the lab of stack "quickstart" has no flight recorder "fligth" (did you mean "flight"?)\n  what to do: those that it has: flight',
+	);
+});
+
+const refused = test.macro({
+	title: (_, what: string) => `${what} is refused`,
+	async exec(t, _what: string, args: readonly string[], said: string) {
+		const lab = await traceable(t);
+		const { code, stderr } = await lab.lab(["trace", ...args]);
+		t.deepEqual([code, stderr], [2, said]);
+		t.false(existsSync(join(lab.root, folder)));
+	},
+});
+
+const profiles = "the profiles there are: block-io, boot, everything, exits-and-interrupts, memory";
+
+asRoot(
+	refused,
+	"a profile that there is not",
+	["run", "blockio", "--", "true"],
+	`lab: there is no profile "blockio" (did you mean "block-io"?)\n  what to do: ${profiles}`,
+);
+asRoot(
+	refused,
+	"a run without a command",
+	["run", "block-io"],
+	"lab: there is no command to trace\n  what to do: for example: ./lab trace run block-io -- uname -a",
+);
+asRoot(
+	refused,
+	"a lab of several domains without one",
+	["run", "block-io", "--", "true"],
+	"lab: which domain?\n  what to do: say it with -d; the domains there are: held, vm",
+);
+asRoot(
+	refused,
+	"a name that is none",
+	["run", "block-io", "-d", "vm", "--name", "../x", "--", "true"],
+	'lab: "../x" is no name for a run\n  what to do: take at most 64 of A-Z, a-z, 0-9, _, . and -',
+);
+asRoot(
+	refused,
+	"a layer that the profile has not",
+	["run", "boot", "-d", "vm", "--layer", "guest"],
+	'lab: profile "boot" has nothing in guest\n  what to do: leave --layer out',
+);
+asRoot(
+	refused,
+	"a start with a profile that resets",
+	["start", "boot", "-d", "vm"],
+	'lab: profile "boot" begins with a reset of the guest, and ends when that has booted\n  what to do: record it by: ./lab trace run boot',
+);
+asRoot(
+	refused,
+	"a fetch of what there is not",
+	["fetch", "one"],
+	'lab: stack "quickstart" has no run "one"\n  what to do: record one: ./lab trace run PROFILE -- COMMAND',
+);
