@@ -5,6 +5,7 @@ import "./edits.ts";
 import "./debugging.ts";
 import "./hypervisor.ts";
 import "./traces.ts";
+import "./reports.ts";
 import "./probes.ts";
 import "./clocks.ts";
 import "./verify.ts";

@@ -1,26 +1,10 @@
-import { readFileSync, rmSync } from "node:fs";
-import test, { type ExecutionContext } from "ava";
+import { readFileSync } from "node:fs";
+import test from "ava";
 import { execa } from "execa";
 import { loadProfile, profileNames } from "../../spec/load-profile.ts";
 import { matches } from "../../spec/profile.ts";
-import { type Run, runSchema } from "../../spec/run.ts";
 import { card, copy, domainCard, host, lab, pidOf, stack } from "./proof.ts";
-
-const runs = `/var/lib/tracelab/runs/${stack}`;
-const readRun = (name: string): Run => runSchema.parse(JSON.parse(readFileSync(`${runs}/${name}/run.json`, "utf8")));
-
-/** Runs are kept by destroy: those of tests go with their tests. */
-function remove(name: string): void {
-	rmSync(`${runs}/${name}`, { recursive: true, force: true });
-	host(`rmdir --ignore-fail-on-non-empty ${runs} 2>/dev/null || :`);
-}
-
-/** Records a run that goes with its test. */
-async function traced(t: ExecutionContext, name: string, ...args: string[]) {
-	remove(name);
-	t.teardown(() => remove(name));
-	return lab("trace", "run", "--name", name, ...args);
-}
+import { readRun, remove, runs, traced } from "./traced.ts";
 
 /** How many events of each name babeltrace2 finds below a folder; what it warns of is an error. */
 function counted(folder: string): Record<string, number> {

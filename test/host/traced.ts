@@ -1,0 +1,21 @@
+import { readFileSync, rmSync } from "node:fs";
+import type { ExecutionContext } from "ava";
+import { type Run, runSchema } from "../../spec/run.ts";
+import { host, lab, stack } from "./proof.ts";
+
+export const runs = `/var/lib/tracelab/runs/${stack}`;
+export const readRun = (name: string): Run =>
+	runSchema.parse(JSON.parse(readFileSync(`${runs}/${name}/run.json`, "utf8")));
+
+/** Runs are kept by destroy: those of tests go with their tests. */
+export function remove(name: string): void {
+	rmSync(`${runs}/${name}`, { recursive: true, force: true });
+	host(`rmdir --ignore-fail-on-non-empty ${runs} 2>/dev/null || :`);
+}
+
+/** Records a run that goes with its test. */
+export async function traced(t: ExecutionContext, name: string, ...args: string[]) {
+	remove(name);
+	t.teardown(() => remove(name));
+	return lab("trace", "run", "--name", name, ...args);
+}
