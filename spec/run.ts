@@ -66,3 +66,14 @@ export const runSchema = z.object({
 
 export type Run = z.infer<typeof runSchema>;
 export type RunLayer = Run["layers"][number];
+
+/** How long it was recorded; at least a millisecond, to divide by. */
+export function secondsOf({ monotonic: { started, ended } }: Run): number {
+	const ns = ended === undefined ? 0n : BigInt(ended) - BigInt(started);
+	return Math.max(Number(ns) / 1e9, 0.001);
+}
+
+/** The domains by the processes of their QEMUs: tells whose event is whose where a run has several. */
+export function pidsOf({ domains }: Run): Record<string, number> {
+	return Object.fromEntries(Object.entries(domains).map(([name, { pid }]) => [name, pid]));
+}

@@ -70,9 +70,9 @@ export function checkOffsets({ traces }: ClockRecord): string[] {
 }
 
 /** The clock.json of a run, which is fitted where it has none yet. */
-export async function runClock(folder: string): Promise<ClockRecord> {
+export async function runClock(folder: string, pids: NonNullable<FitRunOptions["pids"]>): Promise<ClockRecord> {
 	const file = join(folder, "clock.json");
-	if (!existsSync(file)) return fitRun(folder);
+	if (!existsSync(file)) return fitRun(folder, { pids });
 	const record = clockRecordSchema.safeParse(JSON.parse(readFileSync(file, "utf8")));
 	if (record.success) return record.data;
 	throw new LabError(`${file} is none of this version`, "remove it: it is made anew from the run");

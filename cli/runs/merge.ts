@@ -4,9 +4,11 @@ import { type Causality, DiskRequests, type OrderedEvent } from "../../spec/caus
 import { ClockMap } from "../../spec/clock-map.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
 import type { CtfLine, Fields } from "../../spec/ctf-line.ts";
+import { pidsOf } from "../../spec/run.ts";
 import { runClock } from "../clock/run-clock.ts";
 import { LabError } from "../errors.ts";
 import { ctfEvents, ctfTraces, earliest } from "./ctf.ts";
+import { readRun } from "./run-file.ts";
 
 /** An event of a run, on the host's clock. Its fields are read when they are asked for. */
 export class MergedEvent implements OrderedEvent {
@@ -55,11 +57,6 @@ export class MergedEvent implements OrderedEvent {
 	}
 }
 
-export interface MergeOptions {
-	/** Domains by the process of their QEMU, for runs of more than one whose sessions have the context vpid. */
-	pids?: Readonly<Record<string, number>>;
-}
-
 export interface MergedRun {
 	/** The host's CLOCK_MONOTONIC, in nanoseconds, that the events' times are relative to. */
 	base: bigint;
@@ -69,8 +66,10 @@ export interface MergedRun {
 }
 
 /** The events of all layers of a run in one order: the guests' are put on the host's clock. */
-export async function mergedEvents(folder: string, { pids = {} }: MergeOptions = {}): Promise<MergedRun> {
-	const clock = await runClock(folder);
+export async function mergedEvents(folder: string): Promise<MergedRun> {
+	const record = readRun(folder);
+	const pids = record === undefined ? {} : pidsOf(record);
+	const clock = await runClock(folder, pids);
 	const { guests } = clock;
 	const guestNames = existsSync(join(folder, "guest")) ? readdirSync(join(folder, "guest")).sort() : [];
 	const base = earliest(Object.values(guests).map(({ reference }) => BigInt(reference.host))) ?? 0n;
@@ -111,9 +110,9 @@ export async function mergedEvents(folder: string, { pids = {} }: MergeOptions =
 }
 
 /** Checks on the requests of the guests' disks that no effect comes before its cause. */
-export async function causality(folder: string, options: MergeOptions = {}): Promise<Causality> {
+export async function causality(folder: string): Promise<Causality> {
 	const requests = new DiskRequests();
-	const { events } = await mergedEvents(folder, options);
+	const { events } = await mergedEvents(folder);
 	for await (const event of events) requests.see(event);
 	return requests.result();
 }

@@ -12,7 +12,6 @@ import { basename, dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
-import { ZodError } from "zod";
 import { aggregate } from "../../report/aggregate.ts";
 import type { TraceEvent } from "../../report/event.ts";
 import type { ClockFacts, DomainFacts, RunFacts } from "../../report/facts.ts";
@@ -25,12 +24,14 @@ import type { ClockPair } from "../../spec/clock-fit.ts";
 import { ClockMap } from "../../spec/clock-map.ts";
 import type { GuestClock } from "../../spec/clock-record.ts";
 import { quote } from "../../spec/quote.ts";
+import type { Run } from "../../spec/run.ts";
 import { stackOption } from "../card.ts";
 import { readExchanges } from "../clock/system-clock.ts";
 import { LabError, systemCode, UsageError } from "../errors.ts";
 import { onHost } from "../host.ts";
 import { duration, print, size } from "../terminal.ts";
 import { type MergedEvent, type MergedRun, mergedEvents } from "./merge.ts";
+import { readRun } from "./run-file.ts";
 import { runFolder } from "./run-folder.ts";
 
 export interface ReportOptions {
@@ -43,7 +44,7 @@ export interface ReportOptions {
 /** Writes what a run recorded as a page for people, or as what ui.perfetto.dev opens. */
 export async function report(stack: string, run: string, { output, perfetto }: ReportOptions): Promise<void> {
 	const folder = runFolder(stack, run);
-	const facts = { stack, run, ...readRecord(folder) };
+	const facts = recordedFacts(stack, run, readRun(folder));
 	if (perfetto !== undefined) {
 		checkFolder(perfetto);
 		await timed(perfetto, () => writePerfetto(folder, facts, perfetto));
@@ -65,7 +66,7 @@ async function timed(file: string, write: () => Promise<number>): Promise<void> 
 }
 
 async function writePage(stack: string, folder: string, recorded: Recorded, file: string): Promise<number> {
-	const merged = await mergedEvents(folder, { pids: pidsOf(recorded) });
+	const merged = await mergedEvents(folder);
 	const watch = new Watch();
 	const report = await aggregate(watch.over(merged.events));
 	if (report.total === 0) {
@@ -80,7 +81,7 @@ async function writePage(stack: string, folder: string, recorded: Recorded, file
 }
 
 async function writePerfetto(folder: string, facts: Recorded, file: string): Promise<number> {
-	const { events } = await mergedEvents(folder, { pids: pidsOf(facts) });
+	const { events } = await mergedEvents(folder);
 	let count = 0;
 	const counted = async function* (): AsyncGenerator<TraceEvent> {
 		for await (const event of events) {
@@ -166,24 +167,19 @@ function thinned<T>(points: readonly T[]): T[] {
 	return points.filter((_, index) => index % every === 0);
 }
 
-function readRecord(folder: string): ReturnType<typeof runFacts> {
-	const file = join(folder, "run.json");
-	if (!existsSync(file)) return runFacts({});
-	try {
-		const facts = runFacts(JSON.parse(readFileSync(file, "utf8")));
-		return { ...facts, domains: facts.domains.map(withVersions) };
-	} catch (error) {
-		if (!(error instanceof ZodError || error instanceof SyntaxError)) throw error;
-		throw new LabError(`${file} is no record of a run of this version: ${firstIssue(error)}`, "record the run again");
-	}
+/** A folder that holds traces alone is a run that says nothing of itself. */
+function recordedFacts(stack: string, run: string, record: Run | undefined): Recorded {
+	if (record === undefined) return { stack, run, notes: [], domains: [], layers: [] };
+	const facts = runFacts(record);
+	return { ...facts, domains: facts.domains.map((domain) => withVersions(domain, record.domains[domain.name])) };
 }
 
 /** Versions of what a domain ran on, as long as these builds are there. */
-function withVersions({ name, facts }: DomainFacts): DomainFacts {
-	const { emulator, "kernel's build-id": buildId } = Object.fromEntries(facts);
+function withVersions({ name, facts }: DomainFacts, domain: Run["domains"][string] | undefined): DomainFacts {
+	const { emulator = "", kernel } = domain ?? {};
 	const versions = [
-		["QEMU", emulator === undefined ? "" : line(join(dirname(dirname(emulator)), "version"))],
-		["kernel", buildId === undefined ? "" : kernelRelease(buildId)],
+		["QEMU", emulator === "" ? "" : line(join(dirname(dirname(emulator)), "version"))],
+		["kernel", kernel === undefined ? "" : kernelRelease(kernel)],
 	] as const;
 	return { name, facts: [...versions.filter(([, version]) => version !== ""), ...facts] };
 }
@@ -197,22 +193,6 @@ function kernelRelease(buildId: string): string {
 }
 
 const line = (file: string): string => (existsSync(file) ? readFileSync(file, "utf8").trim() : "");
-
-/** Domains by the processes of their QEMUs: tells whose event is whose where a run has several. */
-function pidsOf({ domains }: Recorded): Record<string, number> {
-	return Object.fromEntries(
-		domains.flatMap(({ name, facts }) => {
-			const pid = Number(Object.fromEntries(facts)["pid"]);
-			return Number.isInteger(pid) ? [[name, pid]] : [];
-		}),
-	);
-}
-
-function firstIssue(error: ZodError | SyntaxError): string {
-	if (error instanceof SyntaxError) return error.message;
-	const [issue] = error.issues;
-	return `${issue?.path.join(".")}: ${issue?.message}`;
-}
 
 /** Said before a minute's work, not behind it. */
 function checkFolder(file: string): void {

@@ -1,17 +1,17 @@
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import type { RunLayer } from "../../spec/run.ts";
+import { pidsOf, type RunLayer } from "../../spec/run.ts";
 import { fitRun } from "../clock/run-clock.ts";
 import { guestSystemClock, type SystemClock } from "../clock/system-clock.ts";
 import { LabError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { clockText } from "../runs/events.ts";
+import { writeRun } from "../runs/run-file.ts";
 import { emptyGuest, emptyQemu } from "./causes.ts";
 import { bytesIn, countEvents } from "./event-counts.ts";
 import { fetchGuest, type GuestTaking } from "./guest.ts";
 import { type Losses, lossesIn } from "./lttng.ts";
 import type { Recording } from "./record.ts";
-import { writeRun } from "./run-file.ts";
 import { clockEvents } from "./session.ts";
 import { titleOf } from "./summary.ts";
 
@@ -38,8 +38,7 @@ export async function completeRun({ folder, session, run }: Recording, said: str
 	}
 	writeRun(folder, run);
 	if (!existsSync(join(folder, "clock"))) return [];
-	const pids = Object.fromEntries(Object.entries(run.domains).map(([name, { pid }]) => [name, pid]));
-	return clockText(await fitRun(folder, { guests, pids }));
+	return clockText(await fitRun(folder, { guests, pids: pidsOf(run) }));
 }
 
 /** The kernel's part of the host's session stands beside QEMU's, and is a layer of its own. */

@@ -9,12 +9,12 @@ import { LabError, UsageError } from "../errors.ts";
 import { GuestAgent, GuestRefusal } from "../guest/agent.ts";
 import { project } from "../host.ts";
 import { mustRun } from "../libvirt.ts";
+import { writeRun } from "../runs/run-file.ts";
 import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
 import { say } from "../terminal.ts";
 import { endBeacons, startBeacons, stopped, tracedDomain } from "./guest.ts";
 import { completeRun } from "./layers.ts";
 import { lttng, versionIn } from "./lttng.ts";
-import { writeRun } from "./run-file.ts";
 import { makeSession, removeSession, type TraceSession } from "./session.ts";
 
 export interface RecordOptions {

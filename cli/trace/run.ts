@@ -5,6 +5,7 @@ import { LabError, UsageError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { runInGuest } from "../guest/process.ts";
 import { virsh } from "../libvirt.ts";
+import { writeRun } from "../runs/run-file.ts";
 import { duration, say } from "../terminal.ts";
 import { checkLayers } from "./layers.ts";
 import { warnOfRate } from "./rate.ts";
@@ -16,7 +17,6 @@ import {
 	startRecording,
 	stopRecording,
 } from "./record.ts";
-import { writeRun } from "./run-file.ts";
 import { summary } from "./summary.ts";
 
 /** Seconds that a guest that was reset has to boot. */

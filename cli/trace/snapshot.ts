@@ -7,13 +7,13 @@ import { findDomain, readCard, stackOption } from "../card.ts";
 import { LabError, UsageError } from "../errors.ts";
 import { mustRun } from "../libvirt.ts";
 import { ctfRange, ctfTraces, earliest } from "../runs/ctf.ts";
+import { writeRun } from "../runs/run-file.ts";
 import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
 import { print } from "../terminal.ts";
 import { snapshot } from "./guest.ts";
 import { checkLayers, completeRun } from "./layers.ts";
 import { lttng } from "./lttng.ts";
 import { endClocks, ended, newRun, type Recording, readProfile, startClocks } from "./record.ts";
-import { writeRun } from "./run-file.ts";
 import type { TraceSession } from "./session.ts";
 import { summary } from "./summary.ts";
 

@@ -1,4 +1,4 @@
-import type { Run, RunLayer } from "../../spec/run.ts";
+import { type Run, type RunLayer, secondsOf } from "../../spec/run.ts";
 import { duration, size, table } from "../terminal.ts";
 
 /** Events of a layer that are shown one by one. */
@@ -26,12 +26,6 @@ export function summary(run: Run, folder: string): string[] {
 		...run.notes,
 		...overBudget(run),
 	];
-}
-
-/** How long it was recorded; at least a millisecond, to divide by. */
-export function secondsOf({ monotonic: { started, ended } }: Run): number {
-	const ns = ended === undefined ? 0n : BigInt(ended) - BigInt(started);
-	return Math.max(Number(ns) / 1e9, 0.001);
 }
 
 export const titleOf = ({ layer, domain }: Pick<RunLayer, "layer" | "domain">): string =>

@@ -3,9 +3,10 @@ import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { layers } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
-import type { Run } from "../../spec/run.ts";
+import { type Run, secondsOf } from "../../spec/run.ts";
 import { checkStack, findDomain, stackOption } from "../card.ts";
 import { LabError, UsageError } from "../errors.ts";
+import { findRun, tracedRuns, writeRun } from "../runs/run-file.ts";
 import { runsFolder } from "../runs/run-folder.ts";
 import { duration, print, say, size, table } from "../terminal.ts";
 import { checkLayers } from "./layers.ts";
@@ -18,8 +19,7 @@ import {
 	startRecording,
 	stopRecording,
 } from "./record.ts";
-import { findRun, tracedRuns, writeRun } from "./run-file.ts";
-import { secondsOf, summary } from "./summary.ts";
+import { summary } from "./summary.ts";
 
 /** Starts a run that goes on until `trace stop`. */
 export async function traceStart(stack: string, profile: string, options: RecordOptions): Promise<void> {

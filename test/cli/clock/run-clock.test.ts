@@ -1,8 +1,9 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import { checkBound, checkOffsets, fitRun } from "../../../cli/clock/run-clock.ts";
 import { mergedEvents } from "../../../cli/runs/merge.ts";
 import { clockRecordSchema } from "../../../spec/clock-record.ts";
+import { runRecord } from "../../spec/run-record.ts";
 import { ScratchLab } from "../scratch-lab.ts";
 import { beacons, bootIds, fakeBabeltrace, hostTime, writeTrace } from "../scratch-run.ts";
 
@@ -127,13 +128,19 @@ test.serial("two domains' beacons are told apart by their processes", async (t) 
 	writeTrace(lab, traceFolder, { ...ust, events });
 	lab.write("var/lib/tracelab/runs/quickstart/one/clock/a", one.lines);
 	lab.write("var/lib/tracelab/runs/quickstart/one/clock/b", two.lines);
-	const pids = { a: 11, b: 22 };
-	const { guests } = await fitRun(run(lab), { pids });
+	const { guests } = await fitRun(run(lab), { pids: { a: 11, b: 22 } });
 	t.deepEqual([guests["a"]?.pairs, guests["b"]?.pairs], [60, 60]);
 	t.deepEqual([guests["a"]?.pieces.length, guests["b"]?.pieces.length], [1, 1]);
-	const domains = new Set<string | undefined>();
-	for await (const { domain } of (await mergedEvents(run(lab), { pids })).events) domains.add(domain);
-	t.deepEqual([...domains], ["a", "b"]);
+	const domain = (pid: number) => ({ libvirtName: "x", pid, emulator: "/q", modules: {} });
+	const record = runRecord({ domains: { a: domain(11), b: domain(22) } });
+	lab.write("var/lib/tracelab/runs/quickstart/one/run.json", JSON.stringify(record));
+	// It is made anew, of each one's own beacons.
+	rmSync(`${run(lab)}/clock.json`);
+	const { clock, events: merged } = await mergedEvents(run(lab));
+	t.deepEqual(clock.guests, guests);
+	const seen = new Set<string | undefined>();
+	for await (const { domain } of merged) seen.add(domain);
+	t.deepEqual([...seen], ["a", "b"]);
 });
 
 test.serial("a trace that cannot be read to its end is an error with babeltrace2's words", async (t) => {

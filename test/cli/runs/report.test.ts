@@ -3,11 +3,13 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import test, { type ExecutionContext } from "ava";
 import type { PageData } from "../../../report/page-data.ts";
+import type { Run } from "../../../spec/run.ts";
+import { runRecord } from "../../spec/run-record.ts";
 import { ScratchLab } from "../scratch-lab.ts";
 import { beacons, bootIds, fakeBabeltrace, hostTime, writeTrace } from "../scratch-run.ts";
 
 /** A run with sixty beacons, and one request of the guest's that QEMU serves. */
-async function recorded(t: ExecutionContext, record?: unknown): Promise<ScratchLab> {
+async function recorded(t: ExecutionContext, record?: Run): Promise<ScratchLab> {
 	const lab = await ScratchLab.for(t);
 	fakeBabeltrace(lab);
 	lab.write("sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n");
@@ -46,16 +48,18 @@ const dataOf = (text: string): PageData => {
 };
 
 test.serial("a run becomes a page", async (t) => {
-	const lab = await recorded(t, {
-		profile: "block-io",
+	const layer = { events: {}, total: 1, discarded: 0, lostPackets: 0, bytes: 1000 };
+	const emulator = "ROOT/qemu/bin/qemu-system-x86_64";
+	const record = runRecord({
 		command: ["dd", "if=/dev/vda"],
 		exitStatus: 0,
-		domains: { vm: { pid: 7, emulator: "ROOT/qemu/bin/qemu-system-x86_64", kernel: "8f3c", modules: {} } },
+		domains: { vm: { libvirtName: "quickstart-vm", pid: 7, emulator, kernel: "8f3c", modules: {} } },
 		layers: [
-			{ layer: "qemu", discarded: 0, lostPackets: 0, bytes: 1000 },
-			{ layer: "guest", domain: "vm", discarded: 0, lostPackets: 0, bytes: 1000 },
+			{ ...layer, layer: "qemu", path: "qemu" },
+			{ ...layer, layer: "guest", domain: "vm", path: "guest/vm" },
 		],
 	});
+	const lab = await recorded(t, record);
 	const file = join(lab.root, "page.html");
 	const { code, stdout, stderr } = await lab.lab(["report", "one", "-o", file]);
 	t.deepEqual({ code, stderr }, { code: 0, stderr: "" });
@@ -66,6 +70,7 @@ test.serial("a run becomes a page", async (t) => {
 		"<code>dd if=/dev/vda</code>",
 		'<li class="good"><b>0</b> events lost</li>',
 		'<li class="good"><b>0</b> of 2 effects before their causes</li>',
+		'<p class="facts">2026-11-25 11:35:56 UTC · 3.25\u202fs · <span class="good">exit status 0</span></p>',
 		"<dt>QEMU</dt><dd>7.2.22</dd>",
 		"<dt>kernel</dt><dd>6.1.192</dd>",
 		"<dt>kernel&#39;s build-id</dt><dd>8f3c</dd>",
@@ -150,15 +155,28 @@ test.serial(
 	"lab: ROOT/nowhere/page.html cannot be written: there is no folder ROOT/nowhere\n  what to do: make it, or give another file",
 );
 
+const recordAgain = "record the run again, and move this one's folder away; babeltrace2 still reads its traces";
+
 test.serial(
 	refuses,
 	"a record of another shape",
 	(lab) => {
-		lab.write("var/lib/tracelab/runs/quickstart/one/run.json", '{"exitStatus": "none"}');
+		lab.write("var/lib/tracelab/runs/quickstart/one/run.json", JSON.stringify({ ...runRecord(), exitStatus: "none" }));
 		return ["one"];
 	},
 	1,
-	"lab: ROOT/var/lib/tracelab/runs/quickstart/one/run.json is no record of a run of this version: exitStatus: Invalid input: expected number, received string\n  what to do: record the run again",
+	`lab: ROOT/var/lib/tracelab/runs/quickstart/one/run.json is no record of a run of this version: exitStatus: Invalid input: expected number, received string\n  what to do: ${recordAgain}`,
+);
+
+test.serial(
+	refuses,
+	"a record that is cut off",
+	(lab) => {
+		lab.write("var/lib/tracelab/runs/quickstart/one/run.json", '{"stack": ');
+		return ["one"];
+	},
+	1,
+	`lab: ROOT/var/lib/tracelab/runs/quickstart/one/run.json is no record of a run of this version: Unexpected end of JSON input\n  what to do: ${recordAgain}`,
 );
 
 test.serial(

@@ -1,16 +1,29 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ZodError } from "zod";
 import { type Run, runSchema } from "../../spec/run.ts";
 import { LabError } from "../errors.ts";
-import { runFolder, runNames, runsFolder } from "../runs/run-folder.ts";
+import { runFolder, runNames, runsFolder } from "./run-folder.ts";
 
 /** The run.json of a folder; nothing where there is none, such as beside a probe's output. */
 export function readRun(folder: string): Run | undefined {
 	const file = join(folder, "run.json");
 	if (!existsSync(file)) return undefined;
-	const run = runSchema.safeParse(JSON.parse(readFileSync(file, "utf8")));
-	if (run.success) return run.data;
-	throw new LabError(`${file} is none of this version of tracelab`, "move the run's folder away, or remove it");
+	try {
+		return runSchema.parse(JSON.parse(readFileSync(file, "utf8")));
+	} catch (error) {
+		if (!(error instanceof ZodError || error instanceof SyntaxError)) throw error;
+		throw new LabError(
+			`${file} is no record of a run of this version: ${firstIssue(error)}`,
+			"record the run again, and move this one's folder away; babeltrace2 still reads its traces",
+		);
+	}
+}
+
+function firstIssue(error: ZodError | SyntaxError): string {
+	if (error instanceof SyntaxError) return error.message;
+	const [issue] = error.issues;
+	return `${issue?.path.join(".") || "all of it"}: ${issue?.message}`;
 }
 
 export function writeRun(folder: string, run: Run): void {
