@@ -4,7 +4,7 @@
 #   domain  the domain's name in libvirt
 #   port    a port number, or empty: the lowest free one from 1234 up, gdb's and QEMU's own habit
 # Owns $state_dir/ports/PORT, which holds the domain's name.
-source lib/step.sh
+source lib/listener.sh
 : "${domain:?}" "${port?}"
 
 ports=$state_dir/ports
@@ -68,20 +68,6 @@ lowest_free() {
 		port=$((port + 1))
 	done
 	printf '%s' "$port"
-}
-
-# listener PORT: who listens there. The domain itself does not count: it may run while its reservation was lost.
-listener() {
-	local found own
-	found=$(ss -Hltnp "sport = :$1") || die "ss cannot say who listens on port $1" "install iproute2"
-	own=$(cat "$root/run/libvirt/qemu/$domain.pid" 2>/dev/null || :)
-	[[ $found != *"pid=${own:-none},"* ]] || return 0
-	if [[ $found =~ \"([^\"]*)\",pid=([0-9]+) ]]; then
-		printf '%s, process %s' "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
-	elif [ -n "$found" ]; then
-		# One of another container has no name here.
-		printf 'an unknown process'
-	fi
 }
 
 remove() {

@@ -14,6 +14,7 @@
 # Owns $folder/UUID.xml, the definition as @pulumi/libvirt made it: what was edited or undefined by hand comes
 # back from there, under the same UUID, and @pulumi/libvirt never notices. And $folder/image, what its disk lies over.
 source lib/guest-agent.sh
+source lib/listener.sh
 : "${uuid:?}" "${folder:?}" "${emulator:?}" "${kernel_prefix:?}" "${process_name:?}" "${gdb_port:?}" "${paused:?}"
 : "${overlay:?}" "${base:?}"
 
@@ -183,8 +184,11 @@ go_on() {
 }
 
 start() {
-	local options=()
+	local options=() who
 	[ "$paused" = 0 ] || options=(--paused)
+	who=$(listener "$gdb_port")
+	[ -z "$who" ] || die "$domain cannot start: its gdb port $gdb_port is in use by $who" \
+		"stop that process and run up again, or give another port in the stack file"
 	run "starting $domain" virsh_ start "$domain" "${options[@]}"
 	say "$step: started $domain"
 	changed=1

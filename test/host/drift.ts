@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
+import { createServer } from "node:net";
 import test, { type ExecutionContext } from "ava";
-import { copy, domainCard, host, lab, libvirtName, pidOf, skip, stack } from "./proof.ts";
+import { card, copy, domainCard, host, lab, libvirtName, pidOf, skip, stack } from "./proof.ts";
 
 interface Drift {
 	/** What somebody does to the host by hand. */
@@ -134,6 +135,26 @@ test("the domain's disk deleted", drift, {
 	byHand: () => `rm /var/lib/tracelab/pools/${stack}/*.qcow2`,
 	said: [new RegExp(`^the disk /var/lib/tracelab/pools/${stack}/\\S+ of ${libvirtName} is gone$`)],
 	guest: "starts again",
+});
+
+test("the image deleted", drift, {
+	byHand: () => `rm -rf ${card().images["main"]?.prefix}`,
+	said: [/^the guest image is not built \(\/opt\/tracelab\/image\/[0-9a-f]{16} is absent\)$/],
+	// Made again, it is another one, which the disk does not fit.
+	guest: "starts again",
+});
+
+test("the gdb port taken while the domain was down: an error that names who has it, until it is free", async (t) => {
+	const { port } = domainCard().gdb;
+	host(`virsh -c qemu:///system destroy ${libvirtName}`);
+	const server = createServer();
+	await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+	const { code, all } = await lab("up");
+	await new Promise((resolve) => server.close(resolve));
+	t.not(code, 0);
+	t.regex(all, new RegExp(`cannot start: its gdb port ${port} is in use by .*process ${process.pid}`));
+	const after = await lab("up");
+	t.is(after.code, 0, after.all);
 });
 
 test("the reservation of the gdb port deleted", drift, {

@@ -23,6 +23,7 @@ const guest: Guest = { emulator, process: "vm", buildId };
  *     off       libvirtd does not answer       silent    the guest agent does not answer
  *     defined   the domain's definition        deaf      the agent answers a ping, and nothing else
  *     state     as virsh domstate says it      slow      a command in the guest ends after some looks
+ *     taken     ss's line of whoever has the gdb port
  *     broken    why the domain does not start  debugged  a debugger is connected to the gdbstub
  *     busy/X    module X cannot be unloaded
  */
@@ -129,6 +130,7 @@ case $* in
 '-Hltnp src 127.0.0.1:1234') [ ! -e "$root/virt/listens" ] ||
 	echo "LISTEN 0 1 127.0.0.1:1234 0.0.0.0:* users:((\\"qemu\\",pid=$(cat "$root/virt/listens"),fd=9))" ;;
 '-Htn state established src 127.0.0.1:1234') [ ! -e "$root/virt/debugged" ] || echo '0 0 127.0.0.1:1234 127.0.0.1:40000' ;;
+'-Hltnp sport = :1234') [ ! -e "$root/virt/taken" ] || cat "$root/virt/taken" ;;
 *) echo "ss: cannot parse $*" >&2; exit 1 ;;
 esac`;
 

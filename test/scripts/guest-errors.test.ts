@@ -45,6 +45,15 @@ test(
 	],
 );
 test(
+	"a gdb port that somebody took while the domain was down",
+	refused,
+	(s: ScratchHost) => s.write("virt/taken", 'LISTEN 0 9 127.0.0.1:1234 0.0.0.0:* users:(("gdbserver",pid=77,fd=3))\n'),
+	[
+		"tracelab: guest: quick-vm cannot start: its gdb port 1234 is in use by gdbserver, process 77",
+		"  what to do: stop that process and run up again, or give another port in the stack file",
+	],
+);
+test(
 	"a domain that is neither defined nor known from before",
 	refused,
 	(s: ScratchHost) => s.bash(`rm -r '${s.root}/virt'`),
