@@ -29,6 +29,9 @@ export interface StateResource {
 	inputs?: Record<string, unknown>;
 }
 
+/** A resource's own name, as the stack's program gave it. */
+export const resourceName = (urn: string): string => urn.split("::").at(-1) ?? urn;
+
 /** What the engine was doing when it was killed. */
 export interface PendingOperation {
 	resource: StateResource;

@@ -6,7 +6,15 @@ import { LabError } from "../errors.ts";
 import { virsh } from "../libvirt.ts";
 import { run } from "../program.ts";
 import { say } from "../terminal.ts";
-import { type Deployment, type PendingOperation, pulumi, readLocks, readState, type StateResource } from "./engine.ts";
+import {
+	type Deployment,
+	type PendingOperation,
+	pulumi,
+	readLocks,
+	readState,
+	resourceName,
+	type StateResource,
+} from "./engine.ts";
 
 /** Removes the lock that a killed pulumi left; one whose holder lives is an error. */
 export async function breakStaleLock(stack: string): Promise<void> {
@@ -58,10 +66,8 @@ export async function clearPending(stack: string, purpose: "up" | "destroy"): Pr
 }
 
 function doing({ resource, type }: PendingOperation): string {
-	return `${type} ${nameOf(resource)}`;
+	return `${type} ${resourceName(resource.urn)}`;
 }
-
-const nameOf = ({ urn }: StateResource): string => urn.split("::").at(-1) ?? urn;
 
 async function removeOrphan({ type, inputs }: StateResource, known: readonly StateResource[]): Promise<void> {
 	const name = String(inputs?.["name"] ?? "");
@@ -85,7 +91,7 @@ async function undo(resource: StateResource, stack: string): Promise<void> {
 	const { code, stderr } = await run(program, [...args, command], stdin);
 	if (code === 0) return;
 	throw new LabError(
-		`${nameOf(resource)} cannot be undone:\n${stderr}`,
+		`${resourceName(resource.urn)} cannot be undone:\n${stderr}`,
 		`mend that, then: ./lab${stackOption(stack)} destroy`,
 	);
 }

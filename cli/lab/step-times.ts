@@ -1,6 +1,6 @@
-import { createReadStream } from "node:fs";
-import { createInterface } from "node:readline/promises";
 import { duration, paint, table } from "../terminal.ts";
+import { resourceName } from "./engine.ts";
+import { engineEvents } from "./engine-events.ts";
 
 /** How long the engine worked on one resource. */
 export interface StepTime {
@@ -26,21 +26,16 @@ const words: Readonly<Record<string, { done: string; failed: string }>> = {
 export async function readStepTimes(eventLog: string): Promise<StepTime[]> {
 	const begun = new Map<string, number>();
 	const times: StepTime[] = [];
-	try {
-		for await (const line of createInterface({ input: createReadStream(eventLog) })) {
-			const event = parsed(line);
-			const start = event?.resourcePreEvent?.metadata;
-			const end = (event?.resOutputsEvent ?? event?.resOpFailedEvent)?.metadata;
-			if (event === undefined) continue;
-			if (start !== undefined) begun.set(`${start.op} ${start.urn}`, event.timestamp);
-			const from = end === undefined ? undefined : begun.get(`${end.op} ${end.urn}`);
-			const word = end === undefined ? undefined : words[end.op];
-			if (end === undefined || from === undefined || word === undefined) continue;
-			const name = end.urn.split("::").at(-1) ?? end.urn;
-			const what = event.resOpFailedEvent === undefined ? word.done : word.failed;
-			times.push({ name, what, seconds: event.timestamp - from });
-		}
-	} catch {} // No log, no times.
+	for await (const event of engineEvents(eventLog)) {
+		const start = event.resourcePreEvent?.metadata;
+		const end = (event.resOutputsEvent ?? event.resOpFailedEvent)?.metadata;
+		if (start !== undefined) begun.set(`${start.op} ${start.urn}`, event.timestamp);
+		const from = end === undefined ? undefined : begun.get(`${end.op} ${end.urn}`);
+		const word = end === undefined ? undefined : words[end.op];
+		if (end === undefined || from === undefined || word === undefined) continue;
+		const what = event.resOpFailedEvent === undefined ? word.done : word.failed;
+		times.push({ name: resourceName(end.urn), what, seconds: event.timestamp - from });
+	}
 	return times.sort((a, b) => b.seconds - a.seconds || (a.name < b.name ? -1 : 1));
 }
 
@@ -52,20 +47,4 @@ export function stepTimesText(times: readonly StepTime[], whole: number): string
 	const rows = long.slice(0, shown).map(({ name, what, seconds }) => [`  ${name}`, what, duration(seconds)]);
 	const rest = long.length > shown ? `\n  and ${long.length - shown} shorter ones` : "";
 	return `${head}\n${table([], rows)}${rest}`;
-}
-
-interface EngineEvent {
-	timestamp: number;
-	resourcePreEvent?: { metadata: { op: string; urn: string } };
-	resOutputsEvent?: { metadata: { op: string; urn: string } };
-	resOpFailedEvent?: { metadata: { op: string; urn: string } };
-}
-
-/** A killed engine leaves half a line. */
-function parsed(line: string): EngineEvent | undefined {
-	try {
-		return JSON.parse(line) as EngineEvent;
-	} catch {
-		return undefined;
-	}
 }
