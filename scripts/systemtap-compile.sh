@@ -9,4 +9,5 @@ trap on_exit EXIT
 trap 'exit 143' TERM INT HUP
 work=$(mktemp -d /tmp/tracelab-probe-XXXXXX)
 scratch+=("$work")
+rotate_log
 compile_probe "$1" "$2" "$work"

@@ -1,11 +1,10 @@
-import { createReadStream } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { pipeline } from "node:stream/promises";
 import { quote } from "../../spec/quote.ts";
 import { type Domain, findDomain, stackOption } from "../card.ts";
 import { LabError, systemCode } from "../errors.ts";
 import { onHost } from "../host.ts";
 import { mustRun } from "../libvirt.ts";
+import { printLog } from "../log-file.ts";
 import { say } from "../terminal.ts";
 
 /** Ctrl-], as telnet and virsh console have it. */
@@ -18,7 +17,7 @@ const silence = 1500;
 export async function consoleLog(stack: string, name: string): Promise<void> {
 	const { card } = findDomain(stack, name);
 	try {
-		await pipeline(createReadStream(onHost(card.console.log)), process.stdout, { end: false });
+		await printLog(onHost(card.console.log));
 	} catch (error) {
 		throw new LabError(`${card.console.log} cannot be read: ${systemCode(error)}`, accessHint(error));
 	}

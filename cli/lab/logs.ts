@@ -1,10 +1,10 @@
-import { createReadStream, readdirSync, statSync } from "node:fs";
-import { pipeline } from "node:stream/promises";
+import { readdirSync, statSync } from "node:fs";
 import { didYouMean } from "../../spec/did-you-mean.ts";
 import { quote } from "../../spec/quote.ts";
 import { checkStack, stackOption } from "../card.ts";
 import { LabError, UsageError } from "../errors.ts";
 import { logFolder } from "../host.ts";
+import { logParts, printLog } from "../log-file.ts";
 import { handOver } from "../program.ts";
 import { duration, print, size, table } from "../terminal.ts";
 
@@ -12,17 +12,22 @@ import { duration, print, size, table } from "../terminal.ts";
 export function listLogs(stack: string): void {
 	const now = Date.now();
 	const rows = logNames(stack)
-		.map((name) => ({ name, file: statSync(`${logFolder(stack)}/${name}.log`) }))
-		.sort((a, b) => a.file.mtimeMs - b.file.mtimeMs || (a.name < b.name ? -1 : 1))
-		.map(({ name, file }) => [
+		.map((name) => ({ name, parts: logParts(`${logFolder(stack)}/${name}.log`).map((part) => statSync(part)) }))
+		.map(({ name, parts }) => ({
 			name,
-			size(file.size),
-			`${duration(Math.max(0, Math.round((now - file.mtimeMs) / 1000)))} ago`,
+			bytes: parts.reduce((sum, part) => sum + part.size, 0),
+			written: parts.at(-1)?.mtimeMs ?? 0,
+		}))
+		.sort((a, b) => a.written - b.written || (a.name < b.name ? -1 : 1))
+		.map(({ name, bytes, written }) => [
+			name,
+			size(bytes),
+			`${duration(Math.max(0, Math.round((now - written) / 1000)))} ago`,
 		]);
 	print(table(["STEP", "SIZE", "LAST WRITTEN"], rows));
 }
 
-/** Prints the log of a step; following, until Ctrl-C. */
+/** Prints the log of a step; following, the last part of it, until Ctrl-C. */
 export async function showLog(stack: string, step: string, follow: boolean): Promise<number> {
 	const names = logNames(stack);
 	if (!names.includes(step)) {
@@ -33,7 +38,7 @@ export async function showLog(stack: string, step: string, follow: boolean): Pro
 	}
 	const file = `${logFolder(stack)}/${step}.log`;
 	if (follow) return handOver("tail", ["-n", "+1", "-F", file]);
-	await pipeline(createReadStream(file), process.stdout, { end: false });
+	await printLog(file);
 	return 0;
 }
 

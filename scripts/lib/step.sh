@@ -117,6 +117,13 @@ failed() {
 	exit 1
 }
 
+# rotate_log: where the log is long, it moves aside before a run adds to it, in place of the one that did so before. So
+# what a run writes stays in one file, whole, and a step has two of them at most.
+log_limit=1000000
+rotate_log() {
+	[ ! -e "$log_file" ] || [ "$(wc -c <"$log_file")" -lt "$log_limit" ] || mv -f "$log_file" "$log_file.1"
+}
+
 need_root() { [ -n "$root" ] || [ "$EUID" = 0 ] || die "needs root" "run as root, or through sudo: sudo npm run up"; }
 
 on_exit() {
@@ -137,12 +144,14 @@ step_main() {
 		;;
 	apply)
 		need_root
+		rotate_log
 		apply
 		printf '%s\n' "$generation" | write_file "$stamp_file" 644
 		json_object "${outputs[@]}"
 		;;
 	remove)
 		need_root
+		rotate_log
 		remove
 		# A replaced step is removed after its successor was applied: the stamp may be the successor's.
 		[ "$(cat "$stamp_file" 2>/dev/null || :)" != "$generation" ] || rm -f "$stamp_file"

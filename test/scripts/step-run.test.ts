@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
@@ -77,6 +77,43 @@ test("the log keeps what earlier runs wrote", async (t) => {
 	await scratch.library("step", "run 'making it' echo one");
 	await scratch.library("step", "run 'making it' echo two");
 	t.is(scratch.read(log), "\n$ 'echo' 'one'\none\n\n$ 'echo' 'two'\ntwo\n");
+});
+
+/** A step whose apply and remove write a line of that many bytes, run with one verb. */
+async function writes(scratch: ScratchHost, verb: string, letter: string, bytes: number): Promise<void> {
+	const long = `run 'making it' sh -c 'head -c ${bytes} /dev/zero | tr "\\\\0" ${letter}; echo'`;
+	const { code } = await scratch.library(
+		"step",
+		`probe() { :; }; apply() { ${long}; ${long}; }; remove() { ${long}; }\nstep_main ${verb}`,
+	);
+	if (code !== 0) throw new Error(`${verb} ended with ${code}`);
+}
+
+/** The letters of which the lines of a log are, in order. */
+const letters = (scratch: ScratchHost, file: string) =>
+	[...scratch.read(file).matchAll(/^([a-z])\1{9,}$/gm)].map(([, letter]) => letter).join("");
+
+test("a log that is long moves aside before the next run, and a run's own is in one file however long", async (t) => {
+	const scratch = host(t);
+	await writes(scratch, "apply", "a", 600_000);
+	t.is(letters(scratch, log), "aa");
+	await writes(scratch, "remove", "b", 100);
+	t.deepEqual([letters(scratch, log), letters(scratch, `${log}.1`)], ["b", "aa"]);
+	await writes(scratch, "apply", "c", 600_000);
+	t.deepEqual([letters(scratch, log), letters(scratch, `${log}.1`)], ["bcc", "aa"]);
+	await writes(scratch, "apply", "d", 100);
+	t.deepEqual([letters(scratch, log), letters(scratch, `${log}.1`)], ["dd", "bcc"]);
+	t.deepEqual(readdirSync(join(scratch.root, "var/log/tracelab/quick")), ["test.log", "test.log.1"]);
+});
+
+test("a probe moves no log, and one that is short stays", async (t) => {
+	const scratch = host(t);
+	scratch.write(log, "x".repeat(999_999));
+	await writes(scratch, "apply", "a", 100);
+	t.false(existsSync(join(scratch.root, `${log}.1`)));
+	await writes(scratch, "probe", "b", 100);
+	t.false(existsSync(join(scratch.root, `${log}.1`)));
+	t.is(letters(scratch, log), "xaa");
 });
 
 test("an error says what failed and what to do", async (t) => {

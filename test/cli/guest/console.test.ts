@@ -20,6 +20,19 @@ test.serial("all that the guest has said is printed as it is", async (t) => {
 	});
 });
 
+test.serial("what moved aside when the log got long comes first, the oldest of all before the others", async (t) => {
+	const lab = await there(t);
+	for (const [end, text] of Object.entries({
+		"": "four\n",
+		".0": "three\n",
+		".1": "two\n",
+		".10": "one\n",
+		".x": "no\n",
+	}))
+		lab.write(`var/lib/tracelab/vm.log${end}`, text);
+	t.is((await lab.lab(["console", "--log", "vm"])).stdout, "one\ntwo\nthree\nfour");
+});
+
 test.serial("a log that is not there is an error that names it", async (t) => {
 	const lab = await there(t);
 	t.deepEqual(await lab.lab(["console", "vm", "--log"]), {

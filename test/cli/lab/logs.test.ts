@@ -34,6 +34,15 @@ test.serial("a log is printed as it is", async (t) => {
 	t.is((await lab.lab(["logs", "qemu-main"])).stdout.length, 1_234_567);
 });
 
+test.serial("what moved aside when a log got long is a part of it, and no step of its own", async (t) => {
+	const lab = await there(t);
+	lab.write("var/log/tracelab/quickstart/host-packages.log.1", "zero\n");
+	t.regex((await lab.lab(["logs"])).stdout, /^host-packages +13 B +4 h 00 min ago$/m);
+	t.is((await lab.lab(["logs", "host-packages"])).stdout, "zero\none\ntwo");
+	const { stderr } = await lab.lab(["logs", "nope"]);
+	t.regex(stderr, /the logs there are: host-packages, qemu-main$/);
+});
+
 test.serial("a log is followed until Ctrl-C", async (t) => {
 	const lab = await there(t);
 	const child = spawn(process.execPath, [`${project}/cli/main.ts`, "logs", "-f", "host-packages"], {
