@@ -60,7 +60,7 @@ program
 
 program
 	.command("preview")
-	.description("shows what up would change")
+	.description("shows what up would build, restart and change, and how long that took the last time (through sudo)")
 	.argument("[args...]", "after --: pulumi's own")
 	.action(async (args: string[]) => end((await import("./lab/deployment.ts")).preview(stack(), args)));
 

@@ -111,7 +111,7 @@ guest_build_id() {
 }
 
 apply() {
-	changed=''
+	changed='' started=''
 	[ -n "$(kernel_build_id)" ] || die "the kernel $kernel_prefix is not built" "run up again: it builds it"
 	keep_definition
 	restore_disk
@@ -129,6 +129,10 @@ apply() {
 		look
 	fi
 	[ ${#drifts[@]} = 0 ] || die "$(join '; ' "${drifts[@]}")" "see the guest's console: ./lab console --log ${domain#"$stack"-}"
+	# How long its guest takes to boot, for the next preview to tell.
+	if [ -n "$started" ] && ! held; then
+		printf '%s\n' $((SECONDS - started)) | write_file "$cache_dir/durations/boot/$domain" 644
+	fi
 	[ -n "$changed" ] || say "$step: domain $domain is up to date"
 	output state "$(state)"
 	output pid "$(domain_pid)"
@@ -191,7 +195,7 @@ start() {
 		"stop that process and run up again, or give another port in the stack file"
 	run "starting $domain" virsh_ start "$domain" "${options[@]}"
 	say "$step: started $domain"
-	changed=1
+	changed=1 started=$SECONDS
 }
 
 # look: has what is still not as wanted in drifts.

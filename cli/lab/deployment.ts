@@ -1,13 +1,13 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { quote } from "../../spec/quote.ts";
 import { checkStack, readCard, stackOption } from "../card.ts";
 import { LabError, UsageError } from "../errors.ts";
 import { asRoot, giveBack } from "../privilege.ts";
 import { paint, print, say } from "../terminal.ts";
+import { changeLines } from "./change-lines.ts";
+import { readOutlook } from "./changes.ts";
 import { pulumi, pulumiHere, readState, stateFolder } from "./engine.ts";
+import { withEventLog } from "./engine-events.ts";
 import { breakStaleLock, clearPending } from "./interruption.ts";
 import { readStepTimes, stepTimesText } from "./step-times.ts";
 
@@ -17,27 +17,37 @@ export async function up(stack: string, args: readonly string[]): Promise<number
 	const there = await asRoot();
 	if (there !== undefined) return there;
 	const begun = performance.now();
-	const scratch = mkdtempSync(join(tmpdir(), "tracelab-up-"));
 	try {
 		await prepare(stack, "up");
-		const eventLog = join(scratch, "events");
-		const options = ["--yes", "--skip-preview", "--stack", stack, "--suppress-outputs", "--event-log", eventLog];
-		// --event-log is an option only for those who debug, says pulumi.
-		const code = await pulumiHere(["up", ...options, ...args], { PULUMI_DEBUG_COMMANDS: "true" });
-		const times = await readStepTimes(eventLog);
-		say(stepTimesText(times, (performance.now() - begun) / 1000));
+		const code = await withEventLog(async ({ file, options, env }) => {
+			const own = ["--yes", "--skip-preview", "--stack", stack, "--suppress-outputs", ...options];
+			const code = await pulumiHere(["up", ...own, ...args], env);
+			say(stepTimesText(await readStepTimes(file), (performance.now() - begun) / 1000));
+			return code;
+		});
 		if (code === 0) print(nextCommands(stack));
 		return code;
 	} finally {
-		rmSync(scratch, { recursive: true, force: true });
 		giveBack();
 	}
 }
 
+/** Shows what `up` would change: pulumi's preview, then what that takes. Much of it only root can see. */
 export async function preview(stack: string, args: readonly string[]): Promise<number> {
 	checkStack(stack);
-	await select(stack);
-	return pulumiHere(["preview", "--stack", stack, ...args]);
+	const there = await asRoot();
+	if (there !== undefined) return there;
+	try {
+		await select(stack);
+		return await withEventLog(async ({ file, options, env }) => {
+			const code = await pulumiHere(["preview", "--stack", stack, ...options, ...args], env);
+			const { changes, errors } = await readOutlook(file);
+			if (errors.length === 0) for (const line of changeLines(stack, changes)) say(line);
+			return code;
+		});
+	} finally {
+		giveBack();
+	}
 }
 
 export async function destroy(stack: string, args: readonly string[], sure: boolean): Promise<number> {

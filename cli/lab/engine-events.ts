@@ -1,4 +1,6 @@
-import { createReadStream } from "node:fs";
+import { createReadStream, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import type { StateResource } from "./engine.ts";
 
@@ -19,6 +21,25 @@ export interface EngineEvent {
 	resOutputsEvent?: { metadata: ResourceStep };
 	resOpFailedEvent?: { metadata: ResourceStep };
 	diagnosticEvent?: { urn?: string; message: string; severity: string };
+}
+
+/** What makes the engine log its events. */
+export interface EventLog {
+	file: string;
+	options: readonly string[];
+	env: NodeJS.ProcessEnv;
+}
+
+/** Has a log of the engine's events for as long as `work` takes. */
+export async function withEventLog<T>(work: (log: EventLog) => Promise<T>): Promise<T> {
+	const scratch = mkdtempSync(join(tmpdir(), "tracelab-events-"));
+	const file = join(scratch, "events");
+	try {
+		// --event-log is an option only for those who debug, says pulumi.
+		return await work({ file, options: ["--event-log", file], env: { PULUMI_DEBUG_COMMANDS: "true" } });
+	} finally {
+		rmSync(scratch, { recursive: true, force: true });
+	}
 }
 
 /** The events of a log, in order; none where there is no log. A killed engine leaves half a line. */

@@ -81,6 +81,7 @@ build_anew() {
 	[ ! -e "$root$prefix" ] || mv -T "$root$prefix" "$work/old"
 	mv -T "$work/prefix" "$root$prefix"
 	say "$1 built in $((SECONDS - begun)) s"
+	remember built $((SECONDS - begun))
 }
 
 # move_build FROM TO: never two builds that look whole and aren't, even across file systems, where mv copies.
@@ -131,7 +132,8 @@ use_ccache() {
 	export CCACHE_DIR=$cache_dir/ccache CCACHE_DEPEND=1 CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$work
 }
 
-# remember WHAT NUMBER, recall WHAT: of this very build, or else of the last of its kind, which is a fair guess.
+# remember WHAT NUMBER, recall WHAT: of this very build, or else of the last of its kind, which is a fair guess. WHAT is
+# `built` (seconds for all of it, which a preview tells), or seconds or lines of the long command in it.
 remember() {
 	local file
 	for file in "$cache_dir/durations/$identity" "$cache_dir/durations/${identity%/*}/last"; do

@@ -122,6 +122,20 @@ test("a move into the cache that was killed half way is no build", async (t) => 
 	t.is(words(await thing(scratch, "apply")), "thing built in N s");
 });
 
+test("how long a build took is kept, of itself and of its kind, and a build that is taken from the cache changes nothing", async (t) => {
+	const scratch = host(t);
+	const durations = ["0123456789abcdef", "last"].map((name) => `var/cache/tracelab/durations/thing/${name}.built`);
+	await thing(scratch, "apply");
+	for (const file of durations) t.regex(scratch.read(file), /^\d+\n$/);
+	for (const file of durations) scratch.write(file, "1324\n");
+	await thing(scratch, "remove");
+	await thing(scratch, "apply", "exit 9");
+	t.deepEqual(
+		durations.map((file) => scratch.read(file)),
+		["1324\n", "1324\n"],
+	);
+});
+
 test("removing what was never built is nothing", async (t) => {
 	const scratch = host(t);
 	const { code, stderr } = await thing(scratch, "remove");

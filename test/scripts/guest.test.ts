@@ -11,6 +11,7 @@ const test = anyTest.serial;
 const definition = `${folder}/0d000000-0000-0000-0000-000000000001.xml`;
 const notStarted = "domain quick-vm was not started by this lab yet; domain quick-vm is shut off";
 const overlay = guestInputs.overlay;
+const bootTime = "var/cache/tracelab/durations/boot/quick-vm";
 const imageManifest = guestInputs.base.replace("image.qcow2", ".tracelab-build");
 
 function host(t: ExecutionContext): ScratchHost {
@@ -43,6 +44,7 @@ test("a defined domain is started once, and its definition is kept until it goes
 	t.is(first.stderr, "guest: started quick-vm");
 	t.deepEqual(first.stdout, { state: "running", pid: "4194305" });
 	t.deepEqual(told(first), ["start quick-vm"]);
+	t.regex(scratch.read(bootTime), /^\d+\n$/);
 	t.is(scratch.read(definition), scratch.read("virt/defined"));
 	t.is(statSync(join(scratch.root, definition)).mode & 0o777, 0o600);
 	t.is(await drift(scratch), "");
@@ -54,7 +56,7 @@ test("a defined domain is started once, and its definition is kept until it goes
 	t.deepEqual(scratch.tree(), applied);
 	const removed = await runGuest(scratch, "remove");
 	t.deepEqual(told(removed), [], "the domain itself is @pulumi/libvirt's");
-	const left = Object.keys(scratch.tree(["run", "proc", "guest", "virt", "var/log/tracelab"]));
+	const left = Object.keys(scratch.tree(["run", "proc", "guest", "virt", "var/cache/tracelab", "var/log/tracelab"]));
 	t.deepEqual(
 		left,
 		lab.filter((path) => !path.startsWith("virt")),
@@ -216,6 +218,7 @@ test("a domain that is to be paused at boot is started so, and nothing waits for
 	const first = await runGuest(scratch, "apply", { paused: "1" });
 	t.deepEqual(first.stdout, { state: "paused", pid: "4194305" });
 	t.deepEqual(told(first), ["start quick-vm --paused"]);
+	t.false(existsSync(join(scratch.root, bootTime)), "nobody knows when its debugger lets it boot");
 	t.is(await drift(scratch, { paused: "1" }), "");
 	const second = await runGuest(scratch, "apply", { paused: "1" });
 	t.is(second.stderr, "guest: domain quick-vm is up to date");

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import { ScratchLab } from "../scratch-lab.ts";
+import { lines, planned } from "./event-log.ts";
 
 // Up, preview and destroy with a fake pulumi, which notes its arguments and what it should have been given.
 
@@ -53,7 +54,7 @@ asRoot(`an up that fails has pulumi's exit status, and says only where the time 
 	t.deepEqual(readdirSync(`${lab.root}/tmp`), []);
 });
 
-test.serial("a stack that pulumi cannot make is an error with its words", async (t) => {
+asRoot(`a stack that pulumi cannot make is an error with its words${why}`, async (t) => {
 	const lab = await there(t, false, "echo 'error: no passphrase' >&2; exit 255");
 	t.deepEqual(await lab.lab(["preview"]), {
 		code: 1,
@@ -62,10 +63,39 @@ test.serial("a stack that pulumi cannot make is an error with its words", async 
 	});
 });
 
-test.serial("a preview passes on what is pulumi's", async (t) => {
-	const lab = await there(t, true);
-	t.deepEqual(await lab.lab(["preview", "--", "--diff"]), { code: 0, stdout: "", stderr: "" });
-	t.deepEqual(asked(lab), ["preview --stack quickstart --diff --suppress-progress"]);
+asRoot(`a preview passes on what is pulumi's, and says what an up would take${why}`, async (t) => {
+	const prefix = "/opt/tracelab/kernel/0123456789abcdef";
+	const events = lines([
+		planned("update", "kernel-main-build", { made: prefix }),
+		planned("update", "quickstart-card"),
+	]);
+	const lab = await there(
+		t,
+		true,
+		`while [ "$1" != --event-log ]; do shift; done; cat >"$2" <<'EVENTS'\n${events}EVENTS`,
+	);
+	lab.write("var/cache/tracelab/durations/kernel/0123456789abcdef.built", "61\n");
+	t.deepEqual(await lab.lab(["preview", "--", "--diff"]), {
+		code: 0,
+		stdout: "",
+		stderr: [
+			"what up would do:",
+			"  kernel-main-build: builds kernel main again (1 min 01 s last time)",
+			"  and in a moment: quickstart-card",
+		].join("\n"),
+	});
+	t.deepEqual(asked(lab), ["preview --stack quickstart --event-log EVENTS --diff --suppress-progress"]);
+});
+
+asRoot(`a preview that fails says nothing more than pulumi${why}`, async (t) => {
+	const failed = { timestamp: 1, diagnosticEvent: { message: "no such key", severity: "error" } };
+	const events = lines([planned("update", "quickstart-card"), failed]);
+	const lab = await there(
+		t,
+		true,
+		`while [ "$1" != --event-log ]; do shift; done; cat >"$2" <<'EVENTS'\n${events}EVENTS\nexit 255`,
+	);
+	t.deepEqual(await lab.lab(["preview"]), { code: 255, stdout: "", stderr: "" });
 });
 
 const unknown = test.macro({

@@ -1,22 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import test, { type ExecutionContext } from "ava";
+import test from "ava";
 import { readStepTimes, stepTimesText } from "../../../cli/lab/step-times.ts";
+import { eventLog } from "./event-log.ts";
 
 const urn = (name: string) => `urn:pulumi:quickstart::tracelab::command:local:Command::${name}`;
 const metadata = (op: string, name: string) => ({ metadata: { op, urn: urn(name), type: "command:local:Command" } });
 const begins = (timestamp: number, op: string, name: string) => ({ timestamp, resourcePreEvent: metadata(op, name) });
 const ends = (timestamp: number, op: string, name: string) => ({ timestamp, resOutputsEvent: metadata(op, name) });
 const fails = (timestamp: number, op: string, name: string) => ({ timestamp, resOpFailedEvent: metadata(op, name) });
-
-function log(t: ExecutionContext, events: readonly object[], rest = ""): string {
-	const folder = mkdtempSync(join(tmpdir(), "tracelab-events-"));
-	t.teardown(() => rmSync(folder, { recursive: true }));
-	const file = join(folder, "events");
-	writeFileSync(file, events.map((event) => `${JSON.stringify(event)}\n`).join("") + rest);
-	return file;
-}
 
 test("each resource's time is from its begin to its end, the longest first", async (t) => {
 	const events = [
@@ -27,7 +17,7 @@ test("each resource's time is from its begin to its end, the longest first", asy
 		ends(160, "create", "qemu-main"),
 		{ timestamp: 160, summaryEvent: { durationSeconds: 60 } },
 	];
-	t.deepEqual(await readStepTimes(log(t, events)), [
+	t.deepEqual(await readStepTimes(eventLog(t, events)), [
 		{ name: "qemu-main", what: "created", seconds: 60 },
 		{ name: "kernel-main", what: "created", seconds: 2 },
 	]);
@@ -38,7 +28,7 @@ const words = test.macro({
 	async exec(t, op: string, done: string, failed: string) {
 		const events = [begins(1, op, "a"), ends(2, op, "a"), begins(1, op, "b"), fails(2, op, "b")];
 		t.deepEqual(
-			(await readStepTimes(log(t, events))).map(({ what }) => what),
+			(await readStepTimes(eventLog(t, events))).map(({ what }) => what),
 			[done, failed],
 		);
 	},
@@ -57,7 +47,7 @@ test("the two halves of a replacement are two steps", async (t) => {
 		begins(20, "delete-replaced", "disk"),
 		ends(21, "delete-replaced", "disk"),
 	];
-	t.deepEqual(await readStepTimes(log(t, events)), [
+	t.deepEqual(await readStepTimes(eventLog(t, events)), [
 		{ name: "disk", what: "created anew", seconds: 4 },
 		{ name: "disk", what: "old one deleted", seconds: 1 },
 	]);
@@ -70,16 +60,16 @@ test("what the engine only looked at, or never ended, took no time", async (t) =
 		begins(1, "create", "killed"),
 		ends(9, "create", "never begun"),
 	];
-	t.deepEqual(await readStepTimes(log(t, events)), []);
+	t.deepEqual(await readStepTimes(eventLog(t, events)), []);
 });
 
 test("half a line, which a killed engine leaves, is passed over", async (t) => {
-	const file = log(t, [begins(1, "create", "a"), ends(3, "create", "a")], '{"timestamp": 4, "resourcePreE');
+	const file = eventLog(t, [begins(1, "create", "a"), ends(3, "create", "a")], '{"timestamp": 4, "resourcePreE');
 	t.deepEqual(await readStepTimes(file), [{ name: "a", what: "created", seconds: 2 }]);
 });
 
 test("a line that is no event is passed over", async (t) => {
-	const file = log(t, [begins(1, "create", "a")], `null\n7\n\n${JSON.stringify(ends(3, "create", "a"))}\n`);
+	const file = eventLog(t, [begins(1, "create", "a")], `null\n7\n\n${JSON.stringify(ends(3, "create", "a"))}\n`);
 	t.deepEqual(await readStepTimes(file), [{ name: "a", what: "created", seconds: 2 }]);
 });
 
@@ -90,7 +80,7 @@ test("no log, no times", async (t) => {
 test("steps of one length are in order of their names", async (t) => {
 	const events = ["b", "a"].flatMap((name) => [begins(1, "create", name), ends(2, "create", name)]);
 	t.deepEqual(
-		(await readStepTimes(log(t, events))).map(({ name }) => name),
+		(await readStepTimes(eventLog(t, events))).map(({ name }) => name),
 		["a", "b"],
 	);
 });
