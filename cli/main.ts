@@ -132,6 +132,23 @@ program
 	});
 
 program
+	.command("gc")
+	.description(
+		"removes builds of this machine that nobody needs and nobody used for a while; asks first (through sudo)",
+	)
+	.addOption(
+		new Option("--older-than <time>", "keep what was used since then, such as 12h or 3d; 0d: only what is needed")
+			.argParser(time)
+			.default(14 * 86_400_000, "14d"),
+	)
+	.option("--caches", "also what caches and logs hold that nobody used for so long, and for a day at least")
+	.option("-n, --dry-run", "only show what would go, and what stays and why")
+	.option("-y, --yes", "do not ask")
+	.action(async (options: { olderThan: number; caches?: boolean; dryRun?: boolean; yes?: boolean }) =>
+		end((await import("./lab/gc.ts")).gc(options)),
+	);
+
+program
 	.command("gdb")
 	.description("debugs a guest's kernel: ./lab gdb vm --batch -ex 'hbreak schedule' -ex continue -ex bt")
 	.argument("<domain>")
@@ -332,6 +349,13 @@ function seconds(text: string): number {
 	const value = Number(text);
 	if (!(value > 0)) throw new InvalidArgumentError("It is a number of seconds over 0.");
 	return value;
+}
+
+/** A time such as 12h or 14d, in milliseconds. */
+function time(text: string): number {
+	const [, count, unit] = /^(\d{1,5})([hd])$/.exec(text) ?? [];
+	if (count === undefined) throw new InvalidArgumentError("It is a number of hours or days, such as 12h or 14d.");
+	return Number(count) * (unit === "h" ? 3_600_000 : 86_400_000);
 }
 
 function nanoseconds(text: string): number {

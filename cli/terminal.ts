@@ -35,6 +35,13 @@ export function duration(seconds: number): string {
 	return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
 }
 
+/** 3 s ago, 2 h 03 min ago, 16 d ago. */
+export function ago(seconds: number): string {
+	const whole = Math.max(0, Math.round(seconds));
+	const days = Math.floor(whole / 86_400);
+	return `${days < 2 ? duration(whole) : `${days} d`} ago`;
+}
+
 /** 812 B, 1.4 MB: powers of ten, as `ls -h --si` has them. */
 export function size(bytes: number): string {
 	const units = ["B", "kB", "MB", "GB", "TB"];

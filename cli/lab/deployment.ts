@@ -1,11 +1,11 @@
-import { createInterface } from "node:readline/promises";
 import { quote } from "../../spec/quote.ts";
 import { checkStack, readCard, stackOption } from "../card.ts";
-import { LabError, UsageError } from "../errors.ts";
+import { LabError } from "../errors.ts";
 import { asRoot, giveBack } from "../privilege.ts";
 import { paint, print, say } from "../terminal.ts";
 import { changeLines } from "./change-lines.ts";
 import { readOutlook } from "./changes.ts";
+import { confirm } from "./confirm.ts";
 import { pulumi, pulumiHere, readState, stateFolder } from "./engine.ts";
 import { withEventLog } from "./engine-events.ts";
 import { breakStaleLock, clearPending } from "./interruption.ts";
@@ -56,7 +56,10 @@ export async function destroy(stack: string, args: readonly string[], sure: bool
 		say(`lab: stack ${quote(stack)} was never brought up: nothing to destroy`);
 		return 0;
 	}
-	if (!sure) await confirm(stack);
+	if (!sure) {
+		const question = `destroy the lab of stack ${quote(stack)}, with the disks of its domains?`;
+		await confirm("destroy", question, `./lab${stackOption(stack)} destroy -y`);
+	}
 	const there = await asRoot();
 	if (there !== undefined) return there;
 	try {
@@ -80,20 +83,6 @@ async function select(stack: string): Promise<void> {
 	const { code, stderr } = await pulumi(["stack", "select", "--create", stack]);
 	if (code !== 0)
 		throw new LabError(`pulumi cannot make the stack ${quote(stack)}:\n${stderr.trim()}`, "see ./lab doctor");
-}
-
-async function confirm(stack: string): Promise<void> {
-	if (!process.stdin.isTTY) {
-		throw new UsageError(
-			"destroy asks first, and nobody can answer here",
-			`say it is meant: ./lab${stackOption(stack)} destroy -y`,
-		);
-	}
-	const terminal = createInterface({ input: process.stdin, output: process.stderr });
-	const question = `destroy the lab of stack ${quote(stack)}, with the disks of its domains? [y/N] `;
-	const answer = await terminal.question(question);
-	terminal.close();
-	if (!/^y(es)?$/i.test(answer.trim())) throw new LabError("nothing was destroyed");
 }
 
 function nextCommands(stack: string): string {

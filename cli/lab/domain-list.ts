@@ -6,8 +6,22 @@ import { paint, print, table } from "../terminal.ts";
 /** Shows the domains of a lab, as a table or as JSON. */
 export async function list(stack: string, { json = false }: { json?: boolean }): Promise<void> {
 	const lab = readCard(stack);
+	const domains = await describeDomains(stack, lab);
+	print(json ? JSON.stringify(domains.map(asJson), null, 2) : domainTable(lab, domains));
+}
+
+/** A domain of a lab, with what it does now. */
+interface Described {
+	name: string;
+	card: LabCard["domains"][string];
+	/** As libvirt calls it. */
+	state: string;
+	process: { pid: number; program: string } | undefined;
+}
+
+export function describeDomains(stack: string, lab: LabCard): Promise<Described[]> {
 	const names = Object.keys(lab.domains).sort();
-	const domains = await Promise.all(
+	return Promise.all(
 		names.map(async (name) => {
 			const card = lab.domains[name] as (typeof lab.domains)[string];
 			const kernel = lab.kernels[card.kernel] as (typeof lab.kernels)[string];
@@ -15,18 +29,18 @@ export async function list(stack: string, { json = false }: { json?: boolean }):
 			return { name, card, state: await domainState(domain), process: domainProcess(domain) };
 		}),
 	);
-	if (json) {
-		const shown = domains.map(({ name, card, state, process }) => ({
-			name,
-			state,
-			pid: process?.pid ?? null,
-			...card,
-			gdb: { address: `127.0.0.1:${card.gdb.port}`, ...card.gdb },
-			modules: Object.keys(card.modules).sort(),
-		}));
-		print(JSON.stringify(shown, null, 2));
-		return;
-	}
+}
+
+export const asJson = ({ name, card, state, process }: Described) => ({
+	name,
+	state,
+	pid: process?.pid ?? null,
+	...card,
+	gdb: { address: `127.0.0.1:${card.gdb.port}`, ...card.gdb },
+	modules: Object.keys(card.modules).sort(),
+});
+
+export function domainTable(lab: LabCard, domains: readonly Described[]): string {
 	const rows = domains.map(({ name, card, state, process }) => [
 		paint("bold", name),
 		paint(state === "running" ? "green" : "yellow", state),
@@ -39,7 +53,7 @@ export async function list(stack: string, { json = false }: { json?: boolean }):
 		`127.0.0.1:${card.gdb.port}`,
 		Object.keys(card.modules).sort().join(", ") || "none",
 	]);
-	print(table(["DOMAIN", "STATE", "PROCESS", "QEMU", "ACCEL", "KERNEL", "GDB", "MODULES"], rows));
+	return table(["DOMAIN", "STATE", "PROCESS", "QEMU", "ACCEL", "KERNEL", "GDB", "MODULES"], rows);
 }
 
 /** The stack file's name of a QEMU, as for the kernel. */

@@ -27,7 +27,7 @@ export interface EngineEvent {
 export interface EventLog {
 	file: string;
 	options: readonly string[];
-	env: NodeJS.ProcessEnv;
+	env: Readonly<Record<string, string>>;
 }
 
 /** Has a log of the engine's events for as long as `work` takes. */

@@ -13,8 +13,10 @@ const withEnvironment = [
 ];
 
 /** Runs pulumi to its end and keeps what it says. */
-export const pulumi = (args: readonly string[], input = ""): Promise<Ran> =>
-	run("bash", [...withEnvironment, "pulumi", ...args], input);
+export function pulumi(args: readonly string[], input = "", env: Readonly<Record<string, string>> = {}): Promise<Ran> {
+	const own = Object.entries(env).map((pair) => pair.join("="));
+	return run("bash", [...withEnvironment, "env", ...own, "pulumi", ...args], input);
+}
 
 /** Gives pulumi the terminal, or a pipe, which gets no rows of dots. */
 export function pulumiHere(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<number> {

@@ -6,7 +6,7 @@ import { LabError, UsageError } from "../errors.ts";
 import { logFolder } from "../host.ts";
 import { logParts, printLog } from "../log-file.ts";
 import { handOver } from "../program.ts";
-import { duration, print, size, table } from "../terminal.ts";
+import { ago, print, size, table } from "../terminal.ts";
 
 /** Lists the logs of a stack's steps, the newest last. */
 export function listLogs(stack: string): void {
@@ -19,11 +19,7 @@ export function listLogs(stack: string): void {
 			written: parts.at(-1)?.mtimeMs ?? 0,
 		}))
 		.sort((a, b) => a.written - b.written || (a.name < b.name ? -1 : 1))
-		.map(({ name, bytes, written }) => [
-			name,
-			size(bytes),
-			`${duration(Math.max(0, Math.round((now - written) / 1000)))} ago`,
-		]);
+		.map(({ name, bytes, written }) => [name, size(bytes), ago((now - written) / 1000)]);
 	print(table(["STEP", "SIZE", "LAST WRITTEN"], rows));
 }
 

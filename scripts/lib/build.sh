@@ -84,7 +84,8 @@ build_anew() {
 	remember built $((SECONDS - begun))
 }
 
-# move_build FROM TO: never two builds that look whole and aren't, even across file systems, where mv copies.
+# move_build FROM TO: never two builds that look whole and aren't, even across file systems, where mv copies. The last
+# rename gives the folder its time: for one in the cache, that at which the last lab let it go (./lab gc goes by it).
 move_build() {
 	mkdir -p "${2%/*}"
 	rm -rf --one-file-system -- "$2"
@@ -95,7 +96,6 @@ move_build() {
 
 # build_remove NAME: gives up this stack's hold; the last one moves the prefix into the cache.
 build_remove() {
-	local folder
 	lock "build-${identity//\//-}"
 	rm -f "$owners_dir/$stack"
 	[ ! -d "$owners_dir" ] || rmdir "$owners_dir" 2>/dev/null || {
@@ -105,7 +105,12 @@ build_remove() {
 	rm -rf --one-file-system -- "$work"
 	! whole "$root$prefix" || move_build "$root$prefix" "$cached"
 	rm -rf --one-file-system -- "$root$prefix"
-	# /opt itself is Debian's.
+	without_empty_folders
+}
+
+# without_empty_folders: of builds and their owners; /opt itself is Debian's.
+without_empty_folders() {
+	local folder
 	for folder in "${owners_dir%/*}" "$state_dir/builds" "$root${prefix%/*}" "$root/opt/tracelab"; do
 		[ ! -d "$folder" ] || rmdir --ignore-fail-on-non-empty "$folder" 2>/dev/null || :
 	done

@@ -84,13 +84,18 @@ write_file() {
 
 # lock NAME: waits for and holds the lock of one shared thing until the step ends.
 lock() {
-	local name=$1 fd file=$root/run/tracelab/locks/$1
-	mkdir -p "${file%/*}"
-	exec {fd}>>"$file"
-	if ! flock --nonblock "$fd"; then
-		say "$step: waiting for another step that holds the lock $name"
-		flock --timeout 3600 "$fd" || die "the lock $file was held for an hour" "see who holds it: fuser -v $file"
+	local lock_fd file=$root/run/tracelab/locks/$1
+	if ! try_lock "$1"; then
+		say "$step: waiting for another step that holds the lock $1"
+		flock --timeout 3600 "$lock_fd" || die "the lock $file was held for an hour" "see who holds it: fuser -v $file"
 	fi
+}
+
+# try_lock NAME: as lock, but fails where somebody else has it.
+try_lock() {
+	local file=$root/run/tracelab/locks/$1
+	{ mkdir -p "${file%/*}" && exec {lock_fd}>>"$file"; } || die "cannot open the lock $file" "mend what the line above says"
+	flock --nonblock "$lock_fd"
 }
 
 # run WHAT COMMAND…: runs a command with its output in the step's log; its failure ends the step with the

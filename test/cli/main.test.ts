@@ -70,6 +70,11 @@ test.serial(
 );
 test.serial(
 	misused,
+	["gc", "--older-than", "2"],
+	`error: option '--older-than <time>' argument '2' is invalid. It is a number of hours or days, such as 12h or 14d.${hint}`,
+);
+test.serial(
+	misused,
 	["exec", "vm", "-t", "5", "--", "true"],
 	'lab: "-t" is no program\n  what to do: options stand before the domain: ./lab exec -t … DOMAIN COMMAND',
 );

@@ -1,3 +1,4 @@
+import { statSync, utimesSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
 import { ScratchHost, type StepRun } from "./run-step.ts";
@@ -96,6 +97,7 @@ test("a damaged build stays as it is when it cannot be made again", async (t) =>
 test("the last stack's remove moves the build into the cache, from where the next apply takes it", async (t) => {
 	const scratch = host(t);
 	await thing(scratch, "apply");
+	utimesSync(`${scratch.root}${prefix}`, 0, 0);
 	t.is((await thing(scratch, "probe", recipe, "other")).stdout["drift"], "thing is built, not yet used by stack other");
 	t.is((await thing(scratch, "apply", "exit 9", "other")).stderr, "thing is up to date");
 	t.is((await thing(scratch, "remove")).stderr, "thing is kept: another stack uses it");
@@ -103,6 +105,7 @@ test("the last stack's remove moves the build into the cache, from where the nex
 	t.is((await thing(scratch, "remove", recipe, "other")).stderr, "");
 	t.deepEqual(Object.keys(scratch.hostTree()), ["opt", "opt/other"]);
 	t.is(scratch.read(`${cached}/x`), "x\n");
+	t.true(Date.now() - statSync(`${scratch.root}/${cached}`).mtimeMs < 60_000, "its time is when it was let go");
 	t.is((await thing(scratch, "apply", "exit 9")).stderr, "thing taken from the cache\nthing is up to date");
 	t.is((await thing(scratch, "probe")).stdout["drift"], "");
 	t.false(Object.keys(scratch.tree()).includes(cached));

@@ -161,6 +161,18 @@ test("a lock ends with its step, however that ends", async (t) => {
 	t.is((await scratch.library("step", "lock thing")).stderr, "");
 });
 
+test("a lock that cannot be opened is an error, and nobody is waited for", async (t) => {
+	const scratch = host(t);
+	scratch.write("run/tracelab/locks/thing/inner", "");
+	const { code, stderr } = await scratch.library("step", "lock thing; say 'went on'");
+	const file = `${scratch.root}/run/tracelab/locks/thing`;
+	t.is(code, 1);
+	t.deepEqual(stderr.split("\n").slice(1), [
+		`tracelab: test: cannot open the lock ${file}`,
+		"  what to do: mend what the line above says",
+	]);
+});
+
 test("a lock that is held for an hour is an error that says how to find its holder", async (t) => {
 	const scratch = host(t);
 	scratch.fake("flock", "exit 1");

@@ -1,0 +1,151 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { LabError } from "../errors.ts";
+import { onHost, project } from "../host.ts";
+import { asRoot } from "../privilege.ts";
+import { run } from "../program.ts";
+import { ago, paint, print, say, size, table } from "../terminal.ts";
+import { type Build, listBuilds } from "./builds.ts";
+import { type CachePart, listCaches } from "./caches.ts";
+import { confirm } from "./confirm.ts";
+
+export interface GcOptions {
+	/** Milliseconds: what was used since is kept. */
+	olderThan: number;
+	/** Also what caches and logs hold? */
+	caches?: boolean;
+	dryRun?: boolean;
+	/** Is it meant, without a question? */
+	yes?: boolean;
+}
+
+/** What is to be done with a build, or a part of a cache, and why. */
+interface Verdict<Thing> {
+	thing: Thing;
+	goes: boolean;
+	why: string;
+}
+
+/** What scripts/build-discard.sh, and flock, end with where somebody is at work with what is to go. */
+const inUse = 75;
+
+/** A file system may note only one read a day. */
+const day = 86_400_000;
+
+/** Removes builds that nobody needs, and old parts of caches; shows what goes, what stays, and why. */
+export async function gc(options: GcOptions): Promise<number> {
+	const there = await asRoot();
+	if (there !== undefined) return there;
+	const builds = await Promise.all((await listBuilds()).map((build) => judgeBuild(build, options.olderThan)));
+	const caches = judgeCaches(await listCaches(), builds, options);
+	const going = { builds: builds.filter(({ goes }) => goes), caches: caches.filter(({ goes }) => goes) };
+	showPlan(builds, caches, options.caches === true);
+	if (going.builds.length + going.caches.length === 0) return 0;
+	if (options.dryRun === true) {
+		say("lab: nothing was removed: this was a dry run");
+		return 0;
+	}
+	if (options.yes !== true) await confirm("gc", "remove what is to go?", `./lab ${process.argv.slice(2).join(" ")} -y`);
+	const freed = (await removeBuilds(going.builds)) + (await removeCaches(going.caches));
+	print(`freed ${size(freed)}`);
+	return 0;
+}
+
+async function judgeBuild(build: Build, olderThan: number): Promise<Verdict<Build>> {
+	const age = Date.now() - build.lastUse;
+	if (build.users.length > 0) return { thing: build, goes: false, why: shortened(build.users) };
+	if (build.whole && age < olderThan) return { thing: build, goes: false, why: `used ${ago(age / 1000)}` };
+	if (await isLocked(`build-${build.id.replace("/", "-")}`)) {
+		return { thing: build, goes: false, why: "it is being built, or taken from the cache" };
+	}
+	return { thing: build, goes: true, why: build.whole ? `used ${ago(age / 1000)}` : "what a kill left of it" };
+}
+
+function judgeCaches(
+	parts: readonly CachePart[],
+	builds: readonly Verdict<Build>[],
+	{ caches = false, olderThan }: GcOptions,
+): Verdict<CachePart>[] {
+	const limit = Math.max(olderThan, day);
+	return parts.map((part) => {
+		// The objects of a person's own tree, and the logs of a lab.
+		const user = builds.find(({ thing: { id, users } }) => users.length > 0 && part.path.endsWith(`/work/${id}`));
+		const lab =
+			part.kind === "logs" && existsSync(onHost(`/var/lib/tracelab/labs/${part.path.split("/").at(-1)}.json`));
+		const age = Date.now() - part.lastUse;
+		return { thing: part, goes: caches && user === undefined && !lab && age >= limit, why: `used ${ago(age / 1000)}` };
+	});
+}
+
+/** The first three of a build's users say enough. */
+function shortened(users: readonly string[]): string {
+	const more = users.length > 3 ? ` and ${users.length - 3} more` : "";
+	return `${users.slice(0, 3).join(", ")}${more}`;
+}
+
+const withoutWaiting = ["--nonblock", "--conflict-exit-code", String(inUse)];
+
+async function isLocked(name: string): Promise<boolean> {
+	const file = onHost(`/run/tracelab/locks/${name}`);
+	return existsSync(file) && (await run("flock", [...withoutWaiting, file, "true"])).code === inUse;
+}
+
+const sum = (verdicts: readonly Verdict<{ bytes: number }>[]): number =>
+	verdicts.reduce((total, { thing }) => total + thing.bytes, 0);
+
+function showPlan(builds: Verdict<Build>[], caches: Verdict<CachePart>[], asked: boolean): void {
+	const kinds = [...new Set(caches.map(({ thing }) => thing.kind))].sort();
+	for (const goes of [true, false]) {
+		const shown = builds.filter((verdict) => verdict.goes === goes);
+		const parts = caches.filter((verdict) => verdict.goes === goes);
+		const rows = [
+			...shown.map(({ thing, why }) => [`  ${thing.id}`, thing.what, size(thing.bytes), why]),
+			...kinds.flatMap((kind) => {
+				const own = parts.filter(({ thing }) => thing.kind === kind);
+				if (own.length === 0) return [];
+				const last = Math.max(...own.map(({ thing }) => thing.lastUse));
+				const why = `used ${ago((Date.now() - last) / 1000)}${goes || asked ? "" : "; --caches looks at it, too"}`;
+				return [[`  ${kind === "logs" ? "logs" : `cache ${kind}`}`, "", size(sum(own)), why]];
+			}),
+		];
+		const total = size(sum(shown) + sum(parts));
+		print(paint("bold", goes ? `to go: ${rows.length === 0 ? "nothing" : total}` : `kept: ${total}`));
+		if (rows.length > 0) print(table([], rows));
+	}
+}
+
+/** Returns how many bytes went. */
+async function removeBuilds(verdicts: readonly Verdict<Build>[]): Promise<number> {
+	let freed = 0;
+	for (const { thing } of verdicts) {
+		const inputs = ["stack=none", "step=gc", "generation=", `prefix=/opt/tracelab/${thing.id}`];
+		// It sources its library by a path from its own folder.
+		const command = ["bash", "-c", 'cd "$0" && exec bash build-discard.sh', `${project}/scripts`];
+		const { code, stderr } = await run("env", [...inputs, ...command]);
+		if (code === inUse) say(`lab: ${thing.id} stays: somebody has come to use it`);
+		else if (code !== 0) throw new LabError(`${thing.id} cannot be removed:\n${stderr.trim()}`);
+		else freed += thing.bytes;
+	}
+	return freed;
+}
+
+/** Returns how many bytes went. Parts under one lock go together. */
+async function removeCaches(verdicts: readonly Verdict<CachePart>[]): Promise<number> {
+	let freed = 0;
+	for (const [lock, own] of Map.groupBy(verdicts, ({ thing }) => thing.lock)) {
+		const remove = ["xargs", "-0", "rm", "-rf", "--one-file-system", "--"];
+		const paths = own.map(({ thing }) => `${thing.path}\0`).join("");
+		const { code, stderr } = await run("env", [...(lock === undefined ? [] : holding(lock)), ...remove], paths);
+		if (code === inUse) say(`lab: what an up is at work with stays, under the lock ${lock}`);
+		else if (code !== 0) throw new LabError(`parts of the cache cannot be removed:\n${stderr.trim()}`);
+		else freed += sum(own);
+	}
+	return freed;
+}
+
+function holding(lock: string): string[] {
+	const file = onHost(`/run/tracelab/locks/${lock}`);
+	// Nobody has locked anything since this machine booted.
+	mkdirSync(dirname(file), { recursive: true });
+	return ["flock", ...withoutWaiting, file];
+}

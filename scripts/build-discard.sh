@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Removes a build that no lab uses, for `./lab gc`. It is run in the folder that it is in, with by the environment:
+#   prefix  /opt/tracelab/KIND/HASH
+# Ends with 75 where somebody has come to build or use it meanwhile: then it stays.
+source lib/build.sh
+
+later=75
+
+main() {
+	need_root
+	trap on_exit EXIT
+	# What an up is making, or taking from the cache, is locked; one that comes now waits, and then makes it anew.
+	try_lock "build-${identity//\//-}" || exit "$later"
+	! has_owners || exit "$later"
+	discard "$cached"
+	discard "$root$prefix"
+	rm -rf --one-file-system -- "$work"
+	without_empty_folders
+	rmdir --ignore-fail-on-non-empty "${cached%/*}" 2>/dev/null || :
+}
+
+has_owners() { [ -n "$(find "$owners_dir" -mindepth 1 -print -quit 2>/dev/null)" ]; }
+
+# discard FOLDER: the manifest first, so that half of a build never looks like a whole one.
+discard() {
+	rm -f "$1/.tracelab-build"
+	rm -rf --one-file-system -- "$1"
+}
+
+main

@@ -1,0 +1,305 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
+import { card, ScratchLab } from "../scratch-lab.ts";
+
+// What needs root is only played where the tests are not root's.
+const root = process.geteuid?.() === 0;
+const asRoot = root ? test.serial : test.serial.skip;
+const why = root ? "" : " (skipped: needs root)";
+
+const hash = (letter: string) => letter.repeat(16);
+const day = 86_400;
+
+class Builds {
+	readonly lab: ScratchLab;
+
+	constructor(lab: ScratchLab) {
+		this.lab = lab;
+	}
+
+	/** Makes a build, used so many days ago. */
+	build(place: "used" | "cached" | "work", id: string, daysAgo: number, files: readonly string[] = []): void {
+		const folder = {
+			used: `opt/tracelab/${id}`,
+			cached: `var/cache/tracelab/builds/${id}`,
+			work: `opt/tracelab/${id}.work`,
+		}[place];
+		for (const file of [...(place === "work" ? ["half"] : [".tracelab-build"]), ...files])
+			this.lab.write(`${folder}/${file}`, "x\n");
+		this.aged(folder, daysAgo);
+	}
+
+	aged(path: string, daysAgo: number): void {
+		const then = Date.now() / 1000 - daysAgo * day - 60;
+		utimesSync(join(this.lab.root, path), then, then);
+	}
+
+	/** The builds that are there, wherever. */
+	left(): string[] {
+		const below = /^(?:opt\/tracelab|var\/cache\/tracelab\/builds)\/([a-z-]+\/[0-9a-f]{16}(?:\.work)?)$/;
+		return Object.keys(this.lab.tree())
+			.flatMap((path) => below.exec(path)?.[1] ?? [])
+			.sort();
+	}
+}
+
+/** A scratch host on which each folder and file takes a megabyte. */
+async function there(t: ExecutionContext): Promise<Builds> {
+	const lab = await ScratchLab.for(t);
+	lab.fake("du", 'while [ "$1" != -- ]; do shift; done; shift; for path; do printf "1000000\\t%s\\n" "$path"; done');
+	return new Builds(lab);
+}
+
+const rows = (stdout: string) => stdout.split("\n").map((line) => line.replaceAll(/ +/g, " ").trim());
+
+asRoot(`a dry run shows what would go, what stays, and why, and removes nothing${why}`, async (t) => {
+	const builds = await there(t);
+	const { lab } = builds;
+	lab.up();
+	builds.build("used", `kernel/${hash("a")}`, 40, ["release"]);
+	lab.write(`var/lib/tracelab/builds/kernel/${hash("a")}/quickstart`, "");
+	builds.build("cached", `kernel/${hash("b")}`, 15, ["release"]);
+	builds.build("cached", `module/${hash("c")}`, 13, ["b.ko", "a.ko", "source/a.c"]);
+	builds.build("work", `qemu/${hash("d")}`, 0);
+	lab.write("var/cache/tracelab/builds/kernel/not-a-build/file", "");
+	const before = lab.tree();
+	const { code, stdout, stderr } = await lab.lab(["gc", "--dry-run"]);
+	t.is(stderr, "lab: nothing was removed: this was a dry run");
+	t.is(code, 0);
+	t.deepEqual(rows(stdout), [
+		"to go: 2.0 MB",
+		`kernel/${hash("b")} x 1.0 MB used 15 d ago`,
+		`qemu/${hash("d")} 1.0 MB what a kill left of it`,
+		"kept: 2.0 MB",
+		`kernel/${hash("a")} x 1.0 MB lab quickstart`,
+		`module/${hash("c")} a.ko and 1 more 1.0 MB used 13 d ago`,
+	]);
+	t.deepEqual(lab.tree(), before);
+});
+
+asRoot(`what is meant goes, with what a kill left, and nothing else${why}`, async (t) => {
+	const builds = await there(t);
+	const { lab } = builds;
+	builds.build("used", `kernel/${hash("a")}`, 40);
+	lab.write(`var/lib/tracelab/builds/kernel/${hash("a")}/quickstart`, "");
+	builds.build("cached", `kernel/${hash("b")}`, 15);
+	builds.build("cached", `module/${hash("c")}`, 13);
+	builds.build("work", `qemu/${hash("d")}`, 0);
+	// A lab whose state was lost.
+	builds.build("used", `image/${hash("e")}`, 20);
+	const { code, stdout, stderr } = await lab.lab(["gc", "--yes"]);
+	t.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+	t.is(rows(stdout).at(-1), "freed 3.0 MB");
+	t.deepEqual(builds.left(), [`kernel/${hash("a")}`, `module/${hash("c")}`]);
+	t.false(existsSync(`${lab.root}/opt/tracelab/image`));
+	const again = await lab.lab(["gc"]);
+	t.deepEqual({ code: again.code, stderr: again.stderr }, { code: 0, stderr: "" });
+	t.is(rows(again.stdout)[0], "to go: nothing");
+});
+
+asRoot(`how long ago is the person's to say${why}`, async (t) => {
+	const builds = await there(t);
+	builds.build("cached", `kernel/${hash("a")}`, 0.5);
+	builds.build("cached", `kernel/${hash("b")}`, 2);
+	await builds.lab.lab(["gc", "-y", "--older-than", "36h"]);
+	t.deepEqual(builds.left(), [`kernel/${hash("a")}`]);
+	await builds.lab.lab(["gc", "-y", "--older-than", "0d"]);
+	t.deepEqual(builds.left(), []);
+});
+
+asRoot(`a build that anything on this machine needs is kept, whatever its age${why}`, async (t) => {
+	const builds = await there(t);
+	const { lab } = builds;
+	const id = (number: number) => `kernel/${number.toString(16).padStart(16, "0")}`;
+	for (let number = 1; number <= 10; number++) builds.build(number < 5 ? "used" : "cached", id(number), 99);
+	const path = (number: number) => `/opt/tracelab/${id(number)}`;
+	lab.write(`var/lib/tracelab/builds/${id(1)}/mine`, "");
+	lab.up({ ...card, kernels: { main: { prefix: path(2) } }, version: "another" }, "theirs");
+	lab.write("etc/libvirt/qemu/own.xml", `<kernel>${path(3)}/bzImage</kernel>`);
+	mkdirSync(`${lab.root}/proc/77`, { recursive: true });
+	symlinkSync(`${path(4)}/bin/qemu`, `${lab.root}/proc/77/exe`);
+	mkdirSync(`${lab.root}/proc/78`, { recursive: true });
+	symlinkSync(`/var/cache/tracelab/builds/${id(10)}/bin/qemu`, `${lab.root}/proc/78/exe`);
+	lab.write("var/lib/tracelab/runs/quickstart/one/recording.json", JSON.stringify({ kernel: path(5) }));
+	// Disks: of a recording, of a pool, and, by way of another one, of somebody's own domain.
+	const disk = (file: string, below: string) => {
+		const bytes = Buffer.alloc(200);
+		bytes.write("QFI\xfb", 0, "latin1");
+		bytes.writeBigUInt64BE(64n, 8);
+		bytes.writeUInt32BE(Buffer.byteLength(below), 16);
+		bytes.write(below, 64);
+		writeFileSync(lab.write(file, ""), bytes);
+	};
+	disk("var/lib/tracelab/runs/quickstart/one/disk.qcow2", `${path(6)}/image.qcow2`);
+	disk("var/lib/tracelab/pools/mine/mine-vm.qcow2", `${path(7)}/image.qcow2`);
+	disk("home/me/top.qcow2", "middle.qcow2");
+	disk("home/me/middle.qcow2", `${path(8)}/image.qcow2`);
+	lab.write("run/libvirt/qemu/other.xml", "<disk><source file='/home/me/top.qcow2' index='1'/></disk>");
+	const { code, stdout, stderr } = await lab.lab(["gc", "--yes", "--older-than", "0d"]);
+	t.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+	t.deepEqual(
+		rows(stdout).filter((row) => row.startsWith("kernel/")),
+		[
+			`${id(9)} 1.0 MB used 99 d ago`,
+			`${id(1)} 1.0 MB lab mine`,
+			`${id(2)} 1.0 MB lab theirs`,
+			`${id(3)} 1.0 MB domain own`,
+			`${id(4)} 1.0 MB process 77`,
+			`${id(5)} 1.0 MB recording one of quickstart`,
+			`${id(6)} 1.0 MB recording one of quickstart`,
+			`${id(7)} 1.0 MB disk ${lab.root}/var/lib/tracelab/pools/mine/mine-vm.qcow2`,
+			`${id(8)} 1.0 MB domain other`,
+			`${id(10)} 1.0 MB process 78`,
+		],
+	);
+	t.deepEqual(builds.left(), [1, 2, 3, 4, 5, 6, 7, 8, 10].map(id));
+});
+
+/** Holds the lock of a build until the test is over, as the step that builds it does. */
+async function building(t: ExecutionContext, lab: ScratchLab, id: string): Promise<void> {
+	const file = lab.write(`run/tracelab/locks/build-${id.replace("/", "-")}`, "");
+	const holder = spawn("flock", ["--no-fork", file, "sh", "-c", "echo has it; exec sleep 600"], {
+		stdio: ["ignore", "pipe", "inherit"],
+	});
+	t.teardown(() => holder.kill());
+	await once(holder.stdout, "data");
+}
+
+asRoot(`a build that is being made stays, and so does one that an up takes from the cache${why}`, async (t) => {
+	const builds = await there(t);
+	builds.build("work", `kernel/${hash("a")}`, 0);
+	builds.build("cached", `kernel/${hash("b")}`, 99);
+	for (const letter of ["a", "b"]) await building(t, builds.lab, `kernel/${hash(letter)}`);
+	const { code, stdout } = await builds.lab.lab(["gc", "-y"]);
+	t.is(code, 0);
+	t.deepEqual(rows(stdout), [
+		"to go: nothing",
+		"kept: 2.0 MB",
+		`kernel/${hash("a")} 1.0 MB it is being built, or taken from the cache`,
+		`kernel/${hash("b")} 1.0 MB it is being built, or taken from the cache`,
+	]);
+	t.deepEqual(builds.left(), [`kernel/${hash("a")}.work`, `kernel/${hash("b")}`]);
+});
+
+const discard = (lab: ScratchLab, id: string) =>
+	lab.bash(
+		`cd '${process.cwd()}/scripts'; stack=none step=gc generation= prefix=/opt/tracelab/${id} exec bash build-discard.sh </dev/null`,
+	);
+
+test.serial("a build that a lab takes while others are being removed stays", async (t) => {
+	const builds = await there(t);
+	const id = `kernel/${hash("a")}`;
+	builds.build("used", id, 99);
+	builds.lab.write(`var/lib/tracelab/builds/${id}/new`, "");
+	t.is((await discard(builds.lab, id)).code, 75);
+	t.deepEqual(builds.left(), [id]);
+});
+
+test.serial("a build that an up has begun to make, or another removes, is not waited for", async (t) => {
+	const builds = await there(t);
+	const id = `kernel/${hash("a")}`;
+	builds.build("cached", id, 99);
+	await building(t, builds.lab, id);
+	t.is((await discard(builds.lab, id)).code, 75);
+	t.deepEqual(builds.left(), [id]);
+});
+
+test.serial("a removal that is killed leaves nothing that looks whole", async (t) => {
+	const builds = await there(t);
+	const id = `kernel/${hash("a")}`;
+	builds.build("cached", id, 99, ["vmlinux"]);
+	builds.lab.fake("rm", 'case $* in *tracelab-build) exec /bin/rm "$@" ;; *) kill -9 $PPID ;; esac');
+	t.is((await discard(builds.lab, id)).code, undefined);
+	t.deepEqual(
+		Object.keys(builds.lab.tree()).filter((path) => path.includes(id)),
+		[`var/cache/tracelab/builds/${id}`, `var/cache/tracelab/builds/${id}/vmlinux`],
+	);
+});
+
+asRoot(`two at once remove each build once, and both end well${why}`, async (t) => {
+	const builds = await there(t);
+	for (let number = 0; number < 16; number++)
+		builds.build("cached", `module/${number.toString(16).padStart(16, "0")}`, 99, ["a.ko"]);
+	const both = await Promise.all([builds.lab.lab(["gc", "-y"]), builds.lab.lab(["gc", "-y"])]);
+	t.deepEqual(
+		both.map(({ code }) => code),
+		[0, 0],
+		both.map(({ stderr }) => stderr).join("\n"),
+	);
+	t.deepEqual(builds.left(), []);
+});
+
+asRoot(`it asks first, and where nobody can answer, names the command that does not${why}`, async (t) => {
+	const builds = await there(t);
+	builds.build("cached", `kernel/${hash("a")}`, 99);
+	const { code, stderr } = await builds.lab.lab(["gc", "--older-than", "20d"]);
+	t.is(code, 2);
+	t.is(
+		stderr,
+		"lab: gc asks first, and nobody can answer here\n  what to do: say it is meant: ./lab gc --older-than 20d -y",
+	);
+	t.deepEqual(builds.left(), [`kernel/${hash("a")}`]);
+});
+
+/** Writes a file of a cache or a log, used so many days ago. */
+function cached(builds: Builds, path: string, daysAgo: number): void {
+	builds.lab.write(path, "x".repeat(5000));
+	builds.aged(path, daysAgo);
+}
+
+asRoot(
+	`caches stay unless they are asked for; then what is old of them goes, folders that go as one by their newest file${why}`,
+	async (t) => {
+		const builds = await there(t);
+		const { lab } = builds;
+		const cache = "var/cache/tracelab";
+		const old = [
+			`${cache}/ccache/0/1/old`,
+			`${cache}/sources/sha256/${"0".repeat(64)}`,
+			`${cache}/work/kernel/${hash("a")}/vmlinux`,
+			`${cache}/apt/archives/old.deb`,
+			"var/log/tracelab/gone/card.log",
+			`${cache}/systemtap/cache/x`,
+		];
+		const young = [
+			`${cache}/ccache/0/1/young`,
+			`${cache}/sources/git/${hash("a")}/objects/young`,
+			`${cache}/sources/git/${hash("a")}/objects/old`,
+			`${cache}/work/kernel/${hash("b")}/old`,
+			`${cache}/durations/kernel/last.built`,
+			"var/log/tracelab/quickstart/card.log",
+		];
+		for (const file of [...old, ...young]) cached(builds, file, file.endsWith("young") ? 1.5 : 20);
+		lab.up();
+		// A person's own tree, which a lab was built from, is compiled again with what is there.
+		builds.build("used", `kernel/${hash("b")}`, 99);
+		lab.write(`var/lib/tracelab/builds/kernel/${hash("b")}/quickstart`, "");
+		// Whoever reads them has used them.
+		const isThere = (file: string) => existsSync(join(lab.root, file));
+		const without = await lab.lab(["gc", "-y"]);
+		t.regex(without.stdout, /^to go: nothing$/m);
+		t.regex(without.stdout, /^ {2}cache ccache +16\.4 kB +used 36 h 01 min ago; --caches looks at it, too$/m);
+		for (const file of [...old, ...young]) t.true(isThere(file), file);
+		const { code, stdout, stderr } = await lab.lab(["gc", "-y", "--caches"]);
+		t.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+		t.regex(stdout, /^ {2}cache ccache +8\.2 kB +used 20 d ago$/m);
+		for (const file of old) t.false(isThere(file), file);
+		for (const file of young) t.true(isThere(file), file);
+		await lab.lab(["gc", "-y", "--caches", "--older-than", "0d"]);
+		t.false(isThere(`${cache}/ccache/0/1/young`), "a day and a half is old enough then");
+	},
+);
+
+asRoot(`what an up is at work with stays in the caches${why}`, async (t) => {
+	const builds = await there(t);
+	const file = `var/cache/tracelab/work/kernel/${hash("a")}/vmlinux`;
+	cached(builds, file, 99);
+	await building(t, builds.lab, `kernel/${hash("a")}`);
+	const { code, stderr } = await builds.lab.lab(["gc", "-y", "--caches"]);
+	t.is(code, 0);
+	t.is(stderr, `lab: what an up is at work with stays, under the lock build-kernel-${hash("a")}`);
+	t.true(existsSync(join(builds.lab.root, file)));
+});
