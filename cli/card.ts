@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { didYouMean } from "../spec/did-you-mean.ts";
 import { type LabCard, labCardPath, labCardSchema } from "../spec/lab-card.ts";
 import { quote } from "../spec/quote.ts";
@@ -46,6 +46,16 @@ export function readCard(stack: string): LabCard {
 	const card = labCardSchema.safeParse(parsed(text));
 	if (card.success) return card.data;
 	throw new LabError(`${file} is no lab card of this version`, `./lab${stackOption(stack)} up writes it again`);
+}
+
+/** The stacks whose labs are up on this machine, whoever's project they are of. */
+export function labsHere(): string[] {
+	try {
+		const files = readdirSync(onHost("/var/lib/tracelab/labs")).filter((name) => /^[^.].*\.json$/.test(name));
+		return files.map((name) => name.slice(0, -".json".length)).sort();
+	} catch {
+		return [];
+	}
 }
 
 /** @throws UsageError for a domain that the lab has not */

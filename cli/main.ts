@@ -80,6 +80,14 @@ program
 	.action(async (options: { json?: boolean }) => end((await import("./lab/domain-list.ts")).list(stack(), options)));
 
 program
+	.command("status")
+	.description(
+		"shows what is up, what drifted, and what builds and caches take of the disk (through sudo); exit status 0 where all is as the stack file declares it, and 1 where not",
+	)
+	.option("--json", "as JSON")
+	.action(async (options: { json?: boolean }) => end((await import("./lab/status.ts")).status(stack(), options)));
+
+program
 	.command("verify")
 	.description("looks at all that the lab claims to be, and shows what was seen; exit status 1 where something fails")
 	.option("--json", "as JSON")

@@ -20,17 +20,22 @@ import {
 export async function breakStaleLock(stack: string): Promise<void> {
 	const locks = readLocks(stack);
 	if (locks.length === 0) return;
-	const holder = locks.find((lock) => lock.hostname !== hostname() || isPulumi(lock.pid));
+	const holder = lockHolder(stack);
 	if (holder !== undefined) {
-		throw new LabError(
-			`pulumi is at work on stack ${quote(stack)} already: process ${holder.pid} of ${holder.username} on ${holder.hostname}, since ${holder.timestamp.slice(0, 19)}Z`,
-			"wait until it has ended",
-		);
+		throw new LabError(`pulumi is at work on stack ${quote(stack)} already: ${holder}`, "wait until it has ended");
 	}
 	say(
 		`lab: process ${locks.map(({ pid }) => pid).join(", ")}, which held the lock of stack ${quote(stack)}, is gone: removing its lock`,
 	);
 	await must(["cancel", "--yes", "--stack", stack]);
+}
+
+/** Whose pulumi is at work on a stack, if any is. */
+export function lockHolder(stack: string): string | undefined {
+	const holder = readLocks(stack).find((lock) => lock.hostname !== hostname() || isPulumi(lock.pid));
+	if (holder === undefined) return undefined;
+	const { pid, username, hostname: machine, timestamp } = holder;
+	return `process ${pid} of ${username} on ${machine}, since ${timestamp.slice(0, 19)}Z`;
 }
 
 function isPulumi(pid: number): boolean {
