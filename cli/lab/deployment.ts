@@ -2,13 +2,14 @@ import { quote } from "../../spec/quote.ts";
 import { checkStack, readCard, stackOption } from "../card.ts";
 import { LabError } from "../errors.ts";
 import { asRoot, giveBack } from "../privilege.ts";
-import { paint, print, say } from "../terminal.ts";
+import { print, say } from "../terminal.ts";
 import { changeLines } from "./change-lines.ts";
 import { readOutlook } from "./changes.ts";
 import { confirm } from "./confirm.ts";
 import { pulumi, pulumiHere, readState, stateFolder } from "./engine.ts";
 import { withEventLog } from "./engine-events.ts";
 import { breakStaleLock, clearPending } from "./interruption.ts";
+import { nextCommands } from "./next-commands.ts";
 import { readStepTimes, stepTimesText } from "./step-times.ts";
 
 /** Brings the lab up; `args` go to pulumi as they are. Returns the exit status. */
@@ -25,7 +26,7 @@ export async function up(stack: string, args: readonly string[]): Promise<number
 			say(stepTimesText(await readStepTimes(file), (performance.now() - begun) / 1000));
 			return code;
 		});
-		if (code === 0) print(nextCommands(stack));
+		if (code === 0) print(nextCommands(readCard(stack)));
 		return code;
 	} finally {
 		giveBack();
@@ -83,23 +84,4 @@ async function select(stack: string): Promise<void> {
 	const { code, stderr } = await pulumi(["stack", "select", "--create", stack]);
 	if (code !== 0)
 		throw new LabError(`pulumi cannot make the stack ${quote(stack)}:\n${stderr.trim()}`, "see ./lab doctor");
-}
-
-function nextCommands(stack: string): string {
-	const [name] = Object.keys(readCard(stack).domains).sort();
-	const lab = `./lab${stackOption(stack)}`;
-	const commands = [
-		[`${lab} ls`, "the domains of this lab"],
-		...(name === undefined
-			? []
-			: [
-					[`${lab} exec ${name} -- uname -a`, "a command in the guest"],
-					[`${lab} gdb ${name}`, "its kernel, in gdb"],
-					[`${lab} console ${name}`, "its serial console"],
-				]),
-		["lttng list -u", "the tracepoints in QEMU (as root)"],
-	];
-	const width = Math.max(...commands.map(([command = ""]) => command.length));
-	const lines = commands.map(([command = "", what]) => `  ${command.padEnd(width)}  ${what}`);
-	return [paint("bold", "what to try next:"), ...lines].join("\n");
 }

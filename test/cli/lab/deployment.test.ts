@@ -36,11 +36,10 @@ asRoot(`up makes an unknown stack known, brings it up, and says what to try next
 	t.regex(stderr, /^where the time went: \d+\.\d s in all$/);
 	t.deepEqual(stdout.split("\n"), [
 		"what to try next:",
-		"  ./lab ls                     the domains of this lab",
-		"  ./lab exec held -- uname -a  a command in the guest",
-		"  ./lab gdb held               its kernel, in gdb",
-		"  ./lab console held           its serial console",
-		"  lttng list -u                the tracepoints in QEMU (as root)",
+		"  ./lab gdb held                                           its kernel, which waits for gdb to let it go",
+		"  ./lab verify                                             all that the lab claims to be, looked at now",
+		"  ./lab trace run block-io -d vm -- sh -c 'touch /; sync'  a write, in the guest and in QEMU",
+		"  ./lab --help                                             all else",
 	]);
 });
 
