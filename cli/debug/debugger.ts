@@ -34,6 +34,7 @@ export function gdbArguments(domain: Domain, guest: Guest, args: readonly string
 	const folders = moduleFolders(domain);
 	return [
 		"-q",
+		...quietPython,
 		// vmlinux-gdb.py beside vmlinux is loaded by itself once its folder is trusted.
 		...["-iex", `add-auto-load-safe-path ${kernel.prefix}`],
 		// An emulated guest on a busy host can take longer than gdb's 2 s.
@@ -45,6 +46,9 @@ export function gdbArguments(domain: Domain, guest: Guest, args: readonly string
 		...args,
 	];
 }
+
+/** No compiled files of the kernel's Python scripts beside them: a build is as it was made, whoever debugs it. */
+export const quietPython: readonly string[] = ["-iex", "set python dont-write-bytecode on"];
 
 /**
  * How gdb comes to the symbols of modules: those that are loaded, and those that will be. Before there is a kernel,

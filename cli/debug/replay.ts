@@ -8,6 +8,7 @@ import { LabError, systemCode } from "../errors.ts";
 import { onHost, project } from "../host.ts";
 import { handOver } from "../program.ts";
 import { say } from "../terminal.ts";
+import { quietPython } from "./debugger.ts";
 import { ElfError, readElf } from "./elf.ts";
 import { files, type Recording, readRecording, recordingArguments } from "./recording.ts";
 
@@ -85,6 +86,7 @@ async function listening(socket: string, qemu: PromiseLike<{ exitCode?: number; 
 export function replayArguments({ kernel }: Recording, socket: string, args: readonly string[]): string[] {
 	return [
 		"-q",
+		...quietPython,
 		...["-iex", `add-auto-load-safe-path ${kernel}`],
 		// What lies behind is found by going there once more from the start.
 		...["-iex", "set remotetimeout 300"],

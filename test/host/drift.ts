@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import test, { type ExecutionContext } from "ava";
 import { card, copy, domainCard, host, lab, libvirtName, pidOf, skip, stack } from "./proof.ts";
@@ -118,17 +118,21 @@ test("the domain's definition edited", drift, {
 	guest: "goes on",
 });
 
-test("the domain started on another QEMU", drift, {
-	byHand: () => {
-		const { emulator } = domainCard();
-		const other = emulator.replace("/bin/", "/bin/other-");
-		const restart = `virsh -c qemu:///system destroy ${libvirtName}; virsh -c qemu:///system start ${libvirtName}`;
-		return `cp ${emulator} ${other}; ${edited(`s,${emulator},${other},`)}; ${restart}`;
-	},
-	said: [
-		new RegExp(`^the definition of domain ${libvirtName} was edited; domain ${libvirtName} runs on .*/other-qemu`),
-	],
-	guest: "starts again",
+test("the domain started on another QEMU", async (t) => {
+	const { emulator } = domainCard();
+	// Beside the other, since there it finds its firmware.
+	const other = emulator.replace("/bin/", "/bin/other-");
+	t.teardown(() => rmSync(other, { force: true }));
+	await drift.exec(t, {
+		byHand: () => {
+			const restart = `virsh -c qemu:///system destroy ${libvirtName}; virsh -c qemu:///system start ${libvirtName}`;
+			return `cp ${emulator} ${other}; ${edited(`s,${emulator},${other},`)}; ${restart}`;
+		},
+		said: [
+			new RegExp(`^the definition of domain ${libvirtName} was edited; domain ${libvirtName} runs on .*/other-qemu`),
+		],
+		guest: "starts again",
+	});
 });
 
 test("the domain's disk deleted", drift, {

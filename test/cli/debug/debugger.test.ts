@@ -12,6 +12,8 @@ const domain: Domain = { name: "vm", card: vm, kernel, stack: "quickstart" };
 const always = [
 	"-q",
 	"-iex",
+	"set python dont-write-bytecode on",
+	"-iex",
 	"add-auto-load-safe-path /opt/tracelab/kernel/0123456789abcdef",
 	"-iex",
 	"set remotetimeout 20",
