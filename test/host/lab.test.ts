@@ -1,8 +1,8 @@
 // One lab on this very host, from nothing to nothing. Tests are registered, and run, in this order.
 import "./comes-up.ts";
 import "./command-line.ts";
-import "./edits.ts";
 import "./debugging.ts";
+import "./edits.ts";
 import "./hypervisor.ts";
 import "./traces.ts";
 import "./reports.ts";
