@@ -8,8 +8,9 @@ export interface Figure {
 	name: string;
 	/** With its unit, and what it is compared with. */
 	measured: string;
-	goal: string;
-	met: boolean;
+	/** Where there is one, and whether it was met. */
+	goal?: string;
+	met?: boolean;
 }
 
 /** The stack that is measured, in a copy of the project. */
