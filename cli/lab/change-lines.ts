@@ -3,59 +3,57 @@ import { onHost } from "../host.ts";
 import { duration, paint } from "../terminal.ts";
 import type { Change } from "./changes.ts";
 
-const domainType = "libvirt:index/domain:Domain";
-
 /**
  * What an up would do, for a person: a line for each build, each domain, and whatever else takes time or stops a guest;
  * what is done in a moment is named together. None where nothing changes.
  */
 export function changeLines(stack: string, changes: readonly Change[]): string[] {
 	const said = changes.map((change) => ({ name: change.name, line: line(stack, change, changes) }));
-	const lines = said.flatMap(({ name, line }) => (line === undefined ? [] : [`  ${name}: ${line}`]));
-	const quick = said.flatMap(({ name, line }) => (line === undefined ? [name] : [])).sort();
+	const lines = said.flatMap(({ name, line }) => (line === "moment" || line === "" ? [] : [`  ${name}: ${line}`]));
+	const quick = said.flatMap(({ name, line }) => (line === "moment" ? [name] : [])).sort();
 	if (quick.length > 0) lines.push(`  ${lines.length > 0 ? "and " : ""}in a moment: ${quick.join(", ")}`);
 	return lines.length === 0 ? [] : [paint("bold", "what up would do:"), ...lines];
 }
 
-/** Nothing for what takes a moment, and for what is a part of another line. */
-function line(stack: string, change: Change, all: readonly Change[]): string | undefined {
-	if (change.prefix !== undefined || change.previous !== undefined) return buildLine(change);
-	if (change.name === "host-packages" && change.what !== "delete")
-		return "installs the Debian packages that are missing";
-	const [, domain, part] = /^domain-(.+)-(domain|guest|module-load)$/.exec(change.name) ?? [];
-	if (domain === undefined) return undefined;
+/** `moment` for what takes no longer, and nothing for what is a part of another line. */
+function line(stack: string, change: Change, all: readonly Change[]): string {
+	const { name, what, drift, prefix, previous } = change;
+	if (prefix !== undefined || previous !== undefined) return buildLine(change);
+	if (name === "host-packages" && what !== "delete") return "installs the Debian packages that are missing";
+	const [, domain, part] = /^domain-(.+)-(domain|disk|guest|module-load)$/.exec(name) ?? [];
+	if (domain === undefined) return "moment";
+	if (part === "domain") return domainLine(stack, domain, what, all);
+	// A domain that is made, or that goes, does so with all of these.
 	const own = all.find(({ name }) => name === `domain-${domain}-domain`);
-	if (part === "domain" && change.type === domainType) return domainLine(stack, domain, change, all);
-	// A domain that is made starts its guest, and loads its modules.
-	if (own?.what === "create" || own?.what === "replace" || change.what === "delete") return undefined;
+	if (own !== undefined && own.what !== "update") return "";
 	const guest = all.find(({ name }) => name === `domain-${domain}-guest`);
-	if (part === "guest" && change.drift !== "")
+	if (part === "guest" && drift !== "")
 		return `mends ${domain}, and starts it again where that is what it takes${took(bootTime(stack, domain))}`;
 	if (part === "module-load") return `loads the modules of ${domain}${guest?.drift ? "" : "; its guest goes on"}`;
-	return undefined;
+	return "moment";
 }
 
 /** `kernel main` of kernel-main-build. */
-function buildLine({ name, what, drift, prefix, previous }: Change): string | undefined {
+function buildLine({ name, what, drift, prefix, previous }: Change): string {
 	const thing = name.replace(/-build$/, "").replace("-", " ");
 	if (what === "delete") return `lets ${thing} go: into the cache, where no other lab uses it`;
-	if (prefix === undefined) return undefined;
+	if (prefix === undefined) return "moment";
 	const there = isWhole(prefix);
 	if (!there && isWhole(cachedAt(prefix))) return `takes ${thing} from the cache`;
 	const asItIs = what !== "update" || drift === "" || /not yet used by stack/.test(drift);
-	if (there && asItIs) return what === "update" ? undefined : `uses ${thing}, which is there already`;
+	if (there && asItIs) return what === "update" ? "moment" : `uses ${thing}, which is there already`;
 	const kind = prefix.split("/")[3] ?? "";
 	const last = builtIn(prefix) ?? (previous === undefined ? undefined : builtIn(previous));
-	if (last !== undefined) return `builds ${thing} again${took(last)}`;
 	const other = read(`durations/${kind}/last.built`);
-	return `builds ${thing}${other === undefined ? "" : ` (the last ${kind} took ${duration(other)})`}`;
+	const guess = other === undefined ? "" : ` (the last ${kind} took ${duration(other)})`;
+	return `builds ${thing}${what === "create" ? "" : " again"}${last === undefined ? guess : took(last)}`;
 }
 
-function domainLine(stack: string, domain: string, { what }: Change, all: readonly Change[]): string | undefined {
+function domainLine(stack: string, domain: string, what: Change["what"], all: readonly Change[]): string {
 	const boot = took(bootTime(stack, domain));
 	if (what === "create") return `starts ${domain}${boot}`;
 	if (what === "delete") return `ends ${domain}, and removes its disk`;
-	if (what === "update") return undefined;
+	if (what === "update") return "moment";
 	const disk = all.some(({ name, what }) => name === `domain-${domain}-disk` && what === "replace");
 	return `restarts ${domain}${disk ? " on a new disk, without what its guest had written" : ""}${boot}`;
 }

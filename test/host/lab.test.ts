@@ -9,6 +9,7 @@ import "./reports.ts";
 import "./probes.ts";
 import "./clocks.ts";
 import "./verify.ts";
+import "./status.ts";
 import "./sources.ts";
 import "./drift.ts";
 import "./bad-input.ts";
