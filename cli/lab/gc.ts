@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { labsHere } from "../card.ts";
 import { LabError } from "../errors.ts";
-import { onHost, project } from "../host.ts";
+import { logFolder, onHost, project } from "../host.ts";
 import { asRoot } from "../privilege.ts";
 import { run } from "../program.ts";
 import { ago, paint, print, say, size, table } from "../terminal.ts";
@@ -67,13 +68,15 @@ function judgeCaches(
 	{ caches = false, olderThan }: GcOptions,
 ): Verdict<CachePart>[] {
 	const limit = Math.max(olderThan, day);
+	const used = builds.filter(({ thing }) => thing.users.length > 0);
+	// The objects of a person's own tree, and the logs of a lab.
+	const needed = new Set([
+		...used.map(({ thing }) => onHost(`/var/cache/tracelab/work/${thing.id}`)),
+		...labsHere().map((stack) => logFolder(stack)),
+	]);
 	return parts.map((part) => {
-		// The objects of a person's own tree, and the logs of a lab.
-		const user = builds.find(({ thing: { id, users } }) => users.length > 0 && part.path.endsWith(`/work/${id}`));
-		const lab =
-			part.kind === "logs" && existsSync(onHost(`/var/lib/tracelab/labs/${part.path.split("/").at(-1)}.json`));
 		const age = Date.now() - part.lastUse;
-		return { thing: part, goes: caches && user === undefined && !lab && age >= limit, why: `used ${ago(age / 1000)}` };
+		return { thing: part, goes: caches && age >= limit && !needed.has(part.path), why: `used ${ago(age / 1000)}` };
 	});
 }
 
@@ -103,7 +106,7 @@ function showPlan(builds: Verdict<Build>[], caches: Verdict<CachePart>[], asked:
 			...kinds.flatMap((kind) => {
 				const own = parts.filter(({ thing }) => thing.kind === kind);
 				if (own.length === 0) return [];
-				const last = Math.max(...own.map(({ thing }) => thing.lastUse));
+				const last = own.reduce((latest, { thing }) => Math.max(latest, thing.lastUse), 0);
 				const why = `used ${ago((Date.now() - last) / 1000)}${goes || asked ? "" : "; --caches looks at it, too"}`;
 				return [[`  ${kind === "logs" ? "logs" : `cache ${kind}`}`, "", size(sum(own)), why]];
 			}),
