@@ -22,11 +22,13 @@ function line(stack: string, change: Change, all: readonly Change[]): string {
 	if (name === "host-packages" && what !== "delete") return "installs the Debian packages that are missing";
 	const [, domain, part] = /^domain-(.+)-(domain|disk|guest|module-load)$/.exec(name) ?? [];
 	if (domain === undefined) return "moment";
-	if (part === "domain") return domainLine(stack, domain, what, all);
-	// A domain that is made, or that goes, does so with all of these.
-	const own = all.find(({ name }) => name === `domain-${domain}-domain`);
-	if (own !== undefined && own.what !== "update") return "";
 	const guest = all.find(({ name }) => name === `domain-${domain}-guest`);
+	// Of what is only defined anew, such as another kernel, the step that starts the guest sees to the rest.
+	const settled = ({ what }: Change) => what === "update" && guest === undefined;
+	if (part === "domain") return settled(change) ? "moment" : domainLine(stack, domain, what, all);
+	// A domain that is made, that restarts, or that goes, does so with all of these.
+	const own = all.find(({ name }) => name === `domain-${domain}-domain`);
+	if (own !== undefined && !settled(own)) return "";
 	if (part === "guest" && drift !== "")
 		return `mends ${domain}, and starts it again where that is what it takes${took(bootTime(stack, domain))}`;
 	if (part === "module-load") return `loads the modules of ${domain}${guest?.drift ? "" : "; its guest goes on"}`;
@@ -53,7 +55,6 @@ function domainLine(stack: string, domain: string, what: Change["what"], all: re
 	const boot = took(bootTime(stack, domain));
 	if (what === "create") return `starts ${domain}${boot}`;
 	if (what === "delete") return `ends ${domain}, and removes its disk`;
-	if (what === "update") return "moment";
 	const disk = all.some(({ name, what }) => name === `domain-${domain}-disk` && what === "replace");
 	return `restarts ${domain}${disk ? " on a new disk, without what its guest had written" : ""}${boot}`;
 }

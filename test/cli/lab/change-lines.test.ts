@@ -138,6 +138,19 @@ test(
 	"and in a moment: domain-vm-share",
 );
 test(
+	"a domain that is defined anew, on another kernel, restarts as well",
+	one,
+	[domain("update"), change("domain-vm-guest", "update"), change("domain-vm-module-load", "update")],
+	"domain-vm-domain: restarts vm (12 s last time)",
+);
+test(
+	"a domain whose guest has nothing to see to goes on",
+	one,
+	[domain("update"), change("domain-vm-module-load", "update")],
+	"domain-vm-module-load: loads the modules of vm; its guest goes on",
+	"and in a moment: domain-vm-domain",
+);
+test(
 	"a domain on another image loses what its guest had written",
 	one,
 	[disk("replace"), domain("replace")],
