@@ -27,8 +27,8 @@ export interface DomainExtras {
  * that the lab's has: libvirt itself does that again, with the right one. And it sorts the kernel's command line,
  * whose order matters (the last console= is /dev/console). There is no USB controller, since probing
  * it is a second of an emulated boot. An emulated guest's translated code has 64 MiB, and not QEMU's 1 GiB: a reset
- * has each piece of it thrown away by itself, which took minutes where a guest had run for long, and twice the host's
- * memory (bench in docs/architecture.md).
+ * has each piece of it thrown away by itself. After some minutes of work that was 37 s of a processor against 16 s, where
+ * a first boot takes 12 s, after hours it was minutes; and QEMU took 604 MB of the host against 258 MB.
  */
 export function domainXslt(extras: DomainExtras): string {
 	return stylesheet(
