@@ -11,10 +11,10 @@ import {
 	type YAMLError,
 } from "yaml";
 import type { Located, Place } from "./located.ts";
-import { visible } from "./quote.ts";
+import { quote, visible } from "./quote.ts";
 import { readText } from "./read-text.ts";
 import type { Fault, Problem } from "./stack-file-error.ts";
-import { nestedTooDeeply, yamlFault } from "./yaml-fault.ts";
+import { nestedTooDeeply, strayTag, yamlFault } from "./yaml-fault.ts";
 
 /** Most values that a file may come to once its aliases are followed. */
 const maxValues = 10000;
@@ -52,13 +52,12 @@ class Reading {
 	}
 
 	read(): YamlFile {
+		if (this.#isUnmerged()) return { root: undefined, problems: this.#problems };
 		const document = this.#parse();
 		if (document === undefined) return { root: undefined, problems: this.#problems };
-		const broken = document.errors.filter(({ code }) => code !== "DUPLICATE_KEY");
-		for (const fault of broken.length > 0 ? broken : [...document.errors, ...document.warnings])
-			this.#yamlProblem(fault);
+		for (const fault of document.errors.length > 0 ? document.errors : document.warnings) this.#yamlProblem(fault);
 		this.#checkVersion(document);
-		if (broken.length > 0) return { root: undefined, problems: this.#problems };
+		if (document.errors.length > 0) return { root: undefined, problems: this.#problems };
 		const root = this.#value(document.contents, { file: this.#file, line: 1, column: 1 });
 		if (root.size > maxValues) {
 			this.#problem(0, {
@@ -70,12 +69,27 @@ class Reading {
 		return { root, problems: this.#problems };
 	}
 
+	/** git's marks of a merge that is not done. */
+	#isUnmerged(): boolean {
+		const at = this.#text.search(/^<{7} .*$/m);
+		if (at === -1 || !/^>{7} .*$/m.test(this.#text)) return false;
+		this.#lines.addNewLine(0);
+		for (const { index } of this.#text.matchAll(/\n/g)) this.#lines.addNewLine(index + 1);
+		this.#problem(at, {
+			message: "a merge of git's begins here that was left unfinished",
+			hint: "keep one side, and take out the lines that start with <<<<<<<, ======= and >>>>>>>",
+		});
+		return true;
+	}
+
 	#parse(): Document | undefined {
 		try {
 			return parseDocument(this.#text, {
 				lineCounter: this.#lines,
 				prettyErrors: false,
 				logLevel: "error",
+				// It compares each key with all others, and takes true and "true" for two.
+				uniqueKeys: false,
 				version: "1.2",
 			});
 		} catch (error) {
@@ -98,6 +112,7 @@ class Reading {
 	#value(node: unknown, key: Place): Located {
 		const place = hasRange(node) ? this.#place(node.range[0]) : key;
 		if (isAlias(node)) return this.#aliased(node.source, place, key);
+		if (hasTag(node) && !plainTags.test(node.tag)) return this.#tagged(place, key);
 		const located = this.#plainValue(node, place, key);
 		if (hasAnchor(node)) this.#anchors.set(node.anchor, located);
 		return located;
@@ -120,11 +135,21 @@ class Reading {
 			const value = this.#value(pair.value, at);
 			if (name === undefined) {
 				this.#problems.push({ ...at, path: "", message: "a key must be plain text", hint: "write KEY: VALUE" });
-			} else if (!entries.has(name)) {
+			} else if (entries.has(name)) {
+				const message = `the key ${quote(name)} is there twice in one map`;
+				this.#problems.push({ ...at, path: "", message, hint: "keep one of them" });
+			} else {
 				entries.set(name, value);
 			}
 		}
 		return { place, key, content: { kind: "map", entries }, size: total([...entries.values()]) };
+	}
+
+	/** Others stand for sets, bytes and times, of which a stack file has none; or for what a program makes of them. */
+	#tagged(place: Place, key: Place): Located {
+		const isTold = this.#problems.some(({ line }) => line === place.line);
+		if (!isTold) this.#problems.push({ ...place, path: "", ...strayTag });
+		return { place, key, content: { kind: "scalar", value: undefined }, size: 1 };
 	}
 
 	#aliased(name: string, place: Place, key: Place): Located {
@@ -143,7 +168,7 @@ class Reading {
 	#yamlProblem(fault: YAMLError): void {
 		const { line } = this.#place(fault.pos[0]);
 		if (this.#problems.some((problem) => problem.line === line)) return;
-		this.#problem(fault.pos[0], yamlFault(fault, this.#text.slice(fault.pos[0])));
+		this.#problem(fault.pos[0], yamlFault(fault, this.#text.split("\n", line)[line - 1] ?? ""));
 	}
 
 	#problem(offset: number, fault: Fault): void {
@@ -160,6 +185,12 @@ const total = (values: readonly Located[]): number => values.reduce((sum, { size
 
 function hasRange(node: unknown): node is { range: NonNullable<Node["range"]> } {
 	return node !== null && typeof node === "object" && "range" in node && Array.isArray(node.range);
+}
+
+const plainTags = /^tag:yaml\.org,2002:(?:str|int|float|bool|null|map|seq)$/;
+
+function hasTag(node: unknown): node is { tag: string } {
+	return node !== null && typeof node === "object" && "tag" in node && typeof node.tag === "string";
 }
 
 function hasAnchor(node: unknown): node is { anchor: string } {

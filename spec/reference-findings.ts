@@ -1,7 +1,7 @@
 import { didYouMean } from "./did-you-mean.ts";
 import type { Finding } from "./finding.ts";
 import type { Path } from "./located.ts";
-import { quote, visible } from "./quote.ts";
+import { listed, quote } from "./quote.ts";
 import type { RawStack } from "./raw-stack.ts";
 
 /** References of a stack that lead nowhere, and modules that a domain's kernel cannot load. */
@@ -34,12 +34,13 @@ function dangling(stack: RawStack, kind: keyof typeof nouns, path: Path): Findin
 	const name = stack.text(...path);
 	const there = stack.names(kind);
 	if (name === undefined || there.includes(name)) return undefined;
-	const known = there.length === 0 ? `${kind} is empty` : `${kind} has: ${there.map(visible).join(", ")}`;
+	const known = there.length === 0 ? `${kind} is empty` : `${kind} has: ${listed(there)}`;
 	return {
 		path,
 		at: "value",
 		message: `no ${nouns[kind]} named ${quote(name)}${didYouMean(name, there)}`,
-		hint: `${known}; name what is there, or add ${quote(name)} to ${kind}`,
+		// No name is what nothing can be added under.
+		hint: `${known}; name what is there${/^[a-z][a-z0-9_-]*$/.test(name) ? `, or add ${quote(name)} to ${kind}` : ""}`,
 	};
 }
 

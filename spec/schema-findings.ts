@@ -44,7 +44,14 @@ function explain(context: Context): Finding[] {
 			];
 		case "too_big":
 		case "too_small":
-			return [{ path, at: "value", message: outOfBounds(issue, value, field), hint }];
+			return [
+				{
+					path,
+					at: "value",
+					message: outOfBounds(issue, value, field),
+					hint: Array.isArray(value) ? `write at least one: ${hint}` : hint,
+				},
+			];
 		case "invalid_union":
 			return unionIssues(context, value);
 		case "custom":
@@ -66,12 +73,13 @@ function unionIssues(context: Context, value: unknown): Finding[] {
 	return within.flatMap((inner) => explain({ ...context, issue: inner, path: [...path, ...toPath(inner.path)] }));
 }
 
-/** Where the key is there, but misspelled, it is told as an unknown one. */
+/** Where the key is there, but misspelled, it is told as an unknown one; where its value could not be read, that is told. */
 function missing({ path, schema, stack }: Context): Finding[] {
 	const key = String(path.at(-1));
 	const within = path.slice(0, -1);
 	const known = keysOf(fieldAt(schema, within));
 	const written = Object.keys(asMap(valueAt(stack, within)));
+	if (written.includes(key)) return [];
 	if (written.some((other) => !known.includes(other) && nearest(other, known) === key)) return [];
 	const hint = `add it: ${rule(fieldAt(schema, path), key)}`;
 	return [{ path: within, at: "key", message: `${show(key)} is missing`, hint }];
@@ -99,8 +107,17 @@ function wrongType(path: Path, expected: string, value: unknown, field: JsonSche
 	};
 	const isScalar = value !== null && typeof value !== "object";
 	if (value === null) return { ...finding, hint: `write its value, or take the line out: ${rule(field, key)}` };
+	if (expected === "array" && /^-[^-\s]/.test(String(value)))
+		return { ...finding, hint: "put a space behind each dash: - ITEM" };
+	const [, wantedKey = "", wantedValue = ""] = /^([A-Za-z]+):(\S.*)/.exec(String(value)) ?? [];
+	if (expected === "object" && keysOf(field).includes(wantedKey))
+		return { ...finding, hint: `put a space behind the colon: ${wantedKey}: ${visible(wantedValue)}` };
 	if (expected === "array" && isScalar)
 		return { ...finding, hint: `write it as a list: ${key}: [${visible(String(value))}]` };
+	if (typeof value === "string" && (expected === "int" || expected === "number") && /^-?[0-9]+$/.test(value))
+		return { ...finding, hint: `take the quotes away: ${key}: ${value}` };
+	if (typeof value === "string" && expected === "boolean" && /^(?:yes|no|on|off|true|false)$/i.test(value))
+		return { ...finding, hint: `write ${key}: ${/^(?:yes|on|true)$/i.test(value)}, without quotes: all else is text` };
 	if (expected === "string" && isScalar)
 		return { ...finding, hint: `put it in quotes if it is meant: YAML takes it for a ${typeof value}` };
 	return { ...finding, hint: rule(field, key) };

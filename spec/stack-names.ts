@@ -17,6 +17,8 @@ export function stackNames(folder: string): string[] {
 export function unknownStack(name: string, folder: string): Fault {
 	const there = stackNames(folder);
 	const message = `there is no stack ${quote(name)}${didYouMean(name, there)}`;
+	const stem = name.replace(/\.ya?ml$/, "");
+	if (stem !== name && there.includes(stem)) return { message, hint: `leave .yaml out: ${stem}` };
 	if (!namePattern.test(name)) {
 		return { message, hint: "a stack's name has at most 31 of a-z, 0-9 and -, first a letter, last no dash" };
 	}
