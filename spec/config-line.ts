@@ -1,4 +1,5 @@
-const value = '(?:[ymn]|-?[0-9]+|0x[0-9a-fA-F]+|"(?:[ !#-[\\]-~]|\\\\[\\\\"])*")';
+// Kernels read their configuration as makefiles and as shell scripts, too: in a text, $ ` ; & | < and > would be run.
+const value = '(?:[ymn]|-?[0-9]+|0x[0-9a-fA-F]+|"(?:[ !#%\'-:=?-[\\]^_a-{}~]|\\\\[\\\\"])*")';
 
 /** A line of a kernel configuration that sets a symbol, or says that it is off. */
 export const configLinePattern = new RegExp(

@@ -1,7 +1,15 @@
 import { z } from "zod";
 import { configLinePattern, configSymbol } from "./config-line.ts";
 import { quote, visible } from "./quote.ts";
-import { isSourceFault, parseSource, type Source, sourceForms, sourcePattern } from "./source.ts";
+import {
+	debianPackageForm,
+	debianSuiteForm,
+	isSourceFault,
+	parseSource,
+	type Source,
+	sourceForms,
+	sourcePattern,
+} from "./source.ts";
 
 // Leaves of the stack file. `title` is what an error calls the value, `description` the rule, for hovers and hints.
 
@@ -31,7 +39,7 @@ export const reference = (description: string) => z.string().meta({ title: "name
 
 export const prose = z
 	.string()
-	.regex(/^[\P{Cc}\n\t]*$/u)
+	.regex(/^(?:[^\p{Cc}\p{Cs}]|[\n\t])*$/u)
 	.meta({
 		title: "piece of plain text",
 		description: "What this stack is for, in a sentence; without control characters.",
@@ -69,17 +77,21 @@ export const source = (description: string, examples: string[]) =>
 
 export const debianPackage = z
 	.string()
-	.regex(/^[a-z0-9][a-z0-9+.-]+$/)
+	.regex(new RegExp(`^${debianPackageForm}$`))
 	.meta({
 		title: "Debian package name",
-		description: "The name of a Debian package: a-z, 0-9, +, - and a full stop.",
+		description: "The name of a Debian package: a-z, 0-9, +, - and a full stop, last no -.",
 		examples: ["strace"],
 	});
 
 export const suite = z
 	.string()
-	.regex(/^[a-z][a-z0-9-]*$/)
-	.meta({ title: "Debian suite", description: "A Debian suite by its code name.", examples: ["bookworm"] });
+	.regex(new RegExp(`^${debianSuiteForm}$`))
+	.meta({
+		title: "Debian suite",
+		description: "A Debian suite by its code name: a-z, 0-9 and -.",
+		examples: ["bookworm"],
+	});
 
 export const qemuTarget = z
 	.string()
@@ -95,12 +107,14 @@ export const traceBackend = z.enum(["dtrace", "ftrace", "log", "nop", "simple", 
 	description: "A trace backend of QEMU.",
 });
 
-/** Options of QEMU's configure that the lab gives itself, and where a stack file says it instead. */
+/** Options of QEMU's configure that no stack file may give, and what to do instead. */
 const takenOptions = new Map([
+	["help", "leave it out: with it, configure builds nothing"],
 	["prefix", "leave it out: the lab chooses where a QEMU is installed"],
 	["target-list", "write the targets in targets: instead"],
 	["enable-trace-backend", "write the backends in traceBackends: instead"],
 	["enable-trace-backends", "write the backends in traceBackends: instead"],
+	["version", "leave it out: with it, configure builds nothing"],
 ]);
 
 export const configureOption = z
@@ -109,7 +123,11 @@ export const configureOption = z
 	.superRefine((value, context) => {
 		const hint = takenOptions.get(value.slice(2).split("=")[0] ?? "");
 		if (hint !== undefined)
-			context.addIssue({ code: "custom", message: `the lab itself gives ${visible(value)}`, params: { hint } });
+			context.addIssue({
+				code: "custom",
+				message: `${visible(value)} is not a stack file's to give`,
+				params: { hint },
+			});
 	})
 	.meta({
 		title: "configure option",
@@ -134,25 +152,37 @@ export const configLine = z
 	.regex(configLinePattern)
 	.meta({
 		title: "configuration line",
-		description: 'CONFIG_NAME=VALUE, where VALUE is y, m, a number, a "text", or n for off.',
+		description:
+			'CONFIG_NAME=VALUE, where VALUE is y, m, a number, a "text", or n for off; a text has none of $ ` ; & | < >, which a build would run.',
 		examples: ["CONFIG_KPROBES=y"],
 	});
 
+/** Variables of kbuild that say where it builds. */
+const takenVariables = ["M", "MO", "O", "KBUILD_EXTMOD", "KBUILD_OUTPUT"];
+
 export const makeVariable = z
 	.string()
-	.regex(/^[A-Za-z_][A-Za-z0-9_]*=[ -~]*$/)
+	.regex(/^[A-Za-z_][A-Za-z0-9_]*=[A-Za-z0-9 ._/,:=+@%-]*$/)
+	.superRefine((value, context) => {
+		const name = value.split("=")[0] ?? "";
+		if (!takenVariables.includes(name)) return;
+		const message = `the lab itself gives make ${name}`;
+		context.addIssue({ code: "custom", message, params: { hint: "leave it out: the lab chooses where it builds" } });
+	})
 	.meta({
 		title: "make variable",
-		description: "NAME=VALUE, in ASCII, as on make's command line.",
+		description:
+			"NAME=VALUE, where VALUE has letters, digits, spaces and . _ / , : = + @ % -: all else means something to make or a shell.",
 		examples: ["CONFIG_LTTNG=m"],
 	});
 
 export const kernelArgument = z
 	.string()
-	.regex(/^(?:[!#-~]|"[ !#-~]*")+$/)
+	.regex(/^(?=["A-Za-z0-9-])(?:[!#-~]|"[ !#-~]*")+$/)
 	.meta({
 		title: "kernel argument",
-		description: "One argument of the kernel's command line, in ASCII; spaces only between double quotes.",
+		description:
+			"One argument of the kernel's command line, in ASCII: first a letter, a digit, - or a double quote; spaces only between double quotes.",
 		examples: ["initcall_debug"],
 	});
 
@@ -161,19 +191,19 @@ export const processNameBytes = 15;
 
 export const processName = z
 	.string()
-	.regex(/^[A-Za-z0-9_.:@-]*$/)
+	.regex(/^(?!-)[A-Za-z0-9_.:@-]*$/)
 	.min(1)
 	.max(processNameBytes)
 	.meta({
 		title: "process name",
 		description:
-			"Name of the QEMU process, as pgrep -x finds it: at most 15 of A-Z, a-z, 0-9, _, ., :, @ and -; by default STACK-DOMAIN or, where that is longer, DOMAIN.",
+			"Name of the QEMU process, as pgrep -x finds it: at most 15 of A-Z, a-z, 0-9, _, ., :, @ and -, first no -; by default STACK-DOMAIN or, where that is longer, DOMAIN.",
 		examples: ["quickstart-vm"],
 	});
 
 export const probeScript = z
 	.string()
-	.regex(/^[^~\s\p{Cc}](?:[^\p{Cc}]*[^\s\p{Cc}])?\.stp$/u)
+	.regex(/^[^~\s\p{Cc}\p{Cs}](?:[^\p{Cc}\p{Cs}]*[^\s\p{Cc}\p{Cs}])?\.stp$/u)
 	.meta({
 		title: "path of a SystemTap script",
 		description: "A SystemTap script, FILE.stp: absolute, or from the project's root; ~ is not expanded.",
@@ -234,6 +264,18 @@ export function includesX86(targets: string[], context: Context<string[]>): void
 	});
 }
 
+/** A kernel on x86 reads 2047 bytes of its command line; the rest is for what the lab itself puts there. */
+const mostArgumentBytes = 1800;
+
+/** What is too much, the kernel would cut off without a word. */
+export function fitsCommandLine(items: string[], context: Context<string[]>): void {
+	const { length } = items.join(" ");
+	if (length <= mostArgumentBytes) return;
+	const message = `the arguments come to ${length} bytes, and the command line has room for ${mostArgumentBytes}`;
+	const hint = "write fewer or shorter ones; for a process's own settings, files in the guest do as well";
+	context.addIssue({ code: "custom", message, params: { hint } });
+}
+
 /** A guest without the flag does not ask for the signature. */
 export function hiddenOrSigned(
 	{ hidden, signature }: { hidden: boolean; signature?: string | undefined },
@@ -249,17 +291,28 @@ export function hiddenOrSigned(
 }
 
 /** Of two values for one symbol the build would silently take the last. */
-export function oneValueASymbol(lines: string[], context: Context<string[]>): void {
+export const oneValueASymbol = (lines: string[], context: Context<string[]>): void =>
+	oneValueEach(lines, configSymbol, context);
+
+/** As make would of two values for one variable. */
+export const oneValueAVariable = (lines: string[], context: Context<string[]>): void =>
+	oneValueEach(lines, (line) => line.split("=")[0], context);
+
+function oneValueEach(
+	lines: string[],
+	symbolOf: (line: string) => string | undefined,
+	context: Context<string[]>,
+): void {
 	const first = new Map<string, string>();
 	for (const [index, line] of lines.entries()) {
-		const symbol = configSymbol(line);
+		const symbol = symbolOf(line);
 		const before = symbol === undefined ? undefined : first.get(symbol);
 		if (symbol !== undefined && before === undefined) first.set(symbol, line);
 		if (before === undefined || before === line) continue;
 		context.addIssue({
 			code: "custom",
 			path: [index],
-			message: `${symbol} has a value already: ${before}`,
+			message: `${visible(symbol ?? "")} has a value already: ${visible(before)}`,
 			params: { hint: "keep one of the two lines" },
 		});
 	}

@@ -1,13 +1,19 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { configLinePattern } from "./config-line.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import type { Finding } from "./finding.ts";
 import { loadProfile, ProfileError } from "./load-profile.ts";
-import { quote, visible } from "./quote.ts";
+import { listed, quote, visible } from "./quote.ts";
 import type { RawStack } from "./raw-stack.ts";
+import { readText } from "./read-text.ts";
 import { isSourceFault, parseSource } from "./source.ts";
 import type { Fault } from "./stack-file-error.ts";
+
+/** Largest fragment or script that is read, in bytes: a whole .config has a quarter of that. */
+const maxBytes = 1 << 20;
+
+const leadsNowhere: Fault = { message: "leads nowhere", hint: "see where the link leads: ls -l" };
 
 /** What a stack names that is not in the project's files, or not as it must be: fragments, trees, scripts, profiles. */
 export function fileFindings(stack: RawStack, projectRoot: string): Finding[] {
@@ -28,7 +34,7 @@ function fragmentFindings(stack: RawStack, folder: string): Finding[] {
 		stack.texts("kernels", kernel, "fragments").flatMap(([index, name]): Finding[] => {
 			const found = { path: ["kernels", kernel, "fragments", index], at: "value" as const };
 			if (there.includes(name)) return badLines(folder, name).map((fault) => ({ ...found, ...fault }));
-			const hint = `kconfig/ has: ${there.join(", ") || "nothing"}; name one of these, or write kconfig/${visible(name)}.config`;
+			const hint = `kconfig/ has: ${listed(there) || "nothing"}; name one of these, or write kconfig/${visible(name)}.config`;
 			return [{ ...found, message: `no fragment named ${quote(name)}${didYouMean(name, there)}`, hint }];
 		}),
 	);
@@ -36,22 +42,22 @@ function fragmentFindings(stack: RawStack, folder: string): Finding[] {
 
 /** A line that is neither a comment nor sets a symbol would be passed over without a word. */
 function badLines(folder: string, name: string): Fault[] {
-	const text = readText(join(folder, `${name}.config`));
-	if (text === undefined)
-		return [{ message: `kconfig/${name}.config cannot be read`, hint: "make it a readable file" }];
+	const text = readText(join(folder, `${name}.config`), maxBytes) ?? leadsNowhere;
+	if (typeof text !== "string") return [{ ...text, message: `kconfig/${name}.config ${text.message}` }];
 	return [...text.split("\n").entries()]
 		.filter(([, line]) => line.trim() !== "" && !line.startsWith("#") && !configLinePattern.test(line))
 		.map(([index, line]) => ({
 			message: `kconfig/${name}.config:${index + 1}: ${quote(line)} is not a configuration line`,
-			hint: `write CONFIG_NAME=VALUE there, where VALUE is y, m, n, a number or a "text", or a # before words`,
+			hint: `write CONFIG_NAME=VALUE there, where VALUE is y, m, n, a number or a "text" without $ \` ; & | < >, or a # before words`,
 		}));
 }
 
 /** What must be in a working tree for it to be built. */
 const landmarks = {
-	qemu: { any: ["configure"], what: "a QEMU" },
-	kernels: { any: ["Kconfig"], what: "a kernel" },
-	modules: { any: ["Kbuild", "Makefile"], what: "a kernel module" },
+	qemu: { any: ["configure"], what: "a QEMU", inPlace: true },
+	kernels: { any: ["Kconfig"], what: "a kernel", inPlace: true },
+	// It is built in a copy.
+	modules: { any: ["Kbuild", "Makefile"], what: "a kernel module", inPlace: false },
 };
 
 function treeFindings(stack: RawStack, projectRoot: string): Finding[] {
@@ -69,17 +75,29 @@ function treeFindings(stack: RawStack, projectRoot: string): Finding[] {
 function treeFault(
 	path: string,
 	projectRoot: string,
-	{ any, what }: { any: string[]; what: string },
+	{ any, what, inPlace }: { any: string[]; what: string; inPlace: boolean },
 ): Fault | undefined {
 	const whole = resolve(projectRoot, path);
 	const shown = quote(path);
 	const kind = kindOf(whole);
 	if (kind === "absent") return absent("folder", path, whole);
 	if (kind !== "folder") return { message: `${shown} is not a folder`, hint: "name the folder that the source is in" };
-	if (any.some((file) => kindOf(join(whole, file)) === "file")) return undefined;
+	if (!any.some((file) => kindOf(join(whole, file)) === "file")) {
+		return {
+			message: `${shown} is not the source of ${what}: it has no ${any.join(" or ")}`,
+			hint: "name the top folder of the source",
+		};
+	}
+	return inPlace ? namedForBuilds(realpathSync(whole)) : undefined;
+}
+
+/** make, and the shells that it starts, would read what is in a folder's name. */
+function namedForBuilds(folder: string): Fault | undefined {
+	const [odd] = /[^\p{L}\p{M}\p{N}/._+@,~-]/u.exec(folder) ?? [];
+	if (odd === undefined) return undefined;
 	return {
-		message: `${shown} is not the source of ${what}: it has no ${any.join(" or ")}`,
-		hint: "name the top folder of the source",
+		message: `nothing can be built in ${quote(folder)}: make, or a shell, would take ${quote(odd)} for its own`,
+		hint: "move or rename the folder: letters, digits and . _ + @ , ~ - are fine in each of its names",
 	};
 }
 
@@ -116,17 +134,20 @@ function scriptFindings(stack: RawStack, projectRoot: string): Finding[] {
 }
 
 function scriptFault(path: string, whole: string): Fault | undefined {
-	const kind = kindOf(whole);
-	if (kind === "absent") return absent("file", path, whole);
-	if (kind === "folder") return { message: `${quote(path)} is a folder, not a script`, hint: "name the script in it" };
-	if (readText(whole) !== undefined) return undefined;
-	return { message: `${quote(path)} cannot be read`, hint: "make it readable for yourself: chmod u+r" };
+	if (kindOf(whole) === "folder") {
+		return { message: `${quote(path)} is a folder, not a script`, hint: "name the script in it" };
+	}
+	const text = readText(whole, maxBytes);
+	if (text === undefined) return absent("file", path, whole);
+	if (typeof text !== "string") return { ...text, message: `${quote(path)} ${text.message}` };
+	if (!text.includes("\0")) return undefined;
+	return { message: `${quote(path)} has a NUL character in it`, hint: "is it the right file?" };
 }
 
 function absent(what: "file" | "folder", path: string, whole: string): Fault {
 	return {
 		message: `there is no ${what} ${quote(path)}${didYouMean(basename(whole), listing(dirname(whole)))}`,
-		hint: "mend the path: absolute, or from the project's root",
+		hint: `mend the path: absolute, or from the project's root${path.includes("$") ? "; variables are not expanded" : ""}`,
 	};
 }
 
@@ -144,13 +165,5 @@ function listing(folder: string): string[] {
 		return readdirSync(folder);
 	} catch {
 		return [];
-	}
-}
-
-function readText(path: string): string | undefined {
-	try {
-		return readFileSync(path, "utf8");
-	} catch {
-		return undefined;
 	}
 }

@@ -31,7 +31,9 @@ const kernel = z.strictObject({
 });
 
 const image = z.strictObject({
-	suite: field.suite.default("bookworm").meta({ title: "Debian suite", description: "Debian suite of the guest." }),
+	suite: field.suite
+		.default("bookworm")
+		.meta({ title: "Debian suite", description: "Debian suite of the guest, by its code name: a-z, 0-9 and -." }),
 	packages: field
 		.list(field.debianPackage)
 		.default([])
@@ -44,7 +46,11 @@ const module = z.strictObject({
 		["path:examples/mymodule"],
 	),
 	kernel: field.reference("Kernel that this module is built against: a name from kernels."),
-	make: field.list(field.makeVariable).default([]).meta({ description: "Variables that make is given with it." }),
+	make: field
+		.list(field.makeVariable)
+		.superRefine(field.oneValueAVariable)
+		.default([])
+		.meta({ description: "Variables that make is given with it." }),
 	load: field.list(field.moduleName).optional().meta({
 		description:
 			"Modules of this source that are loaded at boot; by default the one of this name. The others are installed, and there for who loads them.",
@@ -127,6 +133,7 @@ const domain = z.strictObject({
 	gdb: gdb.default({ paused: false }).meta({ description: "The gdbstub of this domain." }),
 	kernelArguments: field
 		.list(field.kernelArgument)
+		.superRefine(field.fitsCommandLine)
 		.default([])
 		.meta({ description: "Further arguments on the kernel's command line." }),
 	hypervisor: hypervisor.default({ hidden: false }).meta({ description: "By what the guest can tell that it is one." }),

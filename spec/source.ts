@@ -19,20 +19,23 @@ export interface SourceFault {
 	readonly hint: string;
 }
 
-const debianPackage = "[a-z0-9][a-z0-9+.-]+";
-const debianSuite = "[a-z][a-z0-9-]*";
+// apt removes what a name with a dash behind it names.
+export const debianPackageForm = "[a-z0-9][a-z0-9+.-]*[a-z0-9+.]";
+export const debianSuiteForm = "[a-z][a-z0-9-]{0,39}";
 // A scheme that git itself fetches, or HOST:PATH over ssh; ext:: and its like would run commands.
 const gitUrl =
 	'(?:(?:https?|ssh|git|file)://[!-"$-~]+|[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[!-"$-~]+)';
 const gitRef = "[A-Za-z0-9_][A-Za-z0-9_./+@-]*";
-const path = "[^~\\s\\p{Cc}](?:[^\\p{Cc}]*[^\\s\\p{Cc}])?";
+const path = "[^~\\s\\p{Cc}\\p{Cs}](?:[^\\p{Cc}\\p{Cs}]*[^\\s\\p{Cc}\\p{Cs}])?";
+// Over ssh a user alone is an address like any other.
+const secret = "(?:https?://[^/]*|[a-z]+://[^/]*:[^/]*)@";
 
-const debianForm = new RegExp(`^debian:(${debianPackage})(?:/(${debianSuite}))?$`);
+const debianForm = new RegExp(`^debian:(${debianPackageForm})(?:/(${debianSuiteForm}))?$`);
 const gitForm = new RegExp(`^git:(${gitUrl})#(${gitRef})$`);
 const pathForm = new RegExp(`^path:(${path})$`, "u");
 
 /** Accepts exactly the texts that `parseSource` accepts: for editors, by way of the JSON Schema. */
-export const sourcePattern = `^(?:debian:${debianPackage}(?:/${debianSuite})?|git:(?!https?://[^/]*@)${gitUrl}#${gitRef}|path:${path})$`;
+export const sourcePattern = `^(?:debian:${debianPackageForm}(?:/${debianSuiteForm})?|git:(?!${secret})${gitUrl}#${gitRef}|path:${path})$`;
 
 /** The forms of a source, in words. */
 export const sourceForms =
@@ -46,7 +49,17 @@ export function parseSource(value: string | TarballText): Source | SourceFault {
 	if (kind === "git") return parseGit(value);
 	if (kind === "path") return parsePath(value);
 	if (kind === "http" || kind === "https") return bareAddress(value);
-	return { message: `${quote(value)} is not a source`, hint: `write one of: ${sourceForms}` };
+	return { message: `${quote(value)} is not a source`, hint: `write ${meant(value)}one of: ${sourceForms}` };
+}
+
+/** What somebody may have had in mind who gave no kind of source. */
+function meant(value: string): string {
+	const [, file] = /^file:\/\/(\/.*)/.exec(value) ?? [];
+	if (/^[^:~]*\/[^:]*$/.test(value)) return `path:${visible(value)} for a folder; or `;
+	if (file !== undefined) return `path:${visible(file)} for a folder; or `;
+	if (/^[\w.-]+@[\w.-]+:/.test(value)) return `git:${visible(value)}#REF for a git repository; or `;
+	if (new RegExp(`^${debianPackageForm}$`).test(value)) return `debian:${value} for a Debian package; or `;
+	return "";
 }
 
 export const isSourceFault = (source: Source | SourceFault): source is SourceFault => "message" in source;
@@ -69,7 +82,7 @@ function parseDebian(value: string): Source | SourceFault {
 
 function parseGit(value: string): Source | SourceFault {
 	const example = "for example git:https://gitlab.com/qemu-project/qemu.git#v9.2.0";
-	if (/^git:https?:\/\/[^/]*@/.test(value)) return holdsPassword;
+	if (new RegExp(`^git:${secret}`).test(value)) return holdsPassword;
 	const [, url, ref] = gitForm.exec(value) ?? [];
 	if (url !== undefined && ref !== undefined) return { kind: "git", url, ref };
 	if (!value.includes("#")) {
