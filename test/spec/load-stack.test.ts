@@ -1,4 +1,5 @@
-import { chmodSync, mkdirSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { loadStack, StackFileError, stackNames, UnknownStackError } from "../../spec/load-stack.ts";
@@ -174,8 +175,69 @@ test("a folder is no stack file", (t) => {
 	t.teardown(() => project.remove());
 	mkdirSync(join(project.root, "stacks/x.yaml"), { recursive: true });
 	const error = t.throws(() => loadStack("x", { projectRoot: project.root }), { instanceOf: StackFileError });
-	t.is(error?.message, "stacks/x.yaml: is a folder, not a file\n    a stack is one file: move the folder away");
+	t.is(error?.message, "stacks/x.yaml: is a folder, not a file\n    move the folder away, and write the file");
 });
+
+test("a device is no stack file, and is not read", (t) => {
+	const project = new ScratchProject();
+	t.teardown(() => project.remove());
+	mkdirSync(join(project.root, "stacks"));
+	symlinkSync("/dev/zero", join(project.root, "stacks/x.yaml"));
+	const error = t.throws(() => loadStack("x", { projectRoot: project.root }), { instanceOf: StackFileError });
+	t.is(
+		error?.message,
+		"stacks/x.yaml: is a device, a pipe or a socket, not a file\n    see what the name leads to: ls -lL",
+	);
+});
+
+test("a pipe is no fragment and no script, and is not waited for", (t) => {
+	const project = new ScratchProject();
+	t.teardown(() => project.remove());
+	for (const pipe of ["kconfig/pipe.config", "examples/pipe.stp"]) {
+		execFileSync("mkfifo", [join(project.root, pipe)]);
+	}
+	const kernels = "main: { source: debian:linux-source-6.1, fragments: [pipe] }";
+	const probes = "probes: { pipe: { script: examples/pipe.stp, domain: vm } }\n";
+	project.write("stacks/x.yaml", smallest.replace(/main: .*linux.*(?= )/, kernels) + probes);
+	const error = t.throws(() => loadStack("x", { projectRoot: project.root }), { instanceOf: StackFileError });
+	t.deepEqual(
+		error?.problems.map(({ message }) => message),
+		[
+			"kconfig/pipe.config is a device, a pipe or a socket, not a file",
+			'"examples/pipe.stp" is a device, a pipe or a socket, not a file',
+		],
+	);
+});
+
+for (const odd of [" ", ";", "$", "`", "'", '"', ":", "(", "=", "\\", "#", "&", "*"]) {
+	test(`no kernel and no QEMU is built in a folder with ${odd === " " ? "a space" : odd} in its name, and a module is`, (t) => {
+		const project = new ScratchProject();
+		t.teardown(() => project.remove());
+		const folder = `${project.root}/my${odd}tree`;
+		for (const file of ["Kconfig", "Kbuild", "configure"]) project.write(`my${odd}tree/${file}`, "");
+		// What counts is where the build ends up, by whatever name.
+		symlinkSync(folder, join(project.root, "linked"));
+		const tree = JSON.stringify(`path:${folder}`);
+		project.write(
+			"stacks/x.yaml",
+			`qemu: { main: { source: ${tree} } }
+kernels: { main: { source: path:linked } }
+modules: { mine: { source: ${tree}, kernel: main } }
+images: { main: {} }
+domains: { vm: { qemu: main, kernel: main, image: main } }
+`,
+		);
+		const error = t.throws(() => loadStack("x", { projectRoot: project.root }), { instanceOf: StackFileError });
+		const message = `nothing can be built in ${JSON.stringify(folder)}: make, or a shell, would take ${JSON.stringify(odd)} for its own`;
+		t.deepEqual(
+			error?.problems.map((problem) => [problem.path, problem.message]),
+			[
+				["qemu.main.source", message],
+				["kernels.main.source", message],
+			],
+		);
+	});
+}
 
 test("a file without read permission is told", (t) => {
 	if (process.getuid?.() === 0) {

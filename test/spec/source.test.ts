@@ -37,13 +37,23 @@ const refused = test.macro({
 });
 
 for (const text of [
-	...["", "debian:", "debian:-o", "debian:qemu/", "debian:qemu bookworm", " debian:qemu", "debian:qemu\n"],
+	...[
+		"",
+		"debian:",
+		"debian:-o",
+		"debian:qemu-",
+		"debian:qemu/",
+		"debian:qemu bookworm",
+		" debian:qemu",
+		"debian:qemu\n",
+	],
 	...["git:https://example.org/q.git", "git:https://example.org/q.git#", "git:https://example.org/q.git#-x"],
 	...[
 		"git:ext::sh -c id#main",
 		"git:--upload-pack=id#main",
 		"git:-u@example.org:q#main",
 		"git:https://me@example.org/q#main",
+		"git:ssh://me:secret@example.org/q#main",
 	],
 	...[
 		"git:https://example.org/a b#main",
