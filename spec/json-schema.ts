@@ -17,10 +17,10 @@ export interface JsonSchema {
 }
 
 /** The JSON Schema of a stack file as a person writes it, where what has a default may be left out. */
-export const stackJsonSchema = (): JsonSchema => jsonSchema(stackFileSchema);
+export const stackJsonSchema = once(() => jsonSchema(stackFileSchema));
 
 /** The JSON Schema of an event profile. */
-export const profileJsonSchema = (): JsonSchema => jsonSchema(profileSchema);
+export const profileJsonSchema = once(() => jsonSchema(profileSchema));
 
 /** stacks/schema.json. */
 export const stackJsonSchemaText = (): string =>
@@ -29,6 +29,15 @@ export const stackJsonSchemaText = (): string =>
 /** profiles/schema.json. */
 export const profileJsonSchemaText = (): string =>
 	text(profileJsonSchema(), "tracelab profile", "What a trace records: profiles/PROFILE.yaml.");
+
+/** Made when it is first needed: that takes longer than to read a file. */
+function once(make: () => JsonSchema): () => JsonSchema {
+	let made: JsonSchema | undefined;
+	return () => {
+		made ??= make();
+		return made;
+	};
+}
 
 function jsonSchema(schema: z.ZodType): JsonSchema {
 	// Draft 7 is what editors' YAML servers know best.

@@ -31,7 +31,7 @@ export function pathText(path: Path): string {
 
 function partText(part: string | number, isFirst: boolean): string {
 	if (typeof part === "number") return `[${part}]`;
-	if (!/^[\w<-]+$/.test(part)) return `[${quote(part)}]`;
+	if (!/^[\w<-]{1,40}$/.test(part)) return `[${quote(part)}]`;
 	return isFirst ? part : `.${part}`;
 }
 

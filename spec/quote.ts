@@ -1,24 +1,34 @@
 /** Most characters of a text that are shown: the place says where the rest is. */
-const mostShown = 120;
+const mostShown = 200;
 
-/** Text in quotes, on one line, with nothing in it that a terminal would act on or hide, and no password. */
+/** Text in quotes, on one line, as `visible` has it. */
 export function quote(text: string): string {
-	const characters = [...withoutPassword(text)];
-	const shown = characters.length <= mostShown ? characters : [...characters.slice(0, mostShown), "…"];
-	return visible(JSON.stringify(shown.join("")));
+	return escaped(JSON.stringify(shortened(withoutPassword(text))));
 }
 
-/** Text without password, and with control and format characters, and spaces that look like others, written as escapes. */
+/**
+ * The beginning of a text, with nothing in it that a terminal would act on or hide: control and format characters, and
+ * spaces that look like others, are written as escapes, and the password of an address is left out.
+ */
 export function visible(text: string): string {
-	return withoutPassword(text).replace(/(?! )[\p{Cc}\p{Cf}\p{Cs}\p{Z}]/gu, (character) =>
-		[...character].map((part) => `\\u{${(part.codePointAt(0) ?? 0).toString(16)}}`).join(""),
-	);
+	return escaped(shortened(withoutPassword(text)));
 }
 
 /** Names in a row, as many as a person reads. */
 export function listed(names: readonly string[]): string {
 	const first = names.slice(0, 20).map(visible).join(", ");
 	return names.length <= 20 ? first : `${first} and ${names.length - 20} more`;
+}
+
+function escaped(text: string): string {
+	return text.replace(/(?! )[\p{Cc}\p{Cf}\p{Cs}\p{Z}]/gu, (character) =>
+		[...character].map((part) => `\\u{${(part.codePointAt(0) ?? 0).toString(16)}}`).join(""),
+	);
+}
+
+function shortened(text: string): string {
+	const characters = [...text];
+	return characters.length <= mostShown ? text : `${characters.slice(0, mostShown).join("")}…`;
 }
 
 function withoutPassword(text: string): string {

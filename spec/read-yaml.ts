@@ -155,11 +155,12 @@ class Reading {
 	#aliased(name: string, place: Place, key: Place): Located {
 		const value = this.#anchors.get(name);
 		if (value !== undefined) return { ...value, place, key };
+		const shown = visible(name);
 		this.#problems.push({
 			...place,
 			path: "",
-			message: `the alias *${visible(name)} stands for nothing`,
-			hint: `put &${visible(name)} before a value further up, outside of which the alias stands; a text that starts with * needs quotes`,
+			message: `the alias *${shown} stands for nothing`,
+			hint: `put &${shown} before a value further up, outside of which the alias stands; a text that starts with * needs quotes`,
 		});
 		return { place, key, content: { kind: "scalar", value: undefined }, size: 1 };
 	}

@@ -1,34 +1,12 @@
 import test from "ava";
 import fc from "fast-check";
 import { stringify } from "yaml";
-import { loadStack, StackFileError } from "../../spec/load-stack.ts";
 import { ScratchProject, smallest } from "./scratch-project.ts";
+import { expectStackOrProblems } from "./stack-or-problems.ts";
 
 const project = new ScratchProject();
 project.write("stacks/base.yaml", smallest);
 test.after.always(() => project.remove());
-
-/** Every file gives a stack, or an error of the one class whose every problem has a place, words, and no control character. */
-function isStackOrProblems(text: string): boolean {
-	project.write("stacks/x.yaml", text);
-	try {
-		return loadStack("x", { projectRoot: project.root }).name === "x";
-	} catch (error) {
-		if (!(error instanceof StackFileError)) throw error;
-		return (
-			error.problems.length > 0 &&
-			error.problems.every(
-				({ file, line, column, path, message, hint }) =>
-					/^stacks\/\w+\.yaml$/.test(file) &&
-					Number.isInteger(line) &&
-					Number.isInteger(column) &&
-					message !== "" &&
-					hint !== "" &&
-					!/\p{Cc}/u.test(path + message + hint),
-			)
-		);
-	}
-}
 
 const keys = [
 	...["extends", "description", "qemu", "kernels", "images", "modules", "domains", "main", "vm", "source", "kernel"],
@@ -61,14 +39,17 @@ test("any text gives a stack or its problems", (t) => {
 		fc.string({ unit: "binary" }),
 		fc.array(fc.constantFrom(..."abc:-[]{}&*!|>'\"%@#?, \n\t\r\0")).map((all) => all.join("")),
 	);
-	fc.assert(fc.property(text, isStackOrProblems), { numRuns: 500 });
+	fc.assert(
+		fc.property(text, (text) => expectStackOrProblems(project, text)),
+		{ numRuns: 500, includeErrorInReport: true },
+	);
 	t.pass();
 });
 
 test("any values give a stack or its problems", (t) => {
 	fc.assert(
-		fc.property(value.map, (map) => isStackOrProblems(stringify(map))),
-		{ numRuns: 500 },
+		fc.property(value.map, (map) => expectStackOrProblems(project, stringify(map))),
+		{ numRuns: 500, includeErrorInReport: true },
 	);
 	t.pass();
 });
@@ -87,14 +68,21 @@ test("any change of one value of a good stack gives a stack or its problems", (t
 		["domains", "vm", "modules"],
 		["domains", "vm", "gdb", "port"],
 		["domains", "vm", "processName"],
+		["domains", "vm", "kernelArguments"],
+		["domains", "vm", "hypervisor"],
+		["domains", "vm", "expect"],
+		["modules", "mymodule", "make"],
+		["modules", "mymodule", "load"],
+		["probes", "mine"],
+		["traces", "flight", "domains"],
 	];
 	const change = fc.tuple(fc.constantFrom(...paths), value.any);
 	fc.assert(
 		fc.property(change, ([path, replacement]) => {
 			const nested = path.reduceRight<unknown>((inner, key) => ({ [key]: inner }), replacement);
-			return isStackOrProblems(`extends: base\n${stringify(nested)}`);
+			expectStackOrProblems(project, `extends: base\n${stringify(nested)}`);
 		}),
-		{ numRuns: 500 },
+		{ numRuns: 500, includeErrorInReport: true },
 	);
 	t.pass();
 });
