@@ -63,7 +63,10 @@ export function hypervisorOptions({ hidden, signature, dmiVendor, dmiProduct }: 
 		...(product === undefined ? [] : [`product=${optionValue(product)}`]),
 		...(hidden ? [`version=${unwritten}`] : []),
 	];
-	return [...processor, ...(firmware.length === 0 ? [] : ["-smbios", ["type=1", ...firmware].join(",")])];
+	const system = firmware.length === 0 ? [] : ["-smbios", ["type=1", ...firmware].join(",")];
+	// The box that the machine is in says QEMU, too.
+	const chassis = hidden ? ["-smbios", `type=3,manufacturer=${unwritten},version=${unwritten}`] : [];
+	return [...processor, ...system, ...chassis];
 }
 
 /** @throws AccelerationError for a signature that an emulated guest cannot be given */

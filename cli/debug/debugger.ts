@@ -31,7 +31,7 @@ export async function debug(stack: string, name: string, args: readonly string[]
 /** The lab's own first, so that a person's commands find the kernel attached. */
 export function gdbArguments(domain: Domain, guest: Guest, args: readonly string[]): string[] {
 	const { kernel, card } = domain;
-	const folders = moduleFolders(domain);
+	const folder = moduleFolder(domain);
 	return [
 		"-q",
 		...quietPython,
@@ -42,7 +42,7 @@ export function gdbArguments(domain: Domain, guest: Guest, args: readonly string
 		...["-iex", `directory ${kernel.source}`],
 		kernel.vmlinux,
 		...["-ex", `target remote 127.0.0.1:${card.gdb.port}`],
-		...(folders.length > 0 ? symbols[guest](folders) : []),
+		...(folder === undefined ? [] : symbols[guest](folder)),
 		...args,
 	];
 }
@@ -55,19 +55,16 @@ export const quietPython: readonly string[] = ["-iex", "set python dont-write-by
  * lx-symbols would look for its list of modules in vain, so gdb gets the part of it alone that waits for the next one; with
  * a hardware breakpoint, since KVM would write one of the other kind into memory that the kernel is yet to be put into.
  */
-const symbols: Readonly<Record<Guest, (folders: readonly string[]) => string[]>> = {
-	booted: (folders) => ["-ex", `lx-symbols ${folders.join(" ")}`],
+const symbols: Readonly<Record<Guest, (folder: string) => string[]>> = {
+	booted: (folder) => ["-ex", `lx-symbols ${folder}`],
 	"not asked": () => [],
-	"not booted": (folders) => [
-		"-ex",
-		`source ${project}/cli/debug/gdb-modules.py`,
-		"-ex",
-		`lx-symbols-later ${folders.join(" ")}`,
-	],
+	"not booted": (folder) => ["-ex", `source ${project}/cli/debug/gdb-modules.py`, "-ex", `lx-symbols-later ${folder}`],
 };
 
-function moduleFolders({ card }: Domain): string[] {
-	return [...new Set(Object.values(card.modules).map(({ file }) => dirname(file)))].sort();
+/** The domain's /lib/modules: what its guest loads by itself, such as LTTng's tracer, is there as well. */
+function moduleFolder({ card }: Domain): string | undefined {
+	if (Object.keys(card.modules).length === 0) return undefined;
+	return `/var/lib/tracelab/domains/${card.libvirtName}/root/lib/modules`;
 }
 
 function checkVmlinux({ kernel, stack }: Domain): ElfFacts {

@@ -72,7 +72,7 @@ test("a hidden hypervisor is hidden from inside", async (t) => {
 	t.is(await inside(hidden, "systemd-detect-virt"), "none");
 	t.is(await inside(hidden, "grep -c '^flags.* hypervisor' /proc/cpuinfo"), "0");
 	t.is(await inside(hidden, "cat /sys/class/dmi/id/sys_vendor"), "Acme, Inc.");
-	t.is(await inside(hidden, "grep -rls QEMU /sys/class/dmi/id/sys_vendor /sys/class/dmi/id/product_name"), "");
+	t.is(await inside(hidden, "grep -ls QEMU /sys/class/dmi/id/*"), "");
 });
 
 test("a clocksource that is changed by hand is drift, which names both", async (t) => {

@@ -17,6 +17,7 @@ test("a hidden one has no flag, no signature of KVM or the emulator, and firmwar
 		...["-global", "x86_64-cpu.tcg-cpuid=off"],
 		...["-global", "x86_64-cpu.kvm=off"],
 		...["-smbios", `type=1,manufacturer=${unwritten},product=${unwritten},version=${unwritten}`],
+		...["-smbios", `type=3,manufacturer=${unwritten},version=${unwritten}`],
 	]);
 });
 
@@ -44,7 +45,7 @@ test("what is changed must be so inside, and a comma in it stays one", (t) => {
 
 test("a hidden one can have a vendor of its own", (t) => {
 	t.deepEqual(
-		hypervisorOptions({ hidden: true, dmiVendor: "Acme" }).at(-1),
+		hypervisorOptions({ hidden: true, dmiVendor: "Acme" }).at(-3),
 		`type=1,manufacturer=Acme,product=${unwritten},version=${unwritten}`,
 	);
 });

@@ -110,7 +110,7 @@ test.serial("gdb gets a guest that is paused at boot, and its exit status is our
 	t.is(code, 3);
 	t.deepEqual(stdout.split("\n").slice(-9), [
 		...["-ex", "target remote 127.0.0.1:1234", "-ex", `source ${project}/cli/debug/gdb-modules.py`],
-		...["-ex", "lx-symbols-later /opt/tracelab/module/0123456789abcdef", "--batch", "-ex", "p 1"],
+		...["-ex", "lx-symbols-later /var/lib/tracelab/domains/quickstart-vm/root/lib/modules", "--batch", "-ex", "p 1"],
 	]);
 	t.is(stderr, "lab: vm has not begun to boot its kernel; modules get their symbols as they are loaded");
 	t.deepEqual(guest.asked, []);
@@ -124,7 +124,10 @@ test.serial("a guest whose memory has the kernel of vmlinux is not asked, paused
 		guest.state = state;
 		const { code, stdout, stderr } = await lab.lab(["gdb", "vm"]);
 		t.deepEqual([code, stderr], [0, ""]);
-		t.deepEqual(stdout.split("\n").slice(-2), ["-ex", "lx-symbols /opt/tracelab/module/0123456789abcdef"]);
+		t.deepEqual(stdout.split("\n").slice(-2), [
+			"-ex",
+			"lx-symbols /var/lib/tracelab/domains/quickstart-vm/root/lib/modules",
+		]);
 	}
 	t.deepEqual(guest.asked, []);
 });
