@@ -91,7 +91,11 @@ program
 	.command("verify")
 	.description("looks at all that the lab claims to be, and shows what was seen; exit status 1 where something fails")
 	.option("--json", "as JSON")
-	.action(async (options: { json?: boolean }) => end((await import("./verify/verify.ts")).verify(stack(), options)));
+	.action(async (options: { json?: boolean }) => {
+		const { asRoot } = await import("./privilege.ts");
+		const there = await asRoot();
+		await end(there ?? (await import("./verify/verify.ts")).verify(stack(), options));
+	});
 
 program
 	.command("exec")

@@ -13,6 +13,8 @@ const packages: Readonly<Record<string, string>> = {
 	babeltrace2: "babeltrace2",
 	gdb: "gdb",
 	lttng: "lttng-tools",
+	pgrep: "procps",
+	readelf: "binutils",
 	ss: "iproute2",
 	virsh: "libvirt-clients",
 };

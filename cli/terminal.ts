@@ -25,6 +25,18 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 		.join("\n");
 }
 
+/** Text in lines of so many characters at most; a word that is longer, such as a path, has a line of its own. */
+export function wrapped(text: string, width: number): string[] {
+	const lines = [""];
+	for (const word of text.split(" ")) {
+		const last = lines.at(-1) ?? "";
+		if (last === "") lines[lines.length - 1] = word;
+		else if (last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+		else lines.push(word);
+	}
+	return lines;
+}
+
 /** 12.3 s, 4 min 05 s, 2 h 03 min. */
 export function duration(seconds: number): string {
 	// 59.96 would be shown as 60.0 s.

@@ -12,7 +12,8 @@ import { runInGuest } from "../guest/process.ts";
 import { domainProcess, mustRun } from "../libvirt.ts";
 import { run } from "../program.ts";
 import { print, say, table } from "../terminal.ts";
-import { checkBound, checkOffsets, fitRun } from "./run-clock.ts";
+import { unseenQemu } from "../trace/causes.ts";
+import { beaconsOf, checkBound, checkOffsets, fitRun } from "./run-clock.ts";
 import { exchangeClocks, exchangeLines, guestSystemClock, hostClock, type SystemClock } from "./system-clock.ts";
 
 /** The program in the guest: guest/clock-beacon.c. */
@@ -28,7 +29,7 @@ export interface MeasuredClock {
 	clock: GuestClock;
 	record: ClockRecord;
 	/** Why it is not in band, where it is not. */
-	fallback?: string;
+	fallback?: LabError;
 }
 
 /** Shows the clocks of host and guest, and measures what lies between them now. */
@@ -47,7 +48,7 @@ export async function showClock(stack: string, name: string, limit?: number): Pr
 			],
 		),
 	);
-	if (fallback !== undefined) say(`lab: ${fallback}; so the clocks are compared over the guest's agent`);
+	if (fallback !== undefined) say(`lab: ${fallback.message}; so the clocks are compared over the guest's agent`);
 	print(
 		`host - guest, MONOTONIC: ${currentOffset(clock)} ns ± ${clock.bound} ns (${clock.method}, ${clock.pairs} pairs, drift ${driftOf(clock)} ppm)`,
 	);
@@ -82,7 +83,7 @@ export async function measureClock(domain: Domain): Promise<MeasuredClock> {
 	try {
 		mkdirSync(join(folder, "clock"));
 		const guest = await guestSystemClock(agent);
-		let fallback: string | undefined;
+		let fallback: LabError | undefined;
 		try {
 			writeFileSync(
 				join(folder, "clock", name),
@@ -90,7 +91,7 @@ export async function measureClock(domain: Domain): Promise<MeasuredClock> {
 			);
 		} catch (error) {
 			if (!(error instanceof LabError) || interrupted.signal.aborted) throw error;
-			fallback = error.message;
+			fallback = error;
 			writeFileSync(join(folder, "clock", `${name}.agent`), exchangeLines(await exchangeClocks(agent, 10)));
 		}
 		const record = await fitRun(folder, { guests: { [name]: guest } });
@@ -107,7 +108,9 @@ export async function measureClock(domain: Domain): Promise<MeasuredClock> {
 /** Runs clock-beacon in the guest while QEMU's side of it is recorded; returns what it printed. */
 async function recordBeacons(domain: Domain, agent: GuestAgent, output: string, signal: AbortSignal): Promise<string> {
 	const pid = domainProcess(domain)?.pid;
-	if (pid === undefined) throw new LabError(`domain ${quote(domain.name)} has no process`, "");
+	if (pid === undefined) {
+		throw new LabError(`domain ${quote(domain.name)} has no process`, `./lab${stackOption(domain.stack)} up starts it`);
+	}
 	const session = `tracelab-clock-${process.pid}`;
 	await lttng("create", session, `--output=${output}`);
 	try {
@@ -116,9 +119,11 @@ async function recordBeacons(domain: Domain, agent: GuestAgent, output: string, 
 		await lttng("start", session);
 		const beacons = await inGuest(domain, agent, [clockBeacon, ...measurement], signal);
 		await lttng("stop", session);
+		const unseen = (await beaconsOf(output)).length === 0 ? await unseenQemu(domain, pid) : undefined;
+		if (unseen !== undefined) throw new LabError(unseen.why, unseen.todo);
 		return beacons;
 	} finally {
-		await run("lttng", ["destroy", session], "", { detached: true });
+		await run("lttng", ["--no-sessiond", "destroy", session], "", { detached: true });
 	}
 }
 

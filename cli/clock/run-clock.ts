@@ -88,7 +88,8 @@ interface TracedBeacon extends HostBeacon {
 	pid: number;
 }
 
-async function beaconsOf(folder: string): Promise<TracedBeacon[]> {
+/** The beacons in QEMU's traces below a folder. */
+export async function beaconsOf(folder: string): Promise<TracedBeacon[]> {
 	const found: TracedBeacon[] = [];
 	for (const trace of ctfTraces(folder)) {
 		for await (const events of ctfEvents(trace)) {

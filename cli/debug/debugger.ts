@@ -67,28 +67,33 @@ function moduleFolder({ card }: Domain): string | undefined {
 	return `/var/lib/tracelab/domains/${card.libvirtName}/root/lib/modules`;
 }
 
-function checkVmlinux({ kernel, stack }: Domain): ElfFacts {
-	const lab = `./lab${stackOption(stack)}`;
-	let elf: ElfFacts;
+/** @throws LabError where a file with symbols is not there, or is something else */
+export function readSymbols(file: string, { stack }: Domain): ElfFacts {
 	try {
-		elf = readElf(onHost(kernel.vmlinux));
+		return readElf(onHost(file));
 	} catch (error) {
 		const why = error instanceof ElfError ? error.message : systemCode(error);
 		if (why === undefined) throw error;
 		throw new LabError(
-			`${kernel.vmlinux} ${why === "ENOENT" ? "is gone" : `cannot be read: ${why}`}`,
-			`${lab} up makes it again`,
+			`${file} ${why === "ENOENT" ? "is gone" : `cannot be read: ${why}`}`,
+			`./lab${stackOption(stack)} up makes it again`,
 		);
 	}
+}
+
+/** @throws LabError where gdb would have no symbols of the kernel */
+export function checkVmlinux(domain: Domain): ElfFacts {
+	const { vmlinux } = domain.kernel;
+	const elf = readSymbols(vmlinux, domain);
 	if (elf.debugInfo) return elf;
 	throw new LabError(
-		`${kernel.vmlinux} has no debug information`,
+		`${vmlinux} has no debug information`,
 		"ask for CONFIG_DEBUG_INFO_DWARF5=y in the stack file, as the fragment quickstart does",
 	);
 }
 
 /** Only looked at: whoever connects to a gdbstub stops the guest, and a second debugger would wait for ever. */
-async function checkGdbstub(domain: Domain): Promise<void> {
+export async function checkGdbstub(domain: Domain): Promise<void> {
 	const { name, card, stack } = domain;
 	const address = `127.0.0.1:${card.gdb.port}`;
 	const listening = (await run("ss", ["-Hltnp", `src ${address}`])).stdout;
@@ -143,7 +148,7 @@ function buildIdBeside(bzImage: string): string | undefined {
 }
 
 /** gdb detaches when it ends, and the guest goes on; one that was killed could not. */
-async function letGo(domain: Domain, before: "running" | "paused"): Promise<void> {
+export async function letGo(domain: Domain, before: "running" | "paused"): Promise<void> {
 	if (before === "paused" || !existsSync(onHost(`/run/libvirt/qemu/${domain.card.libvirtName}.pid`))) return;
 	if ((await domainState(domain)) !== "paused") return;
 	await virsh("resume", domain.card.libvirtName);

@@ -16,27 +16,30 @@ type Look = () => Promise<Cause | undefined>;
 
 /** The first cause that a look finds for QEMU's layer of a domain being empty, in the order in which one hides the next. */
 export async function emptyQemu(domain: Domain, pid: number, names: readonly string[]): Promise<Cause> {
-	return firstOf([
+	const looks = [
 		async () => anotherProgram(domain, pid),
-		() => noSessionDaemon(domain),
-		() => notInTracing(domain, pid),
-		() => notRegistered(domain, pid),
+		() => unseenQemu(domain, pid),
 		() => notBuiltIn(domain, pid, names),
-		async () => nothingHappened(names),
-	]);
+	];
+	return (await firstOf(looks)) ?? nothingHappened(names);
+}
+
+/** Why LTTng does not see a domain's QEMU at all, where it does not. */
+export async function unseenQemu(domain: Domain, pid: number): Promise<Cause | undefined> {
+	return firstOf([() => noSessionDaemon(domain), () => notInTracing(domain, pid), () => notRegistered(domain, pid)]);
 }
 
 /** The same for a guest's kernel. */
 export async function emptyGuest(domain: Domain, agent: GuestAgent, names: readonly string[]): Promise<Cause> {
-	return firstOf([() => noModules(domain, agent), async () => nothingHappened(names)]);
+	return (await noModules(domain, agent)) ?? nothingHappened(names);
 }
 
-async function firstOf(looks: readonly Look[]): Promise<Cause> {
+async function firstOf(looks: readonly Look[]): Promise<Cause | undefined> {
 	for (const look of looks) {
 		const cause = await look();
 		if (cause !== undefined) return cause;
 	}
-	throw new Error("the last look finds something");
+	return undefined;
 }
 
 /** The process that was traced is not, or not any more, the QEMU that this lab built for the domain. */
@@ -51,8 +54,10 @@ export function anotherProgram(domain: Domain, pid: number): Cause | undefined {
 }
 
 export async function noSessionDaemon({ stack }: Domain): Promise<Cause | undefined> {
-	if ((await run("lttng", ["--no-sessiond", "list"])).code === 0) return undefined;
-	return { why: "root's session daemon does not answer", todo: `./lab${stackOption(stack)} up starts it` };
+	const { code, stderr } = await run("lttng", ["--no-sessiond", "list"]);
+	if (code === 0) return undefined;
+	const said = stderr.trim().split("\n").at(-1);
+	return { why: `root's session daemon does not answer: ${said}`, todo: `./lab${stackOption(stack)} up starts it` };
 }
 
 /** Root's session daemon takes root and members of `tracing`; a process has the groups that there were when it started. */
@@ -74,7 +79,7 @@ export async function notRegistered({ name, stack }: Domain, pid: number): Promi
 	if ((await tracepointsOf(pid)) !== undefined) return undefined;
 	return {
 		why: `process ${pid} of ${name} is not registered with root's session daemon, as lttng list -u shows: the daemon was down or was started again, and QEMU did not come back to it`,
-		todo: `wait some seconds and look again; where it stays away, start the domain again: ./lab${stackOption(stack)} exec ${name} -- poweroff, then up`,
+		todo: `wait some seconds and look again; where it stays away, start the domain again: ./lab${stackOption(stack)} exec ${name} -- poweroff, then ./lab${stackOption(stack)} up`,
 	};
 }
 
@@ -108,7 +113,7 @@ function nothingHappened(names: readonly string[]): Cause {
 }
 
 /** The tracepoints of a process that is registered; nothing for one that is not. */
-async function tracepointsOf(pid: number): Promise<string[] | undefined> {
+export async function tracepointsOf(pid: number): Promise<string[] | undefined> {
 	const { stdout } = await run("lttng", ["--no-sessiond", "list", "--userspace"]);
 	const own = stdout.split(/^PID: /m).find((part) => part.startsWith(`${pid} `));
 	return own === undefined ? undefined : [...own.matchAll(/^ +(\w+:\w+) /gm)].map(([, name = ""]) => name);

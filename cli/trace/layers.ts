@@ -21,7 +21,8 @@ import { titleOf } from "./summary.ts";
  *
  * @param said what `lttng --mi xml list` says of the host's session
  */
-export async function completeRun({ folder, session, run }: Recording, said: string, taking: GuestTaking) {
+export async function completeRun(recording: Recording, said: string, taking: GuestTaking) {
+	const { folder, session, run } = recording;
 	moveKernel(folder);
 	run.layers.unshift(await layerOf(folder, { layer: "qemu", path: "qemu" }, lossesIn(said, "UST")));
 	if (existsSync(`${folder}/host`))
@@ -38,7 +39,15 @@ export async function completeRun({ folder, session, run }: Recording, said: str
 	}
 	writeRun(folder, run);
 	if (!existsSync(join(folder, "clock"))) return [];
-	return clockText(await fitRun(folder, { guests, pids: pidsOf(run) }));
+	try {
+		return clockText(await fitRun(folder, { guests, pids: pidsOf(run) }));
+	} catch (error) {
+		if (!(error instanceof LabError)) throw error;
+		// Where QEMU recorded nothing, it recorded no beacons either, and has a cause that says more.
+		recording.clockFault = error;
+		run.notes.push(error.message);
+		return [];
+	}
 }
 
 /** The kernel's part of the host's session stands beside QEMU's, and is a layer of its own. */
@@ -63,9 +72,9 @@ async function layerOf(
 /**
  * Nothing is silent: a layer that recorded nothing of what it was asked for is an error that names its cause.
  *
- * @throws LabError for such layers
+ * @throws LabError for such layers, and where all recorded, for clocks that nothing puts on the host's
  */
-export async function checkLayers({ folder, session, run }: Recording): Promise<void> {
+export async function checkLayers({ folder, session, run, clockFault }: Recording): Promise<void> {
 	const found: { title: string; why: string; todo: string }[] = [];
 	const { qemu, guest } = run.asked;
 	if (qemu.length > 0) {
@@ -81,6 +90,7 @@ export async function checkLayers({ folder, session, run }: Recording): Promise<
 		if (domain === undefined) continue;
 		found.push({ title: titleOf(layer), ...(await emptyGuest(domain, new GuestAgent(domain), guest)) });
 	}
+	if (found.length === 0 && clockFault !== undefined) throw clockFault;
 	if (found.length === 0) return;
 	throw new LabError(
 		found.map(({ title, why }) => `the layer ${title} recorded nothing: ${why}`).join("\n"),

@@ -31,6 +31,8 @@ export interface Recording {
 	readonly folder: string;
 	readonly session: TraceSession;
 	run: Run;
+	/** Why the guests' clocks could not be put on the host's, where they could not. */
+	clockFault?: LabError;
 }
 
 /** Starts to record a run. Its clock-beacons begin by `startClocks`, once the guests can run them. */
@@ -121,6 +123,23 @@ export async function endClocks({ folder, session }: Recording): Promise<void> {
 	}
 }
 
+/** Records while `work` goes on; what was recorded up to a failure is a run as well. */
+export async function recordWhile(
+	recording: Recording,
+	work: () => Promise<void>,
+): Promise<{ clocks: string[]; failure?: unknown }> {
+	let failure: unknown;
+	try {
+		await work();
+	} catch (error) {
+		failure = error;
+	}
+	const clocks = await stopRecording(recording).catch((error: unknown) => {
+		throw failure ?? error;
+	});
+	return { clocks, failure };
+}
+
 /** Stops a recording, and makes a whole run of it; returns what is to be said of the clocks. */
 export async function stopRecording(recording: Recording): Promise<string[]> {
 	const { session, run, folder } = recording;
@@ -138,12 +157,16 @@ export async function stopRecording(recording: Recording): Promise<string[]> {
 		writeRun(folder, run);
 		throw new LabError(
 			`trace session ${name} is gone: root's session daemon was ended or started again while it recorded, or somebody destroyed it\n${(error as Error).message}`,
-			`./lab${stackOption(session.stack)} up starts the daemon; then record it again. What had been written is in ${folder}`,
+			`./lab${stackOption(session.stack)} up starts the daemon; then record it again`,
 		);
 	}
-	const clocks = await completeRun(recording, said, stopped(name));
-	await removeSession(session);
-	return clocks;
+	try {
+		return await completeRun(recording, said, stopped(name));
+	} finally {
+		// Where that failed half-way, what there is is a run that has ended.
+		writeRun(folder, run);
+		await removeSession(session);
+	}
 }
 
 /** @throws UsageError where there is no such profile, or it cannot be used */

@@ -9,14 +9,7 @@ import { writeRun } from "../runs/run-file.ts";
 import { duration, say } from "../terminal.ts";
 import { checkLayers } from "./layers.ts";
 import { warnOfRate } from "./rate.ts";
-import {
-	type Recording,
-	type RecordOptions,
-	readProfile,
-	startClocks,
-	startRecording,
-	stopRecording,
-} from "./record.ts";
+import { type Recording, type RecordOptions, readProfile, recordWhile, startClocks, startRecording } from "./record.ts";
 import { summary } from "./summary.ts";
 
 /** Seconds that a guest that was reset has to boot. */
@@ -39,21 +32,13 @@ export async function traceRun(
 	const recording = await startRecording(stack, profileName, options);
 	const { run, folder, session } = recording;
 	say(`lab: ${run.run} records ${run.profile} of ${Object.keys(run.domains).join(", ")}`);
-	let failure: unknown;
-	try {
+	const { clocks, failure } = await recordWhile(recording, async () => {
 		if (reset) for (const domain of session.domains) await boot(domain);
 		await startClocks(recording);
-		if (command.length > 0) {
-			run.command = [...command];
-			run.exitStatus = await runCommand(recording, command);
-			writeRun(folder, run);
-		}
-	} catch (error) {
-		failure = error;
-	}
-	// What was recorded up to a failure is a run as well.
-	const clocks = await stopRecording(recording).catch((error: unknown) => {
-		throw failure ?? error;
+		if (command.length === 0) return;
+		run.command = [...command];
+		run.exitStatus = await runCommand(recording, command);
+		writeRun(folder, run);
 	});
 	for (const line of [...summary(run, folder), ...clocks]) say(line);
 	if (failure !== undefined) throw failure;

@@ -1,69 +1,66 @@
 import { type Domain, findDomain, readCard } from "../card.ts";
 import { LabError } from "../errors.ts";
-import { domainState } from "../libvirt.ts";
-import { paint, print, say, table } from "../terminal.ts";
+import { mustRun, PausedError } from "../libvirt.ts";
+import { print, say } from "../terminal.ts";
+import type { Claim } from "./claim.ts";
 import { claims } from "./claims.ts";
+import { verdictTable } from "./verdict-table.ts";
 
 /** What was seen of one claim on one domain. */
 export interface Verdict {
 	domain: string;
 	claim: string;
-	/** Where the guest waits for its debugger, what only a running guest can show is not looked at. */
+	/** Of a guest that waits for its debugger, or has no modules, some things cannot be looked at. */
 	verdict: "pass" | "fail" | "not looked at";
 	/** One line of what was really seen, or what is wrong. */
 	evidence: string;
-	/** What to do about it, where it failed. */
+	/** What to do about it, where it did not pass. */
 	todo?: string;
 }
 
 /** Looks at all that a lab claims to be, now; returns 1 where something does not hold. */
 export async function verify(stack: string, { json = false }: { json?: boolean }): Promise<number> {
+	const interrupted = new AbortController();
+	const interrupt = () => interrupted.abort();
+	// What is being looked at then ends as it would, so that nothing of it stays; a second Ctrl-C is for this program.
+	process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
 	const verdicts: Verdict[] = [];
 	for (const name of Object.keys(readCard(stack).domains).sort()) {
-		verdicts.push(...(await verifyDomain(findDomain(stack, name), json ? () => {} : progress)));
+		const domain = findDomain(stack, name);
+		for (const claim of claims) {
+			if (!json && process.stderr.isTTY) say(`lab: ${name}: looking: ${claim.claim}`);
+			verdicts.push({ domain: name, claim: claim.claim, ...(await look(domain, claim)) });
+			if (interrupted.signal.aborted) throw new LabError("interrupted");
+		}
 	}
-	const failed = verdicts.filter(({ verdict }) => verdict === "fail");
+	const count = (which: Verdict["verdict"]) => verdicts.filter(({ verdict }) => verdict === which).length;
 	if (json) print(JSON.stringify(verdicts, null, 2));
 	else {
-		const colours = { pass: "green", fail: "red", "not looked at": "yellow" } as const;
-		const rows = verdicts.map(({ domain, claim, verdict, evidence }) => [
-			domain,
-			claim,
-			paint(colours[verdict], verdict),
-			evidence,
-		]);
-		print(table(["DOMAIN", "CLAIM", "VERDICT", "EVIDENCE"], rows));
-		for (const { domain, claim, todo } of failed) if (todo) print(`\n${domain}: ${claim}\n  what to do: ${todo}`);
-		print(`\n${verdicts.filter(({ verdict }) => verdict === "pass").length} hold, ${failed.length} fail`);
+		const unseen = count("not looked at");
+		print(verdictTable(verdicts, process.stdout.columns));
+		print(`\n${count("pass")} hold, ${count("fail")} fail${unseen === 0 ? "" : `, ${unseen} not looked at`}`);
 	}
-	return failed.length === 0 ? 0 : 1;
+	return count("fail") === 0 ? 0 : 1;
 }
 
-const progress = (text: string): void => {
-	if (process.stderr.isTTY) say(`lab: looking: ${text}`);
-};
-
-async function verifyDomain(domain: Domain, looking: (text: string) => void): Promise<Verdict[]> {
-	const state = await domainState(domain);
-	const verdicts: Verdict[] = [];
-	for (const { claim, evidence, guest } of claims) {
-		const row = { domain: domain.name, claim };
-		if (guest && state === "paused") {
-			verdicts.push({ ...row, verdict: "not looked at", evidence: "the guest is paused: let it go on in gdb" });
-			continue;
-		}
-		looking(claim);
-		try {
-			verdicts.push({ ...row, verdict: "pass", evidence: await evidence(domain) });
-		} catch (error) {
-			if (!(error instanceof LabError)) throw error;
-			verdicts.push({
-				...row,
-				verdict: "fail",
-				evidence: error.message.replaceAll(/\s*\n[\s|]*/g, " "),
-				todo: error.todo,
-			});
-		}
+async function look(domain: Domain, { on, evidence }: Claim): Promise<Omit<Verdict, "domain" | "claim">> {
+	if (on === "its modules" && Object.keys(domain.card.modules).length === 0)
+		return { verdict: "not looked at", evidence: "the domain has no modules" };
+	try {
+		if (on !== "its process") await mustRun(domain, "not paused");
+		return { verdict: "pass", evidence: await evidence(domain) };
+	} catch (error) {
+		if (!(error instanceof LabError)) throw error;
+		return {
+			verdict: error instanceof PausedError ? "not looked at" : "fail",
+			evidence: oneLine(error.message),
+			...(error.todo !== "" && { todo: error.todo }),
+		};
 	}
-	return verdicts;
+}
+
+/** Without the bars before a program's words, and stap's mark below a place in a script. */
+function oneLine(text: string): string {
+	const lines = text.split("\n").map((line) => line.replace(/^[\s|]+/, "").trimEnd());
+	return lines.filter((line) => line !== "" && line !== "^").join(" ");
 }

@@ -63,3 +63,30 @@ export function beacons(count: number, stop = 0n) {
 
 /** The host's time of an instant of the guest's. */
 export const hostTime = (guest: bigint): bigint => guest + ahead;
+
+/**
+ * Reads of a disk as both sides have them, each 50 µs on its way to QEMU, 50 µs there, and 90 µs back; the guest's clock
+ * then shifted.
+ */
+export function diskReads(count: number, { shift = 0n, contexts = "" } = {}) {
+	const [qemu, guest]: [[bigint, string][], [bigint, string][]] = [[], []];
+	for (let request = 0; request < count; request++) {
+		const at = 900_100_000_000n + BigInt(request) * 1_000_000n;
+		const disk = `dev = 1, sector = ${request * 8}, nr_sector = 8`;
+		const call = (time: bigint, name: string, fields: string) => {
+			const groups = `{ cpu_id = 0 }, ${contexts}{ vdev = 0x1, req = 0x2, ${fields} }`;
+			qemu.push([hostTime(time), `ust qemu:virtio_blk_${name}: ${groups}`]);
+		};
+		const issued = `{ ${disk}, bytes = 4096, rwbs = 36, comm = "dd" }`;
+		guest.push([at + shift, `kernel block_rq_issue: { cpu_id = 1 }, ${issued}`]);
+		call(at + 50_000n, "handle_read", `sector = ${request * 8}, nsectors = 8`);
+		call(at + 100_000n, "req_complete", "status = 0");
+		const completed = `{ ${disk}, error = 0, rwbs = 36 }`;
+		guest.push([at + 190_000n + shift, `kernel block_rq_complete: { cpu_id = 1 }, ${completed}`]);
+	}
+	return { qemu, guest };
+}
+
+/** Events of one trace, in their order. */
+export const inOrder = (...events: readonly (readonly (readonly [bigint, string])[])[]) =>
+	events.flat().sort(([one], [two]) => (one < two ? -1 : 1));

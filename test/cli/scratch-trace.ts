@@ -5,7 +5,7 @@ import { fakeLttng } from "../scripts/fake-lttng.ts";
 import { note } from "./elf-file.ts";
 import { FakeGuest } from "./fake-guest.ts";
 import { card, ScratchLab } from "./scratch-lab.ts";
-import { bootIds, fakeBabeltrace, writeTrace } from "./scratch-run.ts";
+import { bootIds, fakeBabeltrace, type ScratchTrace, writeTrace } from "./scratch-run.ts";
 
 /** No process has such a number. */
 export const pid = 4_194_305;
@@ -15,7 +15,9 @@ export const emulator = card.domains["vm"]?.emulator ?? "";
 const clock = "sys/devices/system/clocksource/clocksource0/current_clocksource";
 
 /** A lab whose `vm` runs, and can be traced on both sides; what a trace turns out to hold is for `records` to say. */
-export async function traceable(t: ExecutionContext): Promise<ScratchLab> {
+export const traceable = async (t: ExecutionContext): Promise<ScratchLab> => (await traceableGuest(t)).lab;
+
+export async function traceableGuest(t: ExecutionContext): Promise<{ lab: ScratchLab; guest: FakeGuest }> {
 	const lab = await ScratchLab.for(t);
 	lab.up({
 		...card,
@@ -34,7 +36,7 @@ export async function traceable(t: ExecutionContext): Promise<ScratchLab> {
 	lab.write("guest/proc/timer_list", "  .get_time:   ktime_get_real\n  .offset:     1795605648000000000 nsecs\n");
 	writeFileSync(lab.write("sys/kernel/notes", ""), note("GNU", 3, Buffer.from(buildId, "hex")));
 	runs(lab, emulator);
-	return lab;
+	return { lab, guest };
 }
 
 /** Makes the domain's process that program. */
@@ -44,20 +46,23 @@ export function runs(lab: ScratchLab, program: string): void {
 	symlinkSync(program, join(lab.root, `proc/${pid}/exe`));
 }
 
-/** Makes a session turn out to have these events. */
+/** What QEMU's events have in a session: the process that they are from. */
+export const contexts = `{ vpid = ${pid}, vtid = ${pid} }, `;
+
+/** Makes a session turn out to have these events, with nothing in them. */
 export function records(lab: ScratchLab, qemu: readonly string[], guest: readonly string[]): void {
-	const made = "../../../../../lttng/made";
-	const context = `{ cpu_id = 0 }, { vpid = ${pid}, vtid = ${pid} }`;
 	const events = (names: readonly string[], rest: (name: string) => string) =>
 		names.map((name, index): [bigint, string] => [900_000_000_000n + BigInt(index), rest(name)]);
-	writeTrace(lab, `${made}/host/ust/uid/64055/64-bit`, {
-		events: events(qemu, (name) => `ust qemu:${name}: ${context}, { }`),
-		bootId: bootIds.host,
-		offset: 5n,
-	});
-	writeTrace(lab, `${made}/guest/kernel`, {
-		events: events(guest, (name) => `kernel ${name}: { cpu_id = 1 }, { }`),
-		bootId: bootIds.guest,
-		offset: 6n,
-	});
+	recordsLines(
+		lab,
+		events(qemu, (name) => `ust qemu:${name}: { cpu_id = 0 }, ${contexts}{ }`),
+		events(guest, (name) => `kernel ${name}: { cpu_id = 1 }, { }`),
+	);
+}
+
+/** Makes a session turn out to have these lines of babeltrace2. */
+export function recordsLines(lab: ScratchLab, qemu: ScratchTrace["events"], guest: ScratchTrace["events"]): void {
+	const made = "../../../../../lttng/made";
+	writeTrace(lab, `${made}/host/ust/uid/64055/64-bit`, { events: qemu, bootId: bootIds.host, offset: 5n });
+	writeTrace(lab, `${made}/guest/kernel`, { events: guest, bootId: bootIds.guest, offset: 6n });
 }

@@ -1,5 +1,5 @@
 import test from "ava";
-import { duration, paint, size, table } from "../../cli/terminal.ts";
+import { duration, paint, size, table, wrapped } from "../../cli/terminal.ts";
 
 const durations = test.macro({
 	title: (_, seconds: number, text: string) => `${seconds} seconds are ${text}`,
@@ -61,4 +61,10 @@ test("no colours go where no terminal is", (t) => {
 	// ava's workers have none.
 	t.false(process.stdout.isTTY ?? false);
 	t.is(paint("red", "text"), "text");
+});
+
+test("text is broken between words, and a word that is too long stands alone", (t) => {
+	t.deepEqual(wrapped("a bb ccc dddd", 6), ["a bb", "ccc", "dddd"]);
+	t.deepEqual(wrapped("to /a/long/path now", 6), ["to", "/a/long/path", "now"]);
+	t.deepEqual(wrapped("as it is", Number.POSITIVE_INFINITY), ["as it is"]);
 });

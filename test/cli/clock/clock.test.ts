@@ -76,7 +76,7 @@ test.serial("the clocks of host and guest, and what lies between them", async (t
 			"lttng --no-sessiond enable-event --session=S --userspace qemu:memory_region_ops_write --filter=addr == 2592",
 			"lttng --no-sessiond start S",
 			"lttng --no-sessiond stop S",
-			"lttng destroy S",
+			"lttng --no-sessiond destroy S",
 		],
 	);
 	t.deepEqual(readdirSync(`${lab.root}/run`), ["libvirt"]);

@@ -7,6 +7,7 @@ import { project } from "../../../cli/host.ts";
 import { note } from "../elf-file.ts";
 import { FakeGuest } from "../fake-guest.ts";
 import { card, ScratchLab } from "../scratch-lab.ts";
+import { fakeStap, kernel } from "../scratch-probe.ts";
 
 // One at a time, since each starts Node. `./lab probe` as a whole: what it looks at, runs, keeps and says.
 
@@ -15,7 +16,6 @@ const root = process.geteuid?.() === 0;
 const asRoot = root ? test.serial : test.serial.skip;
 
 const buildId = "ab".repeat(20);
-const kernel = "/opt/tracelab/kernel/0123456789abcdef";
 const prefix = "/opt/tracelab/probe/0123456789abcdef";
 const shared = "/var/lib/tracelab/domains/quickstart-vm/root/probes";
 const point = 'module("mine").function("f@/mine.c:3")';
@@ -240,22 +240,9 @@ asRoot("a run whose report is lost is an error", async (t) => {
 	t.regex(stderr, /\nlab: probe "mine" gave no account of its hits: the end of its output is lost\n/);
 });
 
-/** A stap that compiles anything to the point of `mine`, and lets the guest see it. */
-function withStap(lab: ScratchLab): void {
-	lab.write(`${kernel}/build/Makefile`, "");
-	lab.write("var/lib/tracelab/domains/quickstart-vm/root/lib/modules/6.1.0/modules.dep", "");
-	lab.fake(
-		"stap",
-		`case "$*" in
-		*-p2*) printf '# probes\\n%s /* <- %s */\\n' '${point}' '${own}' ;;
-		*) while [ "$1" != -m ]; do shift; done; echo compiled >"$2.ko"; mkdir -p "$root/lab/probes"; : >"$root/lab/probes/$2.ko" ;;
-		esac`,
-	);
-}
-
 asRoot("a script that the stack file does not name is compiled and run, and its module taken away", async (t) => {
 	const { lab } = await there(t, "echo fired", 1);
-	withStap(lab);
+	fakeStap(lab, [[point, own]]);
 	const script = lab.write("home/other.stp", "probe …\n");
 	const { code, stdout, stderr } = await lab.lab(["probe", "run", script, "-d", "vm"]);
 	t.deepEqual([code, stdout], [0, "fired"], stderr);
@@ -265,7 +252,7 @@ asRoot("a script that the stack file does not name is compiled and run, and its 
 
 asRoot("a script that was edited since up is compiled for the run, and that is said", async (t) => {
 	const { lab } = await there(t, "echo fired", 1);
-	withStap(lab);
+	fakeStap(lab, [[point, own]]);
 	const script = lab.write("home/mine.stp", "probe other…\n");
 	const { code, stdout, stderr } = await lab.lab(["probe", "run", "mine"]);
 	t.deepEqual([code, stdout], [0, "fired"], stderr);
@@ -274,7 +261,7 @@ asRoot("a script that was edited since up is compiled for the run, and that is s
 
 asRoot("a script that does not compile is an error with stap's words first", async (t) => {
 	const { lab } = await there(t, "echo never", 1);
-	withStap(lab);
+	fakeStap(lab, [[point, own]]);
 	lab.fake("stap", "echo \"parse error: expected '(' at other.stp:3:8\" >&2; exit 1");
 	const script = lab.write("home/other.stp", "probe …\n");
 	t.deepEqual(await lab.lab(["probe", "run", "-d", "vm", script]), {

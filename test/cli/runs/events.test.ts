@@ -1,8 +1,6 @@
 import test, { type ExecutionContext } from "ava";
 import { ScratchLab } from "../scratch-lab.ts";
-import { beacons, bootIds, fakeBabeltrace, hostTime, writeTrace } from "../scratch-run.ts";
-
-const start = 900_100_000_000n;
+import { beacons, bootIds, diskReads, fakeBabeltrace, inOrder, writeTrace } from "../scratch-run.ts";
 
 /** A run in which the guest reads from its disk ten times, each request 50 µs down and 90 µs up; then `shift`ed. */
 async function recorded(t: ExecutionContext, shift = 0n): Promise<ScratchLab> {
@@ -11,22 +9,12 @@ async function recorded(t: ExecutionContext, shift = 0n): Promise<ScratchLab> {
 	lab.write("sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n");
 	lab.write("proc/sys/kernel/random/boot_id", `${bootIds.host}\n`);
 	const { lines, written } = beacons(60);
-	const [qemu, guest]: [[bigint, string][], [bigint, string][]] = [[...written], []];
-	for (let request = 0; request < 10; request++) {
-		const at = start + BigInt(request) * 1_000_000n;
-		const disk = `dev = 1, sector = ${request * 8}, nr_sector = 8`;
-		const call = (time: bigint, name: string, fields: string) =>
-			qemu.push([hostTime(time), `ust qemu:virtio_blk_${name}: { cpu_id = 0 }, { vdev = 0x1, req = 0x2, ${fields} }`]);
-		guest.push([
-			at + shift,
-			`kernel block_rq_issue: { cpu_id = 1 }, { ${disk}, bytes = 4096, rwbs = 36, comm = "dd" }`,
-		]);
-		call(at + 50_000n, "handle_read", `sector = ${request * 8}, nsectors = 8`);
-		call(at + 100_000n, "req_complete", "status = 0");
-		guest.push([at + 190_000n + shift, `kernel block_rq_complete: { cpu_id = 1 }, { ${disk}, error = 0, rwbs = 36 }`]);
-	}
-	qemu.sort(([one], [two]) => (one < two ? -1 : 1));
-	writeTrace(lab, "one/qemu/ust/uid/64055/64-bit", { events: qemu, bootId: bootIds.host, offset: 5n });
+	const { qemu, guest } = diskReads(10, { shift });
+	writeTrace(lab, "one/qemu/ust/uid/64055/64-bit", {
+		events: inOrder(written, qemu),
+		bootId: bootIds.host,
+		offset: 5n,
+	});
 	writeTrace(lab, "one/guest/vm/kernel", { events: guest, bootId: bootIds.guest, offset: 6n });
 	lab.write("var/lib/tracelab/runs/quickstart/one/clock/vm", lines);
 	return lab;

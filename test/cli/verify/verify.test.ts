@@ -1,140 +1,174 @@
-import { symlinkSync, writeFileSync } from "node:fs";
-import test, { type ExecutionContext } from "ava";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import test from "ava";
+import { project } from "../../../cli/host.ts";
+import { verdictTable } from "../../../cli/verify/verdict-table.ts";
 import type { Verdict } from "../../../cli/verify/verify.ts";
-import { debug, elf } from "../elf-file.ts";
-import { FakeGuest } from "../fake-guest.ts";
-import { card, ScratchLab } from "../scratch-lab.ts";
+import { card } from "../scratch-lab.ts";
+import { emulator, pid } from "../scratch-trace.ts";
+import { left } from "./claim-fails.ts";
+import { wholeLab } from "./whole-lab.ts";
 
-const { vm } = card.domains;
-if (vm === undefined) throw new Error("the card has no vm");
-const lttng =
-	"UST events:\n\nPID: 4242 - Name: qemu\n      qemu:a (loglevel: X (1)) (type: tracepoint)\n      qemu:b (loglevel: X (1)) (type: tracepoint)\n";
+// `./lab verify` as a whole. It traces, so it goes through sudo elsewhere.
+const root = process.geteuid?.() === 0;
+const asRoot = root ? test.serial : test.serial.skip;
 
-/** A lab with `vm` alone, all of whose programs on the host say what they should. */
-async function there(t: ExecutionContext): Promise<{ lab: ScratchLab; guest: FakeGuest }> {
-	const lab = await ScratchLab.for(t);
-	lab.up({ ...card, domains: { vm } });
-	lab.write("run/libvirt/qemu/quickstart-vm.pid", "4242");
-	lab.write("proc/4242/comm", "");
-	symlinkSync(vm?.emulator ?? "", `${lab.root}/proc/4242/exe`);
-	lab.fake("pgrep", "echo 4242");
-	lab.fake("readelf", "echo ' 0x01 (NEEDED)  Shared library: [liblttng-ust.so.1]'");
-	lab.fake("lttng", `printf %s '${lttng}'`);
-	lab.fake("ss", `echo 'tcp LISTEN 0 1 127.0.0.1:1234 0.0.0.0:* users:(("qemu",pid=4242,fd=9))'`);
-	lab.fake("gdb", "echo '#0  tick_do_update_jiffies64 (now=1) at /src/kernel/time/tick-sched.c:58'");
-	writeFileSync(lab.write("/opt/tracelab/kernel/0123456789abcdef/vmlinux", ""), elf([debug(8)]));
-	const guest = await FakeGuest.on(lab);
-	t.teardown(() => guest.close());
-	return { lab, guest };
-}
+const ofProcess = [
+	["the process is this lab's QEMU", `/proc/${pid}/exe -> ${emulator}`],
+	["pgrep finds it under its name", `pgrep -x quickstart-vm: ${pid}`],
+	["QEMU is built with LTTng-UST", "0x01 (NEEDED) Shared library: [liblttng-ust.so.1]"],
+	["LTTng sees its tracepoints under libvirt", `lttng list -u: 2 qemu:* tracepoints in process ${pid}`],
+	["what listens, listens on 127.0.0.1", "ss -lntup: 127.0.0.1:1234"],
+] as const;
+const ofGuest = [
+	["the guest runs the kernel of gdb's vmlinux", `build-id ${"ab".repeat(20)} in both`],
+	[
+		"its modules are installed, and loaded as built",
+		"/lib/modules/6.1.0/extra/first.ko, /lib/modules/6.1.0/extra/second.ko",
+	],
+	[
+		"gdb stops the kernel at a source line",
+		"hbreak tick_do_update_jiffies64: stopped at /src/kernel/time/tick-sched.c:58",
+	],
+	[
+		"it sees the hypervisor that is expected",
+		"signature TCGTCGTCGTCG, hypervisorFlag true, kernelDetects none, detectVirt qemu, dmiVendor QEMU, dmiProduct Standard PC (i440FX + PIIX, 1996), clocksource tsc",
+	],
+	["SystemTap resolves the installed modules", '2 points, such as module("first").function("f@/first.c:3")'],
+	["host and guest are on one clock", "± 1367 ns (in-band beacon, 90 pairs; host tsc, guest hpet)"],
+	[
+		"a trace has QEMU and the guest, causes first",
+		"events: qemu 110, guest 20; 0 lost; 0 of 20 effects before their causes",
+	],
+] as const;
 
-async function verdicts(lab: ScratchLab): Promise<{ code: number | undefined; found: Record<string, Verdict> }> {
-	const { code, stdout } = await lab.lab(["verify", "--json"]);
-	return { code, found: Object.fromEntries((JSON.parse(stdout) as Verdict[]).map((row) => [row.claim, row])) };
-}
-
-test.serial("of a guest that waits for its debugger, what the host shows is looked at", async (t) => {
-	const { lab, guest } = await there(t);
-	guest.state = "paused";
+asRoot("all of a lab that is as it should be holds, and nothing of the looks stays", async (t) => {
+	const { lab } = await wholeLab(t);
 	const { code, stdout, stderr } = await lab.lab(["verify"]);
 	t.deepEqual({ code, stderr }, { code: 0, stderr: "" });
-	const rows = stdout.split("\n").map((line) => line.replace(/ {2,}/g, " | "));
-	t.deepEqual(rows.slice(0, 6), [
-		"DOMAIN | CLAIM | VERDICT | EVIDENCE",
-		`vm | the process is this lab's QEMU | pass | /proc/4242/exe -> ${vm.emulator}`,
-		"vm | pgrep finds it under its name | pass | pgrep -x quickstart-vm: 4242",
-		"vm | QEMU is built with LTTng-UST | pass | 0x01 (NEEDED) Shared library: [liblttng-ust.so.1]",
-		"vm | LTTng sees its tracepoints under libvirt | pass | lttng list -u: 2 qemu:* tracepoints in process 4242",
-		"vm | what listens, listens on 127.0.0.1 | pass | ss -lntup: 127.0.0.1:1234",
+	t.deepEqual(stdout.split("\n"), [
+		"DOMAIN  VERDICT  CLAIM",
+		...[...ofProcess, ...ofGuest].flatMap(([claim, evidence]) => [
+			`vm      pass     ${claim}`,
+			`                   ${evidence}`,
+		]),
+		"",
+		"12 hold, 0 fail",
 	]);
-	t.true(rows.slice(6, -2).every((row) => row.endsWith("| not looked at | the guest is paused: let it go on in gdb")));
-	t.is(rows.at(-1), "5 hold, 0 fail");
+	t.deepEqual(left(lab), []);
+});
+
+asRoot("of a guest that waits for its debugger, what the host shows is looked at, as JSON as well", async (t) => {
+	const { lab, guest } = await wholeLab(t);
+	guest.state = "paused";
+	lab.fake("pgrep", "echo 77");
+	const { code, stdout, stderr } = await lab.lab(["verify", "--json"]);
+	t.deepEqual({ code, stderr }, { code: 1, stderr: "" });
+	const todo = "let it go on from its debugger (./lab gdb vm, then continue) or by: virsh resume quickstart-vm";
+	t.deepEqual(JSON.parse(stdout), [
+		...ofProcess.map(([claim, evidence]) =>
+			claim === "pgrep finds it under its name"
+				? {
+						...{ domain: "vm", claim, verdict: "fail" },
+						evidence: `pgrep -x quickstart-vm finds 77, and not process ${pid}`,
+						todo: "./lab up starts it anew, with set_process_name in /etc/libvirt/qemu.conf",
+					}
+				: { domain: "vm", claim, verdict: "pass", evidence },
+		),
+		...ofGuest.map(([claim]) => ({
+			...{ domain: "vm", claim, verdict: "not looked at", evidence: 'domain "vm" is paused', todo },
+		})),
+	]);
 	t.deepEqual(guest.asked, []);
+	const { stdout: shown } = await lab.lab(["verify"]);
+	t.is(shown.split("\n").at(-1), "4 hold, 1 fail, 7 not looked at");
 });
 
-const fails = test.macro({
-	title: (_, claim: string, why: string) => `${claim}: not ${why}`,
-	async exec(t, claim: string, _why: string, harm: (lab: ScratchLab) => unknown, evidence: string) {
-		const { lab, guest } = await there(t);
-		guest.state = "paused";
-		harm(lab);
-		const { code, found } = await verdicts(lab);
-		t.is(code, 1);
-		t.is(found[claim]?.verdict, "fail");
-		t.is(found[claim]?.evidence, evidence);
-		t.truthy(found[claim]?.todo);
-		t.deepEqual(
-			Object.values(found).flatMap((row) => (row.verdict === "fail" ? [row.claim] : [])),
-			[claim],
-		);
-	},
-});
-
-test.serial(
-	fails,
-	"pgrep finds it under its name",
-	"where another process has it",
-	(lab) => lab.fake("pgrep", "echo 77"),
-	"pgrep -x quickstart-vm finds 77, and not process 4242",
-);
-test.serial(
-	fails,
-	"QEMU is built with LTTng-UST",
-	"where it was built without",
-	(lab) => lab.fake("readelf", "echo ' 0x01 (NEEDED)  Shared library: [libc.so.6]'"),
-	`${vm.emulator} is not linked with liblttng-ust`,
-);
-test.serial(
-	fails,
-	"LTTng sees its tracepoints under libvirt",
-	"where only others are registered",
-	(lab) => lab.fake("lttng", `printf %s '${lttng.replace("4242", "424")}'`),
-	"lttng list -u shows no tracepoint of process 4242",
-);
-test.serial(
-	fails,
-	"LTTng sees its tracepoints under libvirt",
-	"where no session daemon runs",
-	(lab) => lab.fake("lttng", "echo 'Error: No session daemon is available' >&2; exit 1"),
-	"lttng list failed: Error: No session daemon is available",
-);
-test.serial(
-	fails,
-	"what listens, listens on 127.0.0.1",
-	"where the gdbstub is open to all",
-	(lab) => lab.fake("ss", `echo 'tcp LISTEN 0 1 0.0.0.0:1234 0.0.0.0:* users:(("qemu",pid=4242,fd=9))'`),
-	"process 4242 listens on 0.0.0.0:1234",
-);
-
-test.serial("another emulator, and a guest that cannot be asked, fail with their reasons", async (t) => {
-	const { lab, guest } = await there(t);
-	await lab.bash(`ln -sfn /usr/bin/qemu-system-x86_64 '${lab.root}/proc/4242/exe'`);
-	guest.fault = "error: Guest agent is not responding: QEMU guest agent is not connected";
-	const { code, found } = await verdicts(lab);
+asRoot("a domain without modules has none to look at, and a program's words are one line", async (t) => {
+	const { lab } = await wholeLab(t);
+	const { vm } = card.domains;
+	lab.up({ ...card, domains: { vm: { ...vm, modules: {} } } });
+	lab.write("sys/kernel/notes", "");
+	const { code, stdout } = await lab.lab(["verify", "--json"]);
 	t.is(code, 1);
-	t.is(
-		found["the process is this lab's QEMU"]?.evidence,
-		`/proc/4242/exe is /usr/bin/qemu-system-x86_64, not ${vm.emulator}`,
-	);
-	for (const claim of ["the guest runs the kernel of gdb's vmlinux", "its modules are installed, and loaded as built"])
-		t.is(found[claim]?.evidence, 'the guest agent of "vm" does not answer');
-	t.is(
-		found["gdb stops the kernel at a source line"]?.evidence,
-		"hbreak tick_do_update_jiffies64: stopped at /src/kernel/time/tick-sched.c:58",
+	const verdicts = (JSON.parse(stdout) as Verdict[]).filter(({ verdict }) => verdict === "not looked at");
+	t.deepEqual(
+		verdicts,
+		["its modules are installed, and loaded as built", "SystemTap resolves the installed modules"].map((claim) => ({
+			...{ domain: "vm", claim, verdict: "not looked at", evidence: "the domain has no modules" },
+		})),
 	);
 });
 
-test.serial("a gdb that stops nowhere, and another kernel than vmlinux is, are failures", async (t) => {
-	const { lab } = await there(t);
-	lab.fake("gdb", "echo 'Connection refused.' >&2; exit 1");
-	const { found } = await verdicts(lab);
-	t.is(
-		found["gdb stops the kernel at a source line"]?.evidence,
-		"gdb did not stop at tick_do_update_jiffies64: Connection refused.",
+asRoot("a guest that does not run fails each claim on it with the reason", async (t) => {
+	const { lab, guest } = await wholeLab(t);
+	guest.state = "shut off";
+	const { code, stdout } = await lab.lab(["verify", "--json"]);
+	t.is(code, 1);
+	const last = (JSON.parse(stdout) as Verdict[]).slice(ofProcess.length);
+	t.deepEqual(
+		last,
+		ofGuest.map(([claim]) => ({
+			...{ domain: "vm", claim, verdict: "fail", evidence: 'domain "vm" is shut off', todo: "start it: ./lab up" },
+		})),
 	);
-	// The guest is this machine, whose kernel has a build-id of its own; the file has none.
-	t.regex(
-		found["the guest runs the kernel of gdb's vmlinux"]?.evidence ?? "",
-		/^the guest's kernel has build-id \S+, \S+vmlinux has none$/,
+});
+
+asRoot("Ctrl-C ends what is being looked at, and nothing of it stays", async (t) => {
+	const { lab } = await wholeLab(t);
+	lab.write("guest-bin/dd", `#!/bin/sh\n: >'${lab.root}/reads'; sleep 1\n`, 0o755);
+	const child = spawn(process.execPath, [`${project}/cli/main.ts`, "verify"], {
+		...{ detached: true, env: lab.env, stdio: ["ignore", "ignore", "pipe"] },
+	});
+	let said = "";
+	child.stderr?.on("data", (bytes) => {
+		said += bytes;
+	});
+	const ended = new Promise((resolve) => child.once("close", resolve));
+	while (!existsSync(join(lab.root, "reads"))) await pause(20);
+	process.kill(-(child.pid ?? 0), "SIGINT");
+	t.is(await ended, 1);
+	t.is(said, "lab: interrupted\n");
+	t.deepEqual(left(lab), []);
+});
+
+test("the table can be read in 80 columns: what is said is broken between words, and advice is given once", (t) => {
+	const todo = "start it: ./lab up";
+	const shown = verdictTable(
+		[
+			{
+				...{ domain: "vm", claim: "the process is this lab's QEMU", verdict: "pass" },
+				evidence: "/proc/11855/exe -> /opt/tracelab/qemu/39d9afdc3ecde393/bin/qemu-system-x86_64",
+			},
+			{
+				...{ domain: "vm", claim: "gdb stops the kernel at a source line", verdict: "fail" },
+				...{ evidence: 'domain "vm" is shut off', todo },
+			},
+			{
+				...{ domain: "vm", claim: "host and guest are on one clock", verdict: "fail" },
+				...{ evidence: 'domain "vm" is shut off', todo },
+			},
+			{
+				...{ domain: "vm", claim: "SystemTap resolves the installed modules", verdict: "not looked at" },
+				evidence: "the domain has no modules",
+			},
+		],
+		80,
+	);
+	t.is(
+		shown,
+		`DOMAIN  VERDICT        CLAIM
+vm      pass           the process is this lab's QEMU
+                         /proc/11855/exe ->
+                         /opt/tracelab/qemu/39d9afdc3ecde393/bin/qemu-system-x86_64
+vm      fail           gdb stops the kernel at a source line
+                         domain "vm" is shut off
+vm      fail           host and guest are on one clock
+                         domain "vm" is shut off
+                         what to do: start it: ./lab up
+vm      not looked at  SystemTap resolves the installed modules
+                         the domain has no modules`,
 	);
 });

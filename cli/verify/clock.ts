@@ -1,0 +1,96 @@
+import { rmdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { type Domain, stackOption } from "../card.ts";
+import { measureClock } from "../clock/clock.ts";
+import { checkBound } from "../clock/run-clock.ts";
+import { LabError, systemCode } from "../errors.ts";
+import { GuestAgent } from "../guest/agent.ts";
+import { causalityText, contradicts } from "../runs/events.ts";
+import { causality } from "../runs/merge.ts";
+import { runsFolder } from "../runs/run-folder.ts";
+import { checkLayers } from "../trace/layers.ts";
+import { recordWhile, startClocks, startRecording } from "../trace/record.ts";
+import { up } from "./claim.ts";
+
+// What puts host and guest on one clock, and what a trace of both shows of it.
+
+export async function clock(domain: Domain): Promise<string> {
+	const { clock, record, fallback, host, guest } = await measureClock(domain);
+	if (fallback !== undefined) throw new LabError(`not in band: ${fallback.message}`, fallback.todo);
+	const [over] = checkBound(record);
+	if (over !== undefined) {
+		throw new LabError(
+			over,
+			`measure it again when the host is less busy: ./lab${stackOption(domain.stack)} clock ${domain.name}`,
+		);
+	}
+	return `± ${clock.bound} ns (${clock.method}, ${clock.pairs} pairs; host ${host.clocksource}, guest ${guest.clocksource})`;
+}
+
+/** Reads of the disk past every cache, so that each is a request that guest and QEMU see. */
+const reads = ["dd", "if=/dev/vda", "of=/dev/null", "bs=4k", "count=32", "iflag=direct"];
+
+export async function trace(domain: Domain): Promise<string> {
+	const name = `verify-${process.pid}`;
+	const folder = `${runsFolder(domain.stack)}/${name}`;
+	try {
+		const recording = await startRecording(domain.stack, "block-io", { domains: [domain.name], name });
+		const { failure } = await recordWhile(recording, async () => {
+			await startClocks(recording);
+			const [clockless] = recording.run.notes;
+			if (clockless !== undefined) throw new LabError(clockless, `${up(domain)} brings it in`);
+			await readDisk(domain);
+		});
+		if (failure !== undefined) throw failure;
+		await checkLayers(recording);
+		const layers = recording.run.layers.filter(({ absent }) => absent === undefined);
+		const seen = layers.map(({ layer, total }) => `${layer} ${total}`).join(", ");
+		const lost = sum(layers.map(({ discarded, lostPackets }) => discarded + lostPackets));
+		return `events: ${seen}; ${lost} lost; ${await order(domain, folder)}`;
+	} finally {
+		rmSync(folder, { recursive: true, force: true });
+		removeEmpty(dirname(folder));
+	}
+}
+
+async function readDisk(domain: Domain): Promise<void> {
+	const { code, stderr } = await new GuestAgent(domain).exec(reads);
+	if (code === 0) return;
+	throw new LabError(
+		`${reads.join(" ")} in the guest: ${stderr.toString().trim() || `it ended with ${code}`}`,
+		`see the guest's log: ./lab${stackOption(domain.stack)} exec ${domain.name} -- dmesg`,
+	);
+}
+
+/** That no effect comes before its cause. */
+async function order({ name, stack }: Domain, folder: string): Promise<string> {
+	const found = await causality(folder);
+	const lab = `./lab${stackOption(stack)}`;
+	const pairs = sum(found.checks.map((check) => check.pairs));
+	if (pairs === 0) {
+		throw new LabError(
+			"the trace has no request of the disk that both guest and QEMU saw from its begin to its end",
+			`see what either recorded: ${lab} trace run block-io -d ${name} --name look -- ${reads.join(" ")}, then ${lab} events look`,
+		);
+	}
+	const early = found.checks.filter(({ violations }) => violations > 0);
+	if (early.length === 0) return `0 of ${pairs} effects before their causes`;
+	throw new LabError(
+		causalityText({ checks: early, unpaired: 0 }).join("; "),
+		contradicts(found)
+			? `the clock's bound is false there: docs/clocks.md has what it takes for granted, and ${lab} clock ${name} measures it again`
+			: `the clocks are not known well enough to tell which came first: ${lab} clock ${name} says how well, and a less busy host makes it better`,
+	);
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);
+
+/** Nothing of a look stays, and what somebody recorded does. */
+function removeEmpty(folder: string): void {
+	try {
+		rmdirSync(folder);
+		rmdirSync(dirname(folder));
+	} catch (error) {
+		if (!["ENOTEMPTY", "ENOENT"].includes(systemCode(error) ?? "")) throw error;
+	}
+}

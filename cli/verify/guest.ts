@@ -1,0 +1,126 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { factNames } from "../../spec/hypervisor.ts";
+import { type Domain, stackOption } from "../card.ts";
+import { checkGdbstub, checkVmlinux, gdbArguments, letGo, readSymbols } from "../debug/debugger.ts";
+import { buildIdIn } from "../debug/elf.ts";
+import { LabError } from "../errors.ts";
+import { GuestAgent } from "../guest/agent.ts";
+import { compileOnce } from "../probe/compile.ts";
+import { run } from "../program.ts";
+import { up } from "./claim.ts";
+import { lookFromInside, mustSee } from "./facts.ts";
+
+// What a guest shows of its kernel: to the agent, to gdb, to SystemTap.
+
+export async function buildId(domain: Domain): Promise<string> {
+	const { vmlinux } = domain.kernel;
+	const wanted = checkVmlinux(domain).buildId;
+	const running = buildIdIn((await new GuestAgent(domain).exec(["cat", "/sys/kernel/notes"])).stdout);
+	if (running !== undefined && running === wanted) return `build-id ${running} in both`;
+	throw new LabError(
+		`the guest's kernel has build-id ${running ?? "unknown"}, ${vmlinux} has ${wanted ?? "none"}`,
+		`${up(domain)} starts it on its kernel`,
+	);
+}
+
+export async function modules(domain: Domain): Promise<string> {
+	const agent = new GuestAgent(domain);
+	const seen: string[] = [];
+	for (const [name, { file }] of Object.entries(domain.card.modules).sort()) {
+		const where = await agent.exec(["modinfo", "-n", name]);
+		if (where.code !== 0)
+			throw new LabError(`module ${name} is not installed in the guest`, `${up(domain)} installs it`);
+		const note = `/sys/module/${name.replaceAll("-", "_")}/notes/.note.gnu.build-id`;
+		const loaded = buildIdIn((await agent.exec(["cat", note])).stdout);
+		if (loaded === undefined) throw new LabError(`module ${name} is not loaded`, `${up(domain)} loads it`);
+		const built = readSymbols(file, domain).buildId;
+		if (loaded !== built) {
+			throw new LabError(
+				`module ${name} is loaded with build-id ${loaded}, ${file} has ${built ?? "none"}`,
+				`${up(domain)} loads the one that is built`,
+			);
+		}
+		seen.push(where.stdout.toString().trim());
+	}
+	return seen.join(", ");
+}
+
+/** A function that every guest's kernel comes by within a second: the tick. */
+const ticking = "tick_do_update_jiffies64";
+
+/** Seconds that gdb has for it: reading the symbols takes most of them. */
+const gdbLimit = "60";
+
+export async function breakpoint(domain: Domain): Promise<string> {
+	const { name, stack } = domain;
+	checkVmlinux(domain);
+	await checkGdbstub(domain);
+	const stop = ["-ex", `hbreak ${ticking}`, "-ex", "continue", "-ex", "bt 1", "-ex", "delete", "-ex", "detach"];
+	const gdb = ["gdb", ...gdbArguments(domain, "not asked", ["--batch", ...stop])];
+	const { code, stdout, stderr } = await run("timeout", [gdbLimit, ...gdb]);
+	await letGo(domain, "running");
+	const frame = stdout.split("\n").find((line) => line.startsWith("#0") && line.includes(ticking));
+	const where = frame === undefined ? undefined : / at (\S+:\d+)$/.exec(frame)?.[1];
+	if (where !== undefined) return `hbreak ${ticking}: stopped at ${where}`;
+	if (code === 127) throw new LabError("there is no gdb on this machine", `${up(domain)} installs it`);
+	const lab = `./lab${stackOption(stack)}`;
+	if (code === 124) {
+		throw new LabError(
+			`gdb did not stop at ${ticking} within ${gdbLimit} s`,
+			`see whether the guest still does anything: ${lab} console --log ${name}; then by hand: ${lab} gdb ${name}`,
+		);
+	}
+	// Of gdb's errors, the first is the cause of the others.
+	const said = stderr.split("\n").find((line) => line.trim() !== "" && !line.startsWith("warning:"));
+	throw new LabError(
+		frame === undefined
+			? `gdb did not stop at ${ticking}: ${said ?? stdout.trim().split("\n").at(-1)}`
+			: `gdb stopped at ${ticking} and has no source line of it: ${frame}`,
+		`try it by hand: ${lab} gdb ${name}`,
+	);
+}
+
+export async function hypervisor(domain: Domain): Promise<string> {
+	const facts = await lookFromInside(domain);
+	const expected = mustSee(domain);
+	for (const fact of factNames) {
+		if (expected[fact] === undefined || expected[fact] === facts[fact]) continue;
+		throw new LabError(
+			`${fact} is ${facts[fact] ?? "none"}, and ${expected[fact]} is expected`,
+			`mend hypervisor: or expect: of domain ${domain.name} in the stack file`,
+		);
+	}
+	return factNames.map((fact) => `${fact} ${facts[fact] ?? "none"}`).join(", ");
+}
+
+export async function systemtap(domain: Domain): Promise<string> {
+	const names = Object.keys(domain.card.modules).sort();
+	const folder = mkdtempSync(join(tmpdir(), "tracelab-verify-"));
+	try {
+		const script = join(folder, "verify.stp");
+		// stap leaves a point with an empty body out.
+		writeFileSync(script, names.map((name) => `probe module("${name}").function("*") { println(pp()) }\n`).join(""));
+		const { points, remove } = await compileOnce({ name: "verify", script, domain, built: undefined }).catch(
+			(error: unknown) => {
+				if (!(error instanceof LabError)) throw error;
+				// The script is nobody's, and its place soon gone.
+				throw new LabError(error.message.replaceAll(`${folder}/`, ""), error.todo);
+			},
+		);
+		remove();
+		const plain = (name: string) => name.replaceAll("-", "_");
+		const of = (name: string) => points.find(({ point }) => plain(point).startsWith(`module("${plain(name)}")`));
+		for (const name of names) {
+			if (of(name) !== undefined) continue;
+			throw new LabError(
+				`stap finds no function of module ${name} to probe`,
+				`build it with debug information (CONFIG_DEBUG_INFO_DWARF5=y of its kernel), and ${up(domain)} installs it`,
+			);
+		}
+		return `${points.length} points, such as ${points[0]?.point}`;
+	} finally {
+		rmSync(folder, { recursive: true });
+	}
+}

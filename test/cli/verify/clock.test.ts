@@ -1,0 +1,145 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import test from "ava";
+import { beacons, diskReads } from "../scratch-run.ts";
+import { pid, recordsLines } from "../scratch-trace.ts";
+import { fails, type Harm } from "./claim-fails.ts";
+import { listed, recordsReads } from "./whole-lab.ts";
+
+// Each failure that a claim on clocks, or on a trace, can come to; none of them leaves anything behind.
+
+const clock = "host and guest are on one clock";
+const trace = "a trace has QEMU and the guest, causes first";
+
+const withoutBeacon: Harm = ({ root }) => rmSync(join(root, "lab/bin/clock-beacon"));
+const notInTracing: Harm = (lab) => {
+	recordsLines(lab, [], diskReads(10).guest);
+	lab.write("lttng/ust", listed(1, "qemu:a"));
+	lab.write(`proc/${pid}/status`, "Uid:\t64055\t64055\nGroups:\t106 \n");
+};
+const intoTracing =
+	"./lab up puts libvirt-qemu into it; a domain that runs already must be started again: ./lab exec vm -- poweroff, then ./lab up";
+const unmatched =
+	"nothing puts the clock of \"vm\" on the host's: of 90 beacons of the guest and 0 in QEMU's trace, none fit together";
+const traceBeacons = "trace its QEMU with qemu:memory_region_ops_write, and see that no events were discarded";
+
+test.serial(
+	fails,
+	clock,
+	"where QEMU cannot be traced",
+	(lab) => lab.write("lttng/down", ""),
+	"not in band: lttng create failed: Error: No session daemon is available",
+	"./lab up starts the session daemon; lttng list -u shows QEMU",
+);
+test.serial(
+	fails,
+	clock,
+	"where QEMU is not in the group tracing",
+	notInTracing,
+	`not in band: process ${pid} of vm is not in the group tracing, so root's session daemon does not let it in`,
+	intoTracing,
+);
+test.serial(
+	fails,
+	clock,
+	"where the guest has no beacon",
+	withoutBeacon,
+	'not in band: guest "vm" has no /lab/bin/clock-beacon',
+	"./lab up brings it in",
+);
+test.serial(
+	fails,
+	clock,
+	"where QEMU saw none of the beacons",
+	(lab) => recordsReads(lab, []),
+	unmatched,
+	traceBeacons,
+);
+test.serial(
+	fails,
+	clock,
+	"where the guest read its clock long before it wrote",
+	(lab) => {
+		const wide = (line: string) => {
+			const [sequence, before = "", after] = line.split(" ");
+			return [sequence, BigInt(before) - 50_000n, after].join(" ");
+		};
+		const lines = beacons(90).lines.trimEnd().split("\n").map(wide);
+		lab.write("beacons", `${lines.join("\n")}\n`);
+	},
+	"vm: its clock is known to 26371 ns on the host's (in-band beacon), over the limit of 20000 ns",
+	"measure it again when the host is less busy: ./lab clock vm",
+);
+
+test.serial(
+	fails,
+	trace,
+	"where the guest's kernel cannot be traced",
+	(lab) => lab.write("lttng/no-modules", ""),
+	"guest vm has no lttng-modules for its kernel, so its kernel cannot be traced",
+	"give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, then run up",
+);
+test.serial(
+	fails,
+	trace,
+	"where QEMU's layer is empty: not in the group tracing",
+	notInTracing,
+	`the layer qemu of vm recorded nothing: process ${pid} of vm is not in the group tracing, so root's session daemon does not let it in`,
+	intoTracing,
+);
+test.serial(
+	fails,
+	trace,
+	"where the guest's layer is empty",
+	(lab) => recordsReads(lab, beacons(90).written, { guest: false }),
+	"the layer guest vm recorded nothing: all is well with the tracing, but none of these happened: block_rq_insert, block_rq_issue, block_rq_complete, block_rq_merge, irq_handler_entry, irq_handler_exit",
+	"have the command do what the profile is for, or take another profile: ls profiles/",
+);
+test.serial(
+	fails,
+	trace,
+	"where the guest has no beacon",
+	withoutBeacon,
+	"guest vm has no clock-beacon: its clock is not put on the host's",
+	"./lab up brings it in",
+);
+test.serial(
+	fails,
+	trace,
+	"where the guest cannot read its disk",
+	(lab) => lab.write("guest-bin/dd", "#!/bin/sh\necho 'dd: no /dev/vda' >&2; exit 1\n", 0o755),
+	"dd if=/dev/vda of=/dev/null bs=4k count=32 iflag=direct in the guest: dd: no /dev/vda",
+	"see the guest's log: ./lab exec vm -- dmesg",
+);
+test.serial(
+	fails,
+	trace,
+	"where effects come before their causes by more than the bound",
+	(lab) => recordsReads(lab, beacons(90).written, { shift: 60_000n }),
+	"the guest issues a request (block_rq_issue), then QEMU handles it (virtio_blk_handle_read, …_write): 10 of 10 violated, by 9845 ns at most: over the clocks' bound in 10, where that is false",
+	"the clock's bound is false there: docs/clocks.md has what it takes for granted, and ./lab clock vm measures it again",
+);
+test.serial(
+	fails,
+	trace,
+	"where effects come before their causes within the bound",
+	(lab) => recordsReads(lab, beacons(90).written, { shift: 50_500n }),
+	"the guest issues a request (block_rq_issue), then QEMU handles it (virtio_blk_handle_read, …_write): 10 of 10 violated, by 345 ns at most: within the clocks' bound",
+	"the clocks are not known well enough to tell which came first: ./lab clock vm says how well, and a less busy host makes it better",
+);
+test.serial(
+	fails,
+	trace,
+	"where no request is in both layers",
+	(lab) => recordsReads(lab, beacons(90).written, { elsewhere: true }),
+	"the trace has no request of the disk that both guest and QEMU saw from its begin to its end",
+	"see what either recorded: ./lab trace run block-io -d vm --name look -- dd if=/dev/vda of=/dev/null bs=4k count=32 iflag=direct, then ./lab events look",
+);
+test.serial(
+	fails,
+	trace,
+	"where the session goes while it records",
+	(lab) => lab.write("guest-bin/dd", `#!/bin/sh\nrm -r '${lab.root}/lttng/host'\n`, 0o755),
+	"trace session tracelab-quickstart-verify-OWN-PID is gone: root's session daemon was ended or started again while it recorded, or somebody destroyed it\nlttng stop failed: Error: Session name not found",
+	"./lab up starts the daemon; then record it again",
+);

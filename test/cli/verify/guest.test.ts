@@ -1,0 +1,242 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "ava";
+import { elf, note } from "../elf-file.ts";
+import { card } from "../scratch-lab.ts";
+import { buildId } from "../scratch-trace.ts";
+import { enter, evidenceOf, fails } from "./claim-fails.ts";
+import { listening, loads, moduleFile, vmlinux, wholeLab } from "./whole-lab.ts";
+
+// Each failure that a claim on a guest's kernel can come to.
+
+const kernel = "the guest runs the kernel of gdb's vmlinux";
+const modules = "its modules are installed, and loaded as built";
+const gdb = "gdb stops the kernel at a source line";
+const hypervisor = "it sees the hypervisor that is expected";
+const systemtap = "SystemTap resolves the installed modules";
+
+test.serial(
+	fails,
+	kernel,
+	"where vmlinux is gone",
+	({ root }) => rmSync(join(root, vmlinux)),
+	`${vmlinux} is gone`,
+	"./lab up makes it again",
+);
+test.serial(
+	fails,
+	kernel,
+	"where the guest runs another",
+	(lab) => writeFileSync(lab.write("sys/kernel/notes", ""), note("GNU", 3, Buffer.alloc(20, 7))),
+	`the guest's kernel has build-id ${"07".repeat(20)}, ${vmlinux} has ${buildId}`,
+	"./lab up starts it on its kernel",
+);
+test.serial(
+	fails,
+	kernel,
+	"where the guest's has no build-id",
+	(lab) => lab.write("sys/kernel/notes", ""),
+	`the guest's kernel has build-id unknown, ${vmlinux} has ${buildId}`,
+	"./lab up starts it on its kernel",
+);
+for (const claim of [kernel, modules, hypervisor]) {
+	test.serial(
+		fails,
+		claim,
+		"where the guest cannot be asked",
+		(_, guest) => {
+			guest.fault = "error: Guest agent is not responding: QEMU guest agent is not connected";
+		},
+		'the guest agent of "vm" does not answer',
+		"it may still be booting, or stand in a debugger; see its console: ./lab console --log vm",
+	);
+}
+
+test.serial(
+	fails,
+	modules,
+	"where one is not installed",
+	(lab) => lab.fake("modinfo", '[ "$2" = first ]'),
+	"module second is not installed in the guest",
+	"./lab up installs it",
+);
+test.serial(
+	fails,
+	modules,
+	"where one is not loaded",
+	({ root }) => rmSync(join(root, "sys/module/second"), { recursive: true }),
+	"module second is not loaded",
+	"./lab up loads it",
+);
+test.serial(
+	fails,
+	modules,
+	"where one was built again since",
+	(lab) => {
+		loads(lab, "second", "33".repeat(20));
+		writeFileSync(join(lab.root, moduleFile("second")), elf([]));
+	},
+	`module second is loaded with build-id ${"33".repeat(20)}, ${moduleFile("second")} has none`,
+	"./lab up loads the one that is built",
+);
+test.serial(
+	fails,
+	modules,
+	"where the build is gone",
+	({ root }) => rmSync(join(root, moduleFile("first"))),
+	`${moduleFile("first")} is gone`,
+	"./lab up makes it again",
+);
+
+const stopped = "gdb did not stop at tick_do_update_jiffies64";
+test.serial(
+	fails,
+	gdb,
+	"where vmlinux has no debug information",
+	(lab) => writeFileSync(join(lab.root, vmlinux), elf([])),
+	`${vmlinux} has no debug information`,
+	"ask for CONFIG_DEBUG_INFO_DWARF5=y in the stack file, as the fragment quickstart does",
+);
+test.serial(
+	fails,
+	gdb,
+	"where no gdbstub listens",
+	(lab) => lab.fake("ss", ""),
+	"no gdbstub listens on 127.0.0.1:1234",
+	"./lab up starts vm with one",
+);
+test.serial(
+	fails,
+	gdb,
+	"where another debugger is on it",
+	(lab) =>
+		lab.fake(
+			"ss",
+			`case $1 in -Hl*) echo '${listening("127.0.0.1:1234")}' ;; *) echo '0 0 127.0.0.1:1234 127.0.0.1:50000' ;; esac`,
+		),
+	'another debugger is on "vm" (127.0.0.1:50000)',
+	"leave that one first: a gdbstub serves one at a time",
+);
+test.serial(
+	fails,
+	gdb,
+	"where gdb does not come to it, of whose errors the first is the cause",
+	(lab) => {
+		const said = ["warning: x", "127.0.0.1:1234: Connection timed out.", "The program is not being run."];
+		lab.fake("gdb", `printf '%s\\n' ${said.map((line) => `'${line}'`).join(" ")} >&2; exit 1`);
+	},
+	`${stopped}: 127.0.0.1:1234: Connection timed out.`,
+	"try it by hand: ./lab gdb vm",
+);
+test.serial(
+	fails,
+	gdb,
+	"where the guest never comes by",
+	(lab) => lab.fake("timeout", '[ "$1 $2" = "60 gdb" ] && exit 124'),
+	`${stopped} within 60 s`,
+	"see whether the guest still does anything: ./lab console --log vm; then by hand: ./lab gdb vm",
+);
+test.serial(
+	fails,
+	gdb,
+	"where there is no gdb",
+	(lab) => lab.fake("timeout", "exit 127"),
+	"there is no gdb on this machine",
+	"./lab up installs it",
+);
+test.serial(
+	fails,
+	gdb,
+	"where the symbols have no lines",
+	(lab) => lab.fake("gdb", "echo '#0  0xffffffff810a0000 in tick_do_update_jiffies64 ()'"),
+	"gdb stopped at tick_do_update_jiffies64 and has no source line of it: #0  0xffffffff810a0000 in tick_do_update_jiffies64 ()",
+	"try it by hand: ./lab gdb vm",
+);
+
+test.serial("a guest that gdb left stopped goes on", async (t) => {
+	const { lab, guest } = await wholeLab(t);
+	enter(t, lab);
+	lab.fake("gdb", "exit 1");
+	guest.state = "paused";
+	await t.throwsAsync(evidenceOf(gdb), { message: `${stopped}: ` });
+	t.deepEqual(guest.calls.at(-1), ["resume", "quickstart-vm"]);
+});
+
+const says = (lab: { write: (path: string, text: string, mode: number) => unknown }, body: string) =>
+	lab.write("lab/bin/hypervisor-facts", `#!/bin/sh\n${body}\n`, 0o755);
+const mend = "mend hypervisor: or expect: of domain vm in the stack file";
+test.serial(
+	fails,
+	hypervisor,
+	"where the guest lacks the program that tells",
+	({ root }) => rmSync(join(root, "lab/bin/hypervisor-facts")),
+	'"vm" has no /lab/bin/hypervisor-facts',
+	"./lab up builds it and shows it to the guest",
+);
+test.serial(
+	fails,
+	hypervisor,
+	"where that program fails",
+	(lab) => says(lab, "echo 'hypervisor-facts: no log' >&2; exit 1"),
+	'/lab/bin/hypervisor-facts in "vm": hypervisor-facts: no log',
+	"run it by hand: ./lab exec vm -- /lab/bin/hypervisor-facts",
+);
+test.serial(
+	fails,
+	hypervisor,
+	"where it is run in another way than the card says",
+	(lab) => says(lab, "echo signature=KVMKVMKVM"),
+	"signature is KVMKVMKVM, and TCGTCGTCGTCG is expected",
+	mend,
+);
+test.serial(
+	fails,
+	hypervisor,
+	"where the stack file expects something else",
+	(lab) => {
+		const { vm } = card.domains;
+		lab.up({ ...card, domains: { vm: { ...vm, hypervisor: { facts: {}, expected: { clocksource: "acpi_pm" } } } } });
+	},
+	"clocksource is tsc, and acpi_pm is expected",
+	mend,
+);
+
+const noMatch = `semantic error: while resolving probe point: identifier 'module' at verify.stp:1:7
+
+semantic error: no match
+
+Pass 2: analysis failed.  [man error::pass2]`;
+const installed = "var/lib/tracelab/domains/quickstart-vm/root/lib/modules/6.1.0/extra";
+test.serial(
+	fails,
+	systemtap,
+	"where a module is not installed",
+	(lab) => {
+		lab.write(`${installed}/second.ko`, "");
+		lab.write("said", noMatch);
+		lab.fake("stap", 'cat "$root/said" >&2; exit 1');
+	},
+	`stap does not compile verify.stp:\n${noMatch.replaceAll(/^/gm, "  | ")}`,
+	"module first is not installed: SystemTap looks for it below /lib/modules/6.1.0 of vm. Its file was taken away by hand: up installs it again",
+);
+test.serial(
+	fails,
+	systemtap,
+	"where it finds nothing in one of them",
+	(lab) => lab.write("stap-points", '# probes\nmodule("first").function("f@/first.c:3") /* <- x */\n'),
+	"stap finds no function of module second to probe",
+	"build it with debug information (CONFIG_DEBUG_INFO_DWARF5=y of its kernel), and ./lab up installs it",
+);
+test.serial(
+	fails,
+	systemtap,
+	"where stap fails",
+	(lab) =>
+		lab.fake(
+			"stap",
+			`[ "$1" != --version ] || { echo "Systemtap translator/driver (version 4.8/0.188, Debian version 4.8-2)"; exit; }
+			printf '%s\\n' 'x.c:1: error: y' 'Pass 4: compilation failed.  [man error::pass4]' >&2; exit 1`,
+		),
+	"stap does not compile verify.stp:\n  | x.c:1: error: y\n  | Pass 4: compilation failed.  [man error::pass4]",
+	"SystemTap 4.8/0.188 does not know this kernel, as the lines above show; what a runtime lacks is corrected by a row in spec/systemtap-corrections.ts",
+);
