@@ -110,9 +110,10 @@ test("two domains are debugged at once, each on its own kernel", async (t) => {
 	for (const { all } of [vm, other]) t.regex(all, /^Linux version 6\.1\.\d+ /m);
 });
 
-test("destroying two stacks leaves the third as it was", async (t) => {
+test("destroying two stacks leaves the third as it was, and finds libvirtd down, as after a reboot", async (t) => {
 	const pid = pidOf();
 	for (const other of [two, paused]) {
+		host("pkill -9 -x libvirtd; while pgrep -x -r R,S,D libvirtd; do sleep 0.1; done");
 		const { code, all } = await copy.lab("-s", other, "destroy", "--yes");
 		t.is(code, 0, all);
 	}
