@@ -38,6 +38,8 @@ export async function run(
 ): Promise<Ran> {
 	const result = await execa(program, args, { input, reject: false, env: { LC_ALL: "C.UTF-8" }, ...options });
 	const { exitCode, signal, stdout, stderr } = result;
+	// A Ctrl-C that comes before it has a group of its own ends it before it begins.
+	if (signal === "SIGINT" && options.detached) return run(program, args, input, options);
 	if (signal !== undefined) return { code: 128 + (signalNumbers[signal] ?? 0), stdout, stderr };
 	if (exitCode === undefined) throw missing(program, result.cause ?? result);
 	return { code: exitCode, stdout, stderr };
