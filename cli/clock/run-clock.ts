@@ -11,6 +11,7 @@ import {
 	granuleOf,
 	offsetTolerance,
 } from "../../spec/clock-record.ts";
+import type { CtfLine } from "../../spec/ctf-line.ts";
 import { quote } from "../../spec/quote.ts";
 import { LabError } from "../errors.ts";
 import { ctfClock, ctfEvents, ctfRange, ctfTraces, earliest, latest } from "../runs/ctf.ts";
@@ -21,6 +22,8 @@ export interface FitRunOptions {
 	guests?: Readonly<Record<string, SystemClock>>;
 	/** Process of each domain's QEMU: tells their beacons apart where more than one is traced with the context vpid. */
 	pids?: Readonly<Record<string, number>>;
+	/** Those in QEMU's traces, where they were read already. */
+	beacons?: readonly TracedBeacon[];
 }
 
 /**
@@ -29,20 +32,21 @@ export interface FitRunOptions {
  *
  * @throws LabError for a guest that nothing puts on the host's clock
  */
-export async function fitRun(folder: string, { guests = {}, pids = {} }: FitRunOptions = {}): Promise<ClockRecord> {
+export async function fitRun(folder: string, options: FitRunOptions = {}): Promise<ClockRecord> {
+	const { guests = {}, pids = {}, beacons = await beaconsOf(join(folder, "qemu")) } = options;
 	const host = hostClock();
-	const [beacons, traces] = [await beaconsOf(join(folder, "qemu")), await checkedTraces(folder, host, guests)];
+	const traces = await checkedTraces(folder, host, guests);
 	const record: ClockRecord = { clocksource: host.clocksource, guests: {}, traces };
 	for (const name of clockedDomains(folder)) {
 		const clocksource = guests[name]?.clocksource;
-		const options: ClockFitOptions = {
+		const fitting: ClockFitOptions = {
 			granule: granuleOf(clocksource),
 			hostGranule: granuleOf(host.clocksource),
 			...(await guestInterval(join(folder, "guest", name))),
 		};
 		const pid = pids[name];
 		const ours = pid === undefined ? beacons : beacons.filter((beacon) => beacon.pid === pid || beacon.pid === -1);
-		const clock = fitGuest(folder, name, ours, options);
+		const clock = fitGuest(folder, name, ours, fitting);
 		record.guests[name] = clocksource === undefined ? clock : { ...clock, clocksource };
 	}
 	const file = join(folder, "clock.json");
@@ -84,7 +88,8 @@ function clockedDomains(folder: string): string[] {
 	return [...new Set(names.map((name) => name.replace(/\.agent$/, "")))].sort();
 }
 
-interface TracedBeacon extends HostBeacon {
+/** A beacon as QEMU's trace has it. */
+export interface TracedBeacon extends HostBeacon {
 	pid: number;
 }
 
@@ -92,15 +97,17 @@ interface TracedBeacon extends HostBeacon {
 export async function beaconsOf(folder: string): Promise<TracedBeacon[]> {
 	const found: TracedBeacon[] = [];
 	for (const trace of ctfTraces(folder)) {
-		for await (const events of ctfEvents(trace)) {
-			for (const event of events) {
-				if (event.name !== beaconEvent) continue;
-				const { addr, value, vpid = -1 } = event.fields;
-				if (addr === beaconPort) found.push({ time: event.cycles, value: Number(value) & 0xff, pid: Number(vpid) });
-			}
-		}
+		for await (const events of ctfEvents(trace)) found.push(...events.flatMap((event) => beaconIn(event) ?? []));
 	}
 	return found;
+}
+
+/** The beacon that an event of QEMU's is, if it is one. */
+export function beaconIn(event: CtfLine): TracedBeacon | undefined {
+	if (event.name !== beaconEvent) return undefined;
+	const { addr, value, vpid = -1 } = event.fields;
+	if (addr !== beaconPort) return undefined;
+	return { time: event.cycles, value: Number(value) & 0xff, pid: Number(vpid) };
 }
 
 function fitGuest(

@@ -1,14 +1,15 @@
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
+import type { CtfLine } from "../../spec/ctf-line.ts";
 import { pidsOf, type RunLayer } from "../../spec/run.ts";
-import { fitRun } from "../clock/run-clock.ts";
+import { beaconIn, fitRun, type TracedBeacon } from "../clock/run-clock.ts";
 import { guestSystemClock, type SystemClock } from "../clock/system-clock.ts";
 import { LabError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { clockText } from "../runs/events.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { emptyGuest, emptyQemu } from "./causes.ts";
-import { bytesIn, countEvents } from "./event-counts.ts";
+import { bytesIn, countEvents, plainName } from "./event-counts.ts";
 import { fetchGuest, type GuestTaking } from "./guest.ts";
 import { type Losses, lossesIn } from "./lttng.ts";
 import type { Recording } from "./record.ts";
@@ -24,7 +25,9 @@ import { titleOf } from "./summary.ts";
 export async function completeRun(recording: Recording, said: string, taking: GuestTaking) {
 	const { folder, session, run } = recording;
 	moveKernel(folder);
-	run.layers.unshift(await layerOf(folder, { layer: "qemu", path: "qemu" }, lossesIn(said, "UST")));
+	const { layer, beacons, processes } = await qemuLayer(recording, lossesIn(said, "UST"));
+	run.layers.unshift(layer);
+	recording.processes = processes;
 	if (existsSync(`${folder}/host`))
 		run.layers.push(await layerOf(folder, { layer: "host", path: "host" }, lossesIn(said, "KERNEL")));
 	const guests: Record<string, SystemClock> = {};
@@ -40,7 +43,7 @@ export async function completeRun(recording: Recording, said: string, taking: Gu
 	writeRun(folder, run);
 	if (!existsSync(join(folder, "clock"))) return [];
 	try {
-		return clockText(await fitRun(folder, { guests, pids: pidsOf(run) }));
+		return clockText(await fitRun(folder, { guests, pids: pidsOf(run), beacons }));
 	} catch (error) {
 		if (!(error instanceof LabError)) throw error;
 		// Where QEMU recorded nothing, it recorded no beacons either, and has a cause that says more.
@@ -60,12 +63,26 @@ function moveKernel(folder: string): void {
 	}
 }
 
+/** QEMU's layer, its beacons, and how many events each process has in it, but for those that are there for the clock alone. */
+async function qemuLayer({ folder, run }: Recording, losses: Losses) {
+	const beacons: TracedBeacon[] = [];
+	const processes = new Map<number, number>();
+	const unasked = clockEvents(run.asked.qemu);
+	const look = (event: CtfLine) => {
+		const beacon = beaconIn(event);
+		if (beacon !== undefined) beacons.push(beacon);
+		if (!unasked.includes(plainName(event))) processes.set(event.pid, (processes.get(event.pid) ?? 0) + 1);
+	};
+	return { layer: await layerOf(folder, { layer: "qemu", path: "qemu" }, losses, look), beacons, processes };
+}
+
 async function layerOf(
 	folder: string,
 	layer: Pick<RunLayer, "layer" | "domain" | "path">,
 	losses: Losses,
+	look?: (event: CtfLine) => void,
 ): Promise<RunLayer> {
-	const { events, total } = await countEvents(join(folder, layer.path));
+	const { events, total } = await countEvents(join(folder, layer.path), look);
 	return { ...layer, events, total, ...losses, bytes: bytesIn(join(folder, layer.path)) };
 }
 
@@ -74,14 +91,13 @@ async function layerOf(
  *
  * @throws LabError for such layers, and where all recorded, for clocks that nothing puts on the host's
  */
-export async function checkLayers({ folder, session, run, clockFault }: Recording): Promise<void> {
+export async function checkLayers({ session, run, clockFault, processes }: Recording): Promise<void> {
 	const found: { title: string; why: string; todo: string }[] = [];
 	const { qemu, guest } = run.asked;
 	if (qemu.length > 0) {
-		const { processes } = await countEvents(join(folder, "qemu"), clockEvents(qemu));
 		for (const domain of session.domains) {
 			const pid = run.domains[domain.name]?.pid ?? 0;
-			if ((processes.get(pid) ?? 0) > 0) continue;
+			if ((processes?.get(pid) ?? 0) > 0) continue;
 			found.push({ title: `qemu of ${domain.name}`, ...(await emptyQemu(domain, pid, qemu)) });
 		}
 	}

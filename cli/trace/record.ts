@@ -33,6 +33,8 @@ export interface Recording {
 	run: Run;
 	/** Why the guests' clocks could not be put on the host's, where they could not. */
 	clockFault?: LabError;
+	/** Events of each process in QEMU's layer, but for those that are there for the clock alone. */
+	processes?: ReadonlyMap<number, number>;
 }
 
 /** Starts to record a run. Its clock-beacons begin by `startClocks`, once the guests can run them. */
