@@ -16,7 +16,11 @@ entry=$state_dir/ledger/packages
 probe() {
 	local missing
 	mapfile -t missing < <(not_installed "${packages[@]}")
-	[ ${#missing[@]} = 0 ] || drift "packages not installed: ${missing[*]}"
+	if [ ${#missing[@]} != 0 ]; then
+		drift "packages not installed: ${missing[*]}"
+	else
+		ledger_probe packages
+	fi
 }
 
 apply() {

@@ -25,12 +25,15 @@ probe() {
 		drift 'set_process_name is not 1 in /etc/libvirt/qemu.conf'
 	fi
 	if ! rules_are_there; then drift 'AppArmor does not allow libvirt to run the emulators of this lab'; fi
+	if [ -n "$(marked_text "$qemu_conf")" ]; then ledger_probe set-process-name; fi
 	if ! service_running libvirtd; then
 		drift 'libvirtd is not running'
 	elif [ -e "$(service_pending libvirtd)" ]; then
 		drift 'libvirtd was not restarted since its settings changed'
 	elif ! service_answers libvirtd >/dev/null 2>&1; then
 		drift 'libvirtd does not answer'
+	else
+		ledger_probe libvirtd
 	fi
 }
 

@@ -14,11 +14,14 @@ probe() {
 	elif ! is_member; then
 		drift "$user is not in group tracing"
 	fi
+	if has_group && is_member; then ledger_probe tracing-group tracing-member; fi
 	if [ -e "$(service_pending libvirtd)" ]; then drift 'libvirtd was not restarted since its settings changed'; fi
 	if ! service_running lttng-sessiond; then
 		drift 'no root session daemon (lttng-sessiond) is running'
 	elif ! sees_group; then
 		drift 'the root session daemon was started before there was a group tracing'
+	else
+		ledger_probe lttng-sessiond
 	fi
 }
 

@@ -12,6 +12,15 @@ ledger_claim() {
 	: >"$entry/owners/$stack"
 }
 
+# ledger_probe KEY…: an entry that was taken away is drift. Claimed anew, it has what is there by then as what was
+# there before: so that stays when the lab goes.
+ledger_probe() {
+	local key
+	for key; do
+		if ! ledger_has "$key" || [ ! -e "$state_dir/ledger/$key/before" ]; then drift "the ledger entry $key is missing"; fi
+	done
+}
+
 # ledger_has KEY: is this stack an owner of the setting?
 ledger_has() { [ -e "$state_dir/ledger/$1/owners/$stack" ]; }
 

@@ -178,13 +178,25 @@ test("a file that somebody put into a folder of a purged package is kept, and th
 	t.is(stderr, "host-packages: purging 4 packages\nhost-packages: kept, because it holds files: /var/lib/libvirt");
 });
 
+test("a ledger that was taken away is drift, and what is there by then stays", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	const applied = scratch.hostTree();
+	await scratch.bash(`rm -r '${scratch.root}/var/lib/tracelab/ledger'`);
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "the ledger entry packages is missing");
+	await scratch.step(step, "apply", inputs);
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
+	await scratch.step(step, "remove", inputs);
+	t.deepEqual(scratch.hostTree(), applied);
+});
+
 test("packages stay until the last stack has gone", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);
 	await scratch.step(step, "apply", { ...inputs, stack: "other" });
 	const { stderr } = await scratch.step(step, "remove", inputs);
 	t.is(stderr, "host-packages: packages are kept: another stack uses them");
-	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
+	t.is((await scratch.step(step, "probe", { ...inputs, stack: "other" })).stdout["drift"], "");
 	await scratch.step(step, "remove", { ...inputs, stack: "other" });
 	t.is(scratch.read("var/lib/dpkg"), untouched);
 });

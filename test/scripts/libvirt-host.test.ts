@@ -124,12 +124,27 @@ test("a daemon of ours is left to domains that run, and that is said", async (t)
 	t.true(runs(scratch.read("run/libvirtd.pid")));
 });
 
+test("a ledger that was taken away is drift; libvirtd then stays, and the marked lines go", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	await scratch.bash(`rm -r '${scratch.root}/var/lib/tracelab/ledger'`);
+	t.is(
+		(await scratch.step(step, "probe", inputs)).stdout["drift"],
+		"the ledger entry set-process-name is missing; the ledger entry libvirtd is missing",
+	);
+	await scratch.step(step, "apply", inputs);
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
+	await scratch.step(step, "remove", inputs);
+	t.is(scratch.read("etc/libvirt/qemu.conf"), original);
+	t.true(runs(scratch.read("run/libvirtd.pid")));
+});
+
 test("the last stack alone takes the setting out", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);
 	await scratch.step(step, "apply", { ...inputs, stack: "other" });
 	await scratch.step(step, "remove", inputs);
-	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
+	t.is((await scratch.step(step, "probe", { ...inputs, stack: "other" })).stdout["drift"], "");
 	await scratch.step(step, "remove", { ...inputs, stack: "other" });
 	t.is(scratch.read("etc/libvirt/qemu.conf"), original);
 });

@@ -101,12 +101,27 @@ test("a session daemon of ours with sessions is left running, and that is said",
 	t.is(stderr, "tracing-group: root's session daemon is left running, because it has sessions: boot");
 });
 
+test("a ledger that was taken away is drift, and what is there by then stays", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply");
+	const applied = scratch.hostTree();
+	await scratch.bash(`rm -r '${scratch.root}/var/lib/tracelab/ledger'`);
+	t.is(
+		(await scratch.step(step, "probe")).stdout["drift"],
+		"the ledger entry tracing-group is missing; the ledger entry tracing-member is missing; the ledger entry lttng-sessiond is missing",
+	);
+	await scratch.step(step, "apply");
+	t.is((await scratch.step(step, "probe")).stdout["drift"], "");
+	await scratch.step(step, "remove");
+	t.deepEqual(scratch.hostTree(), applied);
+});
+
 test("the last stack alone puts things back", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply");
 	await scratch.step(step, "apply", { stack: "other" });
 	await scratch.step(step, "remove");
-	t.is((await scratch.step(step, "probe")).stdout["drift"], "");
+	t.is((await scratch.step(step, "probe", { stack: "other" })).stdout["drift"], "");
 	await scratch.step(step, "remove", { stack: "other" });
 	t.is(scratch.read("etc/group"), `tracing:x:${gid}:\nkvm:x:106:\n`);
 });
