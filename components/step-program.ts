@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 
 /** What a step's script may be given: a string, a list of strings, or strings by name. */
@@ -8,7 +9,8 @@ export class StepInputError extends Error {}
 const scripts = new URL("../scripts/", import.meta.url);
 
 /**
- * The bash program of one step: its inputs as quoted assignments, the libraries it sources, the script.
+ * The bash program of one step: its inputs as quoted assignments, the libraries it sources, the script. It has its own
+ * text in `step_program`, which apply leaves on the host (lib/step.sh): what is begun there can be undone from there.
  *
  * It goes to the standard input of `bash -s -- VERB`, so the same text runs here and through ssh. An input can
  * hold any character but NUL; it reaches the script as data and is never read as shell text.
@@ -21,7 +23,10 @@ export function stepProgram(script: string, inputs: Readonly<Record<string, Step
 		.sort(([a], [b]) => (a < b ? -1 : 1))
 		.map(([name, value]) => assignment(name, value));
 	// Standard input is the program itself: a command that reads it would eat the lines that follow.
-	return `${[...assignments, scriptText(script)].join("\n")}\nstep_main "$@" </dev/null\n`;
+	const program = `${[...assignments, scriptText(script)].join("\n")}\nstep_main "$@" </dev/null`;
+	// No text has its own hash in it.
+	const end = `STEP_${createHash("sha256").update(program).digest("hex").slice(0, 32)}`;
+	return `step_program=$(cat <<'${end}'\n${program}\n${end}\n)\neval "$step_program"\n`;
 }
 
 /** The text of a script together with the libraries that it sources. */

@@ -237,6 +237,7 @@ remove() {
 }
 
 start_libvirtd() {
+	command -v libvirtd >/dev/null || return 0
 	lock services
 	service_running libvirtd || service_start libvirtd
 }

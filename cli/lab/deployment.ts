@@ -8,7 +8,7 @@ import { readOutlook } from "./changes.ts";
 import { confirm } from "./confirm.ts";
 import { pulumi, pulumiHere, readState, stateFolder } from "./engine.ts";
 import { withEventLog } from "./engine-events.ts";
-import { breakStaleLock, clearPending } from "./interruption.ts";
+import { breakStaleLock, clearPending, undoUnknown } from "./interruption.ts";
 import { nextCommands } from "./next-commands.ts";
 import { readStepTimes, stepTimesText } from "./step-times.ts";
 
@@ -19,7 +19,9 @@ export async function up(stack: string, args: readonly string[]): Promise<number
 	if (there !== undefined) return there;
 	const begun = performance.now();
 	try {
-		await prepare(stack, "up");
+		await select(stack);
+		await breakStaleLock(stack);
+		await clearPending(stack);
 		const code = await withEventLog(async ({ file, options, env }) => {
 			const own = ["--yes", "--skip-preview", "--stack", stack, "--suppress-outputs", ...options];
 			const code = await pulumiHere(["up", ...own, ...args], env);
@@ -65,17 +67,12 @@ export async function destroy(stack: string, args: readonly string[], sure: bool
 	if (there !== undefined) return there;
 	try {
 		await breakStaleLock(stack);
-		await clearPending(stack, "destroy");
+		await clearPending(stack);
+		await undoUnknown(stack);
 		return await pulumiHere(["destroy", "--yes", "--skip-preview", "--stack", stack, ...args]);
 	} finally {
 		giveBack();
 	}
-}
-
-async function prepare(stack: string, purpose: "up" | "destroy"): Promise<void> {
-	await select(stack);
-	await breakStaleLock(stack);
-	await clearPending(stack, purpose);
 }
 
 /** Makes the stack known to pulumi, where it is not: half a second that a second up need not spend. */

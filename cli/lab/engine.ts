@@ -99,7 +99,8 @@ function read(file: string): string | undefined {
 	}
 }
 
-function names(folder: string): string[] {
+/** What is in a folder, in order; nothing where there is none. */
+export function names(folder: string): string[] {
 	try {
 		return readdirSync(folder).sort();
 	} catch {

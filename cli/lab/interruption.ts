@@ -1,13 +1,15 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { quote } from "../../spec/quote.ts";
 import { stackOption } from "../card.ts";
 import { LabError } from "../errors.ts";
+import { onHost, project } from "../host.ts";
 import { virsh } from "../libvirt.ts";
 import { run } from "../program.ts";
 import { say } from "../terminal.ts";
 import {
 	type Deployment,
+	names,
 	type PendingOperation,
 	pulumi,
 	readLocks,
@@ -48,13 +50,10 @@ function isPulumi(pid: number): boolean {
 
 /**
  * Clears what the engine was doing when it was killed. It only warns of that, for ever, since it cannot know how far
- * it came. The lab can: a step is applied again from anywhere, and a libvirt object that is in no state is an orphan
- * of that very moment, which would stand in the way of its next creation.
- *
- * @param purpose before a destroy, a step that was being made is undone by its own `remove`: no state knows it, so
- * the engine will not
+ * it came. The lab can: a step is applied again from anywhere, or undone by undoUnknown, and a libvirt object that is in
+ * no state is an orphan of that very moment, which would stand in the way of its next creation.
  */
-export async function clearPending(stack: string, purpose: "up" | "destroy"): Promise<void> {
+export async function clearPending(stack: string): Promise<void> {
 	const pending = readState(stack)?.pending_operations ?? [];
 	if (pending.length === 0) return;
 	say(
@@ -64,7 +63,6 @@ export async function clearPending(stack: string, purpose: "up" | "destroy"): Pr
 	const known = exported.deployment.resources ?? [];
 	for (const { resource } of pending.filter(({ type }) => type === "creating").reverse()) {
 		if (resource.type.startsWith("libvirt:")) await removeOrphan(resource, known);
-		else if (resource.type === "command:local:Command" && purpose === "destroy") await undo(resource, stack);
 	}
 	delete exported.deployment.pending_operations;
 	await must(["stack", "import", "--stack", stack], JSON.stringify(exported));
@@ -89,17 +87,25 @@ async function removeOrphan({ type, inputs }: StateResource, known: readonly Sta
 	}
 }
 
-async function undo(resource: StateResource, stack: string): Promise<void> {
-	const { delete: command, stdin, interpreter } = resource.inputs ?? {};
-	if (typeof command !== "string" || typeof stdin !== "string") return;
-	const [program = "bash", ...args] = Array.isArray(interpreter) ? interpreter.map(String) : ["bash", "-c"];
-	const { code, stderr } = await run(program, [...args, command], stdin);
-	if (code === 0) return;
-	throw new LabError(
-		`${resourceName(resource.urn)} cannot be undone:\n${stderr}`,
-		`mend that, then: ./lab${stackOption(stack)} destroy`,
-	);
+/**
+ * Undoes the steps that the engine does not know of: it has none in its state whose first apply failed or was killed. What
+ * undoes them they left on the host themselves (scripts/lib/step.sh). Those of a stack of that name in another project
+ * are none of ours.
+ */
+export async function undoUnknown(stack: string): Promise<void> {
+	const folder = onHost(`/var/lib/tracelab/undo/${stack}`);
+	const known = new Set((readState(stack)?.resources ?? []).map(({ urn }) => resourceName(urn)));
+	const unknown = names(folder).filter((name) => !known.has(name) && isOurs(`${folder}/${name}`));
+	const begun = (name: string) => statSync(`${folder}/${name}`).mtimeMs;
+	for (const name of unknown.sort((one, two) => begun(two) - begun(one))) {
+		say(`lab: ${name} was begun, and is in no state of pulumi's: undoing it`);
+		const { code, stderr } = await run("bash", [`${folder}/${name}`, "remove"]);
+		if (code === 0) continue;
+		throw new LabError(`${name} cannot be undone:\n${stderr}`, `mend that, then: ./lab${stackOption(stack)} destroy`);
+	}
 }
+
+const isOurs = (file: string): boolean => readFileSync(file, "utf8").startsWith(`# from ${project}\n`);
 
 async function must(args: readonly string[], input = ""): Promise<string> {
 	const { code, stdout, stderr } = await pulumi(args, input);

@@ -10,6 +10,7 @@
 #   stack       name of the stack that owns the step
 #   step        name of the step, unique in its stack
 #   generation  an opaque word; apply stamps it, probe reports it (see components/step.ts)
+# and step_program, the text that is being run (components/step-program.ts).
 # TRACELAB_ROOT, from the environment, puts every path below a scratch root; tests use it.
 set -euo pipefail
 shopt -s inherit_errexit
@@ -25,6 +26,9 @@ state_dir=$root/var/lib/tracelab
 cache_dir=$root/var/cache/tracelab
 log_file=$root/var/log/tracelab/$stack/$step.log
 stamp_file=$state_dir/steps/$stack/$step
+# What undoes the step, from before it is begun until it is undone: `bash FILE remove`. Pulumi's state has no step whose
+# first apply failed or was killed, so that ./lab destroy finds it here; its first line has the project that did it.
+undo_file=$state_dir/undo/$stack/$step
 
 drifts=()
 outputs=()
@@ -150,6 +154,7 @@ step_main() {
 	apply)
 		need_root
 		rotate_log
+		printf '# from %s\n%s\n' "$(pwd -P)" "$step_program" | write_file "$undo_file" 600
 		apply
 		printf '%s\n' "$generation" | write_file "$stamp_file" 644
 		json_object "${outputs[@]}"
@@ -158,9 +163,10 @@ step_main() {
 		need_root
 		rotate_log
 		remove
-		# A replaced step is removed after its successor was applied: the stamp may be the successor's.
-		[ "$(cat "$stamp_file" 2>/dev/null || :)" != "$generation" ] || rm -f "$stamp_file"
-		rmdir -p --ignore-fail-on-non-empty "${stamp_file%/*}" 2>/dev/null || :
+		# A replaced step is removed after its successor was applied: these may be the successor's.
+		stamp=$(cat "$stamp_file" 2>/dev/null || :)
+		if [ -z "$stamp" ] || [ "$stamp" = "$generation" ]; then rm -f "$stamp_file" "$undo_file"; fi
+		rmdir -p --ignore-fail-on-non-empty "${stamp_file%/*}" "${undo_file%/*}" 2>/dev/null || :
 		;;
 	*) die "unknown verb ${1:-}" ;;
 	esac

@@ -17,7 +17,7 @@ export function scriptOf(program: string): string {
 function readScripts(): Map<string, string> {
 	const files = readdirSync(new URL("../../scripts/", import.meta.url)).filter((file) => file.endsWith(".sh"));
 	const names = files.map((file) => file.slice(0, -".sh".length));
-	return new Map(names.map((name) => [stepProgram(name, {}), name]));
+	return new Map(names.map((name) => [split(stepProgram(name, {})).body, name]));
 }
 
 /** What was asked for and should not have been; Pulumi shows an engine's `details` and drops its message. */
@@ -42,7 +42,8 @@ export function word(program: string, name: string): string | undefined {
 }
 
 /** A program's assignments, and the rest: the script with its libraries, and the call. */
-export function split(program: string): { head: string; body: string } {
+export function split(wrapped: string): { head: string; body: string } {
+	const [, , program = ""] = /^step_program=\$\(cat <<'(STEP_[0-9a-f]{32})'\n([^]*)\n\1\n\)\neval "\$step_program"\n$/.exec(wrapped) ?? [];
 	const at = program.indexOf("#!/usr/bin/env bash\n");
 	return { head: program.slice(0, at), body: program.slice(at) };
 }

@@ -1,6 +1,8 @@
 import { existsSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import test, { type ExecutionContext } from "ava";
+import { changed } from "./changed.ts";
+import { noteDrift, rowsNotInDocs } from "./drift-table.ts";
 import { card, copy, domainCard, host, lab, libvirtName, pidOf, skip, stack } from "./proof.ts";
 
 interface Drift {
@@ -35,6 +37,7 @@ const drift = test.macro(async (t: ExecutionContext, { byHand, said, guest }: Dr
 	t.is(after.code, 0, after.all);
 	t.deepEqual(drifts(after.all), []);
 	t.is(pidOf() === pid, guest === "goes on");
+	noteDrift({ byHand: t.title, said: sentences, repaired: changed(repair.all), guest });
 });
 
 test("libvirt-qemu taken out of the group tracing", drift, {
@@ -88,6 +91,12 @@ test("a whole build deleted", drift, {
 	guest: "goes on",
 });
 
+test("vmlinux replaced by another build's", drift, {
+	byHand: () => `cp ${domainCard().emulator} ${card().kernels["main"]?.prefix}/vmlinux`,
+	said: [/^\/opt\/tracelab\/kernel\/[0-9a-f]{16}\/vmlinux is not as it was built$/],
+	guest: "goes on",
+});
+
 test("the module's file in the guest changed", drift, {
 	byHand: () => `echo >>$(echo /var/lib/tracelab/domains/${libvirtName}/root/lib/modules/*/extra/mymodule.ko)`,
 	said: [`module mymodule in /var/lib/tracelab/domains/${libvirtName} is not the one that was built`],
@@ -135,6 +144,17 @@ test("the domain started on another QEMU", async (t) => {
 	});
 });
 
+test("the domain started under another process name", drift, {
+	byHand: () => {
+		const restart = `virsh -c qemu:///system destroy ${libvirtName}; virsh -c qemu:///system start ${libvirtName}`;
+		return `${edited("s/process=[^\\x27]*/process=other/")}; ${restart}`;
+	},
+	said: [
+		`the definition of domain ${libvirtName} was edited; the process of ${libvirtName} is named other, not ${libvirtName}`,
+	],
+	guest: "starts again",
+});
+
 test("the domain's disk deleted", drift, {
 	byHand: () => `rm /var/lib/tracelab/pools/${stack}/*.qcow2`,
 	said: [new RegExp(`^the disk /var/lib/tracelab/pools/${stack}/\\S+ of ${libvirtName} is gone$`)],
@@ -167,10 +187,20 @@ test("the reservation of the gdb port deleted", drift, {
 	guest: "goes on",
 });
 
+test("an entry of the ledger deleted", drift, {
+	byHand: () => "rm -r /var/lib/tracelab/ledger/set-process-name",
+	said: ["the ledger entry set-process-name is missing"],
+	guest: "goes on",
+});
+
 test("the lab card deleted", drift, {
 	byHand: () => `rm /var/lib/tracelab/labs/${stack}.json`,
 	said: [`the lab card /var/lib/tracelab/labs/${stack}.json is not what the stack says`],
 	guest: "goes on",
+});
+
+test("docs/reliability.md has each of these as it was seen", (t) => {
+	t.deepEqual(rowsNotInDocs(), []);
 });
 
 /** Defines the domain anew with its XML changed by sed. */

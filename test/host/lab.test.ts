@@ -14,4 +14,5 @@ import "./sources.ts";
 import "./drift.ts";
 import "./bad-input.ts";
 import "./stacks.ts";
+import "./killed.ts";
 import "./goes-away.ts";

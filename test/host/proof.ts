@@ -14,9 +14,11 @@ export const copy = new ProjectCopy();
 export const stack = "proof";
 
 /** Stacks of single tests. */
-export const [paused, two, bad, hidden] = ["proof-paused", "proof-two", "proof-bad", "proof-hidden"] as const;
+export const [paused, two, bad, hidden, killed] = [
+	...["proof-paused", "proof-two", "proof-bad", "proof-hidden", "proof-killed"],
+] as const;
 
-export const stacks = [bad, hidden, two, paused, stack];
+export const stacks = [bad, hidden, two, paused, killed, stack];
 
 copy.write(
 	`stacks/${stack}.yaml`,

@@ -58,7 +58,9 @@ test("a port that is reserved or in use is passed over", async (t) => {
 test("domains that come up at once get ports of their own", async (t) => {
 	const scratch = host(t);
 	const domains = ["a", "b", "c", "d"];
-	const runs = await Promise.all(domains.map((domain) => scratch.step(step, "apply", { domain, port: "" })));
+	const runs = await Promise.all(
+		domains.map((domain) => scratch.step(step, "apply", { domain, port: "", step: domain })),
+	);
 	t.deepEqual(runs.map((run) => run.stdout["port"]).sort(), ["1234", "1235", "1236", "1237"]);
 });
 

@@ -148,13 +148,14 @@ for (const [signal, code] of [
 ] as const) {
 	test(`a step that is ended by ${signal} takes its scratch folders away and stamps nothing`, async (t) => {
 		const scratch = host(t);
-		const before = scratch.tree();
+		const before = scratch.hostTree();
 		const body = `probe() { :; }; remove() { :; }; apply() { ${works}; kill -${signal} $$; say 'went on'; }\nstep_main apply`;
 		const run = await scratch.library("step", body);
 		t.is(run.code, code);
 		t.is(run.stderr, "");
 		t.deepEqual(run.stdout, {});
-		t.deepEqual(scratch.tree(), before);
+		t.deepEqual(scratch.hostTree(), before);
+		t.deepEqual(readdirSync(join(scratch.root, "var/lib/tracelab")), ["undo"]);
 	});
 }
 

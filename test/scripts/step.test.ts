@@ -101,12 +101,36 @@ test("a file is replaced in one rename, with its mode, and its folder is made", 
 	);
 });
 
+test("what was begun can be undone from the host, by a text that is there until then", async (t) => {
+	const scratch = host(t);
+	const undo = "var/lib/tracelab/undo/quick/card";
+	const inputs = { step: "card", card: "it's $(id)\n" };
+	await scratch.bash(`mkdir -p '${scratch.root}/var/lib/tracelab/labs/quick.json'`);
+	t.is((await scratch.step("lab-card", "apply", inputs)).code, 1, "a folder is in its place");
+	t.is(statSync(join(scratch.root, undo)).mode & 0o777, 0o600);
+	await scratch.bash(`rmdir '${scratch.root}/var/lib/tracelab/labs/quick.json'`);
+	await scratch.step("lab-card", "apply", inputs);
+	t.is(scratch.read("var/lib/tracelab/labs/quick.json"), `${inputs.card}\n`);
+	t.is((await scratch.bash(`bash '${scratch.root}/${undo}' remove`)).stderr, "");
+	t.false(existsSync(join(scratch.root, "var/lib/tracelab")));
+});
+
+test("what undoes a replaced step's successor stays until that is removed", async (t) => {
+	const scratch = host(t);
+	const undo = join(scratch.root, "var/lib/tracelab/undo/quick/test");
+	await step(scratch, "apply", "", { generation: "successor" });
+	await step(scratch, "remove", "", { generation: "old" });
+	t.true(existsSync(undo));
+	await step(scratch, "remove", "", { generation: "successor" });
+	t.false(existsSync(undo));
+});
+
 test("a file that cannot be written stays as it was, and that is an error", async (t) => {
 	const scratch = host(t);
 	const file = scratch.write("a/file", "old");
 	const before = scratch.tree();
 	scratch.fake("cat", "echo half; echo 'cat: write error: No space left on device' >&2; exit 1");
-	const { code, stderr } = await step(scratch, "apply", 'apply() { echo new | write_file "$root/a/file" 644; }');
+	const { code, stderr } = await scratch.library("step", 'echo new | write_file "$root/a/file" 644');
 	t.is(code, 1);
 	t.is(
 		stderr,
@@ -123,7 +147,7 @@ test("a folder in a file's place is an error, and nothing goes into it", async (
 	const scratch = host(t);
 	scratch.write("a/file/inner", "");
 	const before = scratch.tree();
-	const { code, stderr } = await step(scratch, "apply", 'apply() { echo new | write_file "$root/a/file" 644; }');
+	const { code, stderr } = await scratch.library("step", 'echo new | write_file "$root/a/file" 644');
 	t.is(code, 1);
 	t.regex(stderr, /^mv: cannot overwrite directory .*\ntracelab: test: cannot write .*\/a\/file\n/);
 	t.deepEqual(scratch.tree(), before);

@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, mkdirSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, rmSync, utimesSync } from "node:fs";
 import { hostname } from "node:os";
 import test from "ava";
 import { LabError } from "../../../cli/errors.ts";
+import { project } from "../../../cli/host.ts";
 import { readLocks, readState } from "../../../cli/lab/engine.ts";
-import { breakStaleLock, clearPending } from "../../../cli/lab/interruption.ts";
+import { breakStaleLock, clearPending, undoUnknown } from "../../../cli/lab/interruption.ts";
 import { patient, ScratchLab } from "../scratch-lab.ts";
 
 const lab = await ScratchLab.make();
@@ -19,7 +20,7 @@ const pulumi = `echo "$*" >>"$root/asked"
 	esac`;
 
 test.beforeEach(() => {
-	for (const path of ["state", "asked", "exported", "imported", "undone"])
+	for (const path of ["state", "asked", "exported", "imported", "undone", "var"])
 		rmSync(`${lab.root}/${path}`, { recursive: true, force: true });
 	lab.write("asked", "");
 	lab.fake("pulumi", pulumi);
@@ -120,16 +121,16 @@ const exported = "stack export --stack quickstart";
 const imported = "stack import --stack quickstart";
 
 test.serial("a stack without pending operations is left alone", async (t) => {
-	await clearPending("quickstart", "up");
+	await clearPending("quickstart");
 	pending([]);
-	await clearPending("quickstart", "up");
+	await clearPending("quickstart");
 	t.deepEqual(asked(), []);
 });
 
 test.serial("pending operations are taken out of the state, and nothing else is", async (t) => {
 	const resources = [{ urn: urn("other"), type: "command:local:Command", outputs: { secret: "[x]" } }];
 	pending([{ resource: step, type: "updating" }], resources);
-	await clearPending("quickstart", "up");
+	await clearPending("quickstart");
 	t.deepEqual(asked(), [exported, imported]);
 	t.deepEqual(JSON.parse(lab.read("imported")), { version: 3, deployment: { manifest: {}, resources } });
 });
@@ -138,7 +139,7 @@ const removes = test.macro({
 	title: (_, kind: "domain" | "volume" | "pool") => `a ${kind} that was just being made is removed`,
 	async exec(t, kind: "domain" | "volume" | "pool", calls: readonly string[]) {
 		pending([{ resource: libvirt(kind, { name: "quickstart-vm", pool: "quickstart" }), type: "creating" }]);
-		await clearPending("quickstart", "up");
+		await clearPending("quickstart");
 		const virsh = calls.map((call) => `--quiet --connect qemu:///system ${call}`);
 		t.deepEqual(asked(), [exported, ...virsh, imported]);
 	},
@@ -151,7 +152,7 @@ test.serial(removes, "pool", ["pool-destroy quickstart-vm", "pool-undefine quick
 test.serial("what was made last is removed first", async (t) => {
 	const [pool, volume] = [libvirt("pool", { name: "p" }), libvirt("volume", { name: "v", pool: "p" })];
 	pending([pool, volume].map((resource) => ({ resource, type: "creating" })));
-	await clearPending("quickstart", "up");
+	await clearPending("quickstart");
 	t.deepEqual(
 		asked()
 			.slice(1, -1)
@@ -164,7 +165,7 @@ const keeps = test.macro({
 	title: (_, what: string) => `nothing is removed: ${what}`,
 	async exec(t, _what: string, type: string, resource: object, resources: readonly object[]) {
 		pending([{ resource, type }], resources);
-		await clearPending("quickstart", "up");
+		await clearPending("quickstart");
 		t.deepEqual(asked(), [exported, imported]);
 	},
 });
@@ -175,22 +176,28 @@ test.serial(keeps, "a domain whose like is in the state under that name", "creat
 test.serial(keeps, "a domain without a name", "creating", libvirt("domain", {}), []);
 test.serial(keeps, "a step before an up, which applies it again", "creating", step, []);
 
-test.serial("before a destroy, a step that was just being made is undone by its own remove", async (t) => {
-	const inputs = { ...step.inputs, stdin: `echo "$1" >'${lab.root}/undone'` };
-	pending([{ resource: { ...step, inputs }, type: "creating" }]);
-	await clearPending("quickstart", "destroy");
-	t.is(lab.read("undone"), "remove\n");
-	t.deepEqual(asked(), [exported, imported]);
+/** What a step leaves on the host before it is begun; the later it is, the larger is `order`. */
+function begun(name: string, order: number, undo: string, from = project): void {
+	const file = lab.write(`var/lib/tracelab/undo/quickstart/${name}`, `# from ${from}\n${undo}\n`);
+	utimesSync(file, order, order);
+}
+
+test.serial("steps that were begun and are in no state are undone, the last first, and they alone", async (t) => {
+	pending([], [{ urn: urn("known"), type: "command:local:Command" }]);
+	for (const [order, name] of ["first", "last", "known"].entries())
+		begun(name, order + 1, `echo ${name} "$@" >>'${lab.root}/undone'; rm "$0"`);
+	begun("theirs", 5, "exit 1", "/somewhere/else");
+	await undoUnknown("quickstart");
+	t.is(lab.read("undone"), "last remove\nfirst remove\n");
+	t.deepEqual(asked(), []);
 });
 
-test.serial("a step that cannot be undone stays pending, and is an error in its own words", async (t) => {
-	const inputs = { ...step.inputs, stdin: "echo 'qemu-main: it is in use' >&2; exit 1" };
-	pending([{ resource: { ...step, inputs }, type: "creating" }]);
-	t.like(await t.throwsAsync(clearPending("quickstart", "destroy"), { instanceOf: LabError }), {
+test.serial("a step that cannot be undone is an error in its own words", async (t) => {
+	begun("qemu-main", 1, "echo 'qemu-main: it is in use' >&2; exit 1");
+	t.like(await t.throwsAsync(undoUnknown("quickstart"), { instanceOf: LabError }), {
 		message: "qemu-main cannot be undone:\nqemu-main: it is in use",
 		todo: "mend that, then: ./lab destroy",
 	});
-	t.deepEqual(asked(), [exported]);
 });
 
 test.serial("a state is known only where it is in a folder", (t) => {
