@@ -65,6 +65,7 @@ not_installed() { comm -23 <(printf '%s\n' "$@" | sort -u) <(installed); }
 
 install_packages() {
 	local plan=$entry/plan.part
+	await_dpkg
 	mend_dpkg
 	if ! apt_get -s install "$@" >"$plan" 2>/dev/null; then
 		say "$step: reading the package lists"
@@ -118,6 +119,7 @@ purge() {
 	local ours=("$@")
 	mapfile -t ours < <(removable "${ours[@]}")
 	[ ${#ours[@]} -gt 0 ] || return 0
+	await_dpkg
 	mend_dpkg
 	stop_daemons "${ours[@]}"
 	say "$step: purging ${#ours[@]} packages"
@@ -226,6 +228,28 @@ attempt() {
 	local what=$1 error
 	shift
 	error=$("$@" 2>&1 </dev/null) || say "$step: kept $what: ${error##*$'\n'}"
+}
+
+# Seconds that somebody else may hold dpkg's lock.
+dpkg_wait=600
+
+# await_dpkg: until nobody else installs or removes packages. apt waits by itself, and tells nobody for whom.
+await_dpkg() {
+	local holder begun=$SECONDS said=''
+	while holder=$(dpkg_holder) && [ -n "$holder" ]; do
+		[ $((SECONDS - begun)) -lt "$dpkg_wait" ] ||
+			die "$holder has held dpkg's lock for $dpkg_wait s" "let it end (or end it), then run up again"
+		if [ -z "$said" ] || [ $((SECONDS - said)) -ge 15 ]; then
+			say "$step: waiting for $holder, which holds dpkg's lock"
+			said=$SECONDS
+		fi
+		sleep 1
+	done
+}
+
+dpkg_holder() {
+	lslocks --raw --noheadings --output PID,COMMAND,PATH 2>/dev/null |
+		awk -v lock="$root/var/lib/dpkg/lock-frontend" '$3 == lock {print "process " $1 " (" $2 ")"; exit}' || :
 }
 
 # mend_dpkg: finishes what a killed run left half done.

@@ -7,6 +7,9 @@ source lib/debian.sh
 
 sources=$cache_dir/sources
 
+# Seconds without a byte after which a download is given up.
+stalled=60
+
 # source_fetch FOLDER [EXCLUDED…]: unpacks the source into FOLDER, which must be absent, and writes what it is to
 # FOLDER.version. EXCLUDED are tar's patterns of what may be left out, where that saves time. For `path:` FOLDER
 # becomes a link to the person's own tree, which is never written to.
@@ -102,7 +105,7 @@ git_source() {
 	commit=$(git_commit "$mirror" "$url" "$ref")
 	if [ -z "$commit" ]; then
 		# A commit by its hash cannot be had alone from every server: then it is in the whole history, or not there.
-		run "fetching $url" git -C "$mirror" fetch -q --depth 2147483647 "$url" \
+		run "fetching $url" fetching "$mirror" --depth 2147483647 "$url" \
 			'+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*'
 		commit=$(git -C "$mirror" rev-parse --verify --quiet "$ref^{commit}" || :)
 	fi
@@ -111,9 +114,11 @@ git_source() {
 	source_is "$folder" "$url $commit"
 }
 
+fetching() { git -C "$1" -c http.lowSpeedLimit=1 -c "http.lowSpeedTime=$stalled" fetch -q "${@:2}"; }
+
 # git_commit MIRROR URL REF: fetches REF alone; prints its commit, or nothing.
 git_commit() {
-	git -C "$1" fetch -q --depth 1 "$2" "+$3:refs/tracelab/wanted" >>"$log_file" 2>&1 || return 0
+	fetching "$1" --depth 1 "$2" "+$3:refs/tracelab/wanted" >>"$log_file" 2>&1 || return 0
 	git -C "$1" rev-parse --verify --quiet 'refs/tracelab/wanted^{commit}' || :
 }
 
@@ -136,7 +141,8 @@ tarball_source() {
 	if [ ! -e "$file" ]; then
 		mkdir -p "${file%/*}"
 		trap 'rm -f "$file.part"' EXIT
-		run "downloading $url" curl --fail --location --silent --show-error --output "$file.part" "$url"
+		run "downloading $url" curl --fail --location --silent --show-error \
+			--speed-limit 1 --speed-time "$stalled" --output "$file.part" "$url"
 		sum=$(sha256sum <"$file.part")
 		sum=${sum%% *}
 		[ "$sum" = "$wanted" ] || die "$url has the sha256 $sum, not $wanted; nothing of it was kept" \

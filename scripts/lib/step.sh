@@ -120,6 +120,9 @@ failed() {
 	tail -c "+$(($3 + 1))" "$log_file" | tail -n 15 | sed 's/^/  | /' >&2
 	if grep -qs 'No space left on device' <(tail -c "+$(($3 + 1))" "$log_file"); then
 		say "  what to do: make room on the disk (df -h / /opt /var), then run up again: it carries on"
+	elif grep -qsE 'Killed signal terminated program|out of memory allocating|virtual memory exhausted|Cannot allocate memory' \
+		<(tail -c "+$(($3 + 1))" "$log_file"); then
+		say "  what to do: there is too little memory for it (free -h): end other programs or add swap, then run up again"
 	else
 		say "  what to do: mend what the log shows, then run up again: it carries on from what was built"
 	fi

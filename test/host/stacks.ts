@@ -1,8 +1,8 @@
-import { mkdtempSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { card, copy, domainCard, host, lab, paused, pidOf, two } from "./proof.ts";
+import { card, copy, domainCard, host, killed, lab, paused, pidOf, stack, two } from "./proof.ts";
 
 test("a stack paused at boot waits for gdb, which sees the kernel from its start; then its guest comes up", async (t) => {
 	copy.write(`stacks/${paused}.yaml`, `extends: debug\ndomains: { vm: { processName: ${paused} } }\n`);
@@ -39,6 +39,28 @@ test("a stack paused at boot waits for gdb, which sees the kernel from its start
 	t.is(after.code, 0, after.all);
 	const ran = await copy.lab("-s", paused, "exec", "vm", "--", "cat", "/proc/mymodule");
 	t.is(ran.stdout, "0", ran.all);
+});
+
+test("stacks that come up at once build what they share once; a second up of one says who is at it; one's destroy leaves the others whole", async (t) => {
+	copy.write(`stacks/${killed}.yaml`, `extends: quickstart\ndomains: { vm: { processName: ${killed} } }\n`);
+	copy.edit("examples/mymodule/mymodule.c", "MODULE_LICENSE", "/* at once */\nMODULE_LICENSE");
+	const all = [stack, paused, killed];
+	const going = all.map((one) => copy.lab("-s", one, "up"));
+	while (!existsSync(`${copy.folder}/.state/.pulumi/locks/organization/tracelab/${stack}`))
+		await new Promise((done) => setTimeout(done, 100));
+	const second = await copy.lab("-s", stack, "up");
+	t.not(second.code, 0);
+	t.regex(second.all, new RegExp(`pulumi is at work on stack "${stack}" already: process \\d+ of root on .*, since `));
+	const ups = await Promise.all(going);
+	for (const { code, all } of ups) t.is(code, 0, all);
+	t.is(ups.filter(({ all }) => /mymodule built in/.test(all)).length, 1, ups.map(({ all }) => all).join("\n"));
+	t.is(new Set(all.map((one) => domainCard("vm", one).gdb.port)).size, all.length);
+	const destroyed = await copy.lab("-s", killed, "destroy", "--yes");
+	t.is(destroyed.code, 0, destroyed.all);
+	for (const one of [stack, paused]) {
+		const { code, all } = await copy.lab("-s", one, "verify");
+		t.is(code, 0, all);
+	}
 });
 
 test("two domains have two gdbstubs, and two stacks share what they both build", (t) => {

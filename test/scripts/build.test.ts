@@ -178,6 +178,21 @@ test("a long command that fails ends the step with its last lines", async (t) =>
 	);
 });
 
+test("a compiler without memory is said to lack it", async (t) => {
+	const scratch = host(t);
+	const numbers = scratch.write("big.c", `int a[] = {${Array.from({ length: 400_000 }, (_, i) => i).join()}};`);
+	const { code, stderr } = await thing(
+		scratch,
+		"apply",
+		`run_long compiling sh -c 'ulimit -v 90000; gcc -c -o /dev/null ${numbers}'`,
+	);
+	t.is(code, 1);
+	t.regex(
+		stderr,
+		/what to do: there is too little memory for it \(free -h\): end other programs or add swap, then run/,
+	);
+});
+
 for (const signal of ["TERM", "KILL"]) {
 	test(`a long command dies with its step, by ${signal}`, async (t) => {
 		const scratch = host(t);

@@ -1,4 +1,5 @@
 import test, { type ExecutionContext } from "ava";
+import { stepProgram } from "../../components/step-program.ts";
 import { hostPackages, hostPackageTable } from "../../spec/host-packages.ts";
 import { fakeDaemons } from "./fake-daemons.ts";
 import { runs, ScratchHost } from "./run-step.ts";
@@ -188,6 +189,23 @@ test("a ledger that was taken away is drift, and what is there by then stays", a
 	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
 	await scratch.step(step, "remove", inputs);
 	t.deepEqual(scratch.hostTree(), applied);
+});
+
+test("who holds dpkg's lock is waited for, and named", async (t) => {
+	const scratch = host(t);
+	const held = `echo 77 apt-get "$root/var/lib/dpkg/lock-frontend"`;
+	scratch.fake("lslocks", `[ -e "$own/again" ] || { touch "$own/again"; ${held}; }`);
+	const waited = await scratch.step(step, "apply", inputs);
+	t.is(
+		waited.stderr,
+		"host-packages: waiting for process 77 (apt-get), which holds dpkg's lock\nhost-packages: installing 5 packages",
+	);
+	await scratch.step(step, "remove", inputs);
+	scratch.fake("lslocks", held);
+	const program = stepProgram(step, { stack: "quick", step, generation: "g", ...inputs });
+	const { code, stderr } = await scratch.bash(program.replace("\ndpkg_wait=600\n", "\ndpkg_wait=0\n"), "apply");
+	t.is(code, 1);
+	t.regex(stderr, /process 77 \(apt-get\) has held dpkg's lock for 0 s\n {2}what to do: let it end/);
 });
 
 test("packages stay until the last stack has gone", async (t) => {
