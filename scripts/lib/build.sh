@@ -74,7 +74,8 @@ build_apply() {
 build_anew() {
 	local begun=$SECONDS
 	rm -rf --one-file-system -- "$work"
-	mkdir -p "$work/prefix"
+	mkdir -p "$work/prefix" ||
+		die "nothing can be built in ${prefix%/*}" "mend what the line above says (mount, df -h ${prefix%/*}), then run up again"
 	"$2" "$work/prefix"
 	build_listing "$work/prefix" >"$work/manifest"
 	mv "$work/manifest" "$work/prefix/.tracelab-build"

@@ -95,17 +95,25 @@ test("without root and without sudo, up says so and changes nothing", async (t) 
 	t.is(JSON.stringify(card()), before);
 });
 
-test("a full disk is an error that says so; with room again the next up carries on", async (t) => {
-	const prefixes = "/opt/tracelab/module";
-	host(`mount -t tmpfs -o size=64k tracelab-full ${prefixes}`);
-	try {
+for (const [what, options, said] of [
+	["a full disk", "size=64k", /No space left on device[\s\S]*what to do: make room on the disk/],
+	[
+		"a disk that is read-only",
+		"ro",
+		/Read-only file system[\s\S]*nothing can be built in \/opt\/tracelab\/module\n.*what to do: mend/,
+	],
+] as const) {
+	test(`${what} is an error that says so; once it is mended the next up carries on`, async (t) => {
+		const prefixes = "/opt/tracelab/module";
+		host(`mount -t tmpfs -o ${options} tracelab-full ${prefixes}`);
+		try {
+			const { code, all } = await copy.lab("-s", stack, "up");
+			t.not(code, 0);
+			t.regex(all, said);
+		} finally {
+			host(`umount ${prefixes}`);
+		}
 		const { code, all } = await copy.lab("-s", stack, "up");
-		t.not(code, 0);
-		t.regex(all, /No space left on device/);
-		t.regex(all, /what to do: make room on the disk/);
-	} finally {
-		host(`umount ${prefixes}`);
-	}
-	const { code, all } = await copy.lab("-s", stack, "up");
-	t.is(code, 0, all);
-});
+		t.is(code, 0, all);
+	});
+}
