@@ -1,6 +1,7 @@
 import test from "ava";
 import type { Verdict } from "../../cli/verify/verify.ts";
-import { lab } from "./proof.ts";
+import { difference, hostState } from "./host-state.ts";
+import { before, host, lab } from "./proof.ts";
 
 async function failures(): Promise<{ code: number; failed: Verdict[]; all: string }> {
 	const { code, stdout, all } = await lab("verify", "--json");
@@ -25,4 +26,12 @@ test("verify names a module that was unloaded, and the next up mends it", async 
 	);
 	t.is((await lab("up")).code, 0);
 	t.deepEqual((await failures()).failed, []);
+});
+
+test("what came with the lab listens on loopback alone, and none of its files is writable for all", (t) => {
+	const came = difference(before, hostState()).filter((line) => line.startsWith("+ listener "));
+	t.true(came.length > 0);
+	for (const line of came) t.regex(line, /^\+ listener 127\.0\.0\.1:\d+$/);
+	const folders = "/opt/tracelab /var/lib/tracelab /var/cache/tracelab /var/log/tracelab /run/tracelab";
+	t.is(host(`find ${folders} -xdev -perm -o+w ! -type l`), "");
 });
