@@ -10,6 +10,7 @@ import { pulumi, pulumiHere, readState, stateFolder } from "./engine.ts";
 import { withEventLog } from "./engine-events.ts";
 import { breakStaleLock, clearPending, undoUnknown } from "./interruption.ts";
 import { nextCommands } from "./next-commands.ts";
+import { takeOver } from "./ownership.ts";
 import { readStepTimes, stepTimesText } from "./step-times.ts";
 
 /** Brings the lab up; `args` go to pulumi as they are. Returns the exit status. */
@@ -22,6 +23,7 @@ export async function up(stack: string, args: readonly string[]): Promise<number
 		await select(stack);
 		await breakStaleLock(stack);
 		await clearPending(stack);
+		await takeOver(stack);
 		const code = await withEventLog(async ({ file, options, env }) => {
 			const own = ["--yes", "--skip-preview", "--stack", stack, "--suppress-outputs", ...options];
 			const code = await pulumiHere(["up", ...own, ...args], env);

@@ -3,13 +3,12 @@ import { hostname } from "node:os";
 import { quote } from "../../spec/quote.ts";
 import { stackOption } from "../card.ts";
 import { LabError } from "../errors.ts";
-import { onHost, project } from "../host.ts";
+import { project } from "../host.ts";
 import { virsh } from "../libvirt.ts";
 import { run } from "../program.ts";
 import { say } from "../terminal.ts";
 import {
 	type Deployment,
-	names,
 	type PendingOperation,
 	pulumi,
 	readLocks,
@@ -17,6 +16,7 @@ import {
 	resourceName,
 	type StateResource,
 } from "./engine.ts";
+import { type BegunStep, begunSteps } from "./ownership.ts";
 
 /** Removes the lock that a killed pulumi left; one whose holder lives is an error. */
 export async function breakStaleLock(stack: string): Promise<void> {
@@ -93,19 +93,16 @@ async function removeOrphan({ type, inputs }: StateResource, known: readonly Sta
  * are none of ours.
  */
 export async function undoUnknown(stack: string): Promise<void> {
-	const folder = onHost(`/var/lib/tracelab/undo/${stack}`);
 	const known = new Set((readState(stack)?.resources ?? []).map(({ urn }) => resourceName(urn)));
-	const unknown = names(folder).filter((name) => !known.has(name) && isOurs(`${folder}/${name}`));
-	const begun = (name: string) => statSync(`${folder}/${name}`).mtimeMs;
-	for (const name of unknown.sort((one, two) => begun(two) - begun(one))) {
+	const unknown = begunSteps(stack).filter((step) => !known.has(step.name) && step.project === project);
+	const begun = ({ file }: BegunStep) => statSync(file).mtimeMs;
+	for (const { name, file } of unknown.sort((one, two) => begun(two) - begun(one))) {
 		say(`lab: ${name} was begun, and is in no state of pulumi's: undoing it`);
-		const { code, stderr } = await run("bash", [`${folder}/${name}`, "remove"]);
+		const { code, stderr } = await run("bash", [file, "remove"]);
 		if (code === 0) continue;
 		throw new LabError(`${name} cannot be undone:\n${stderr}`, `mend that, then: ./lab${stackOption(stack)} destroy`);
 	}
 }
-
-const isOurs = (file: string): boolean => readFileSync(file, "utf8").startsWith(`# from ${project}\n`);
 
 async function must(args: readonly string[], input = ""): Promise<string> {
 	const { code, stdout, stderr } = await pulumi(args, input);

@@ -1,8 +1,9 @@
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import test, { type ExecutionContext } from "ava";
 import { changed } from "./changed.ts";
 import { noteDrift, rowsNotInDocs } from "./drift-table.ts";
+import { ProjectCopy } from "./project-copy.ts";
 import { card, copy, domainCard, host, lab, libvirtName, pidOf, skip, stack } from "./proof.ts";
 
 interface Drift {
@@ -197,6 +198,26 @@ test("the lab card deleted", drift, {
 	byHand: () => `rm /var/lib/tracelab/labs/${stack}.json`,
 	said: [`the lab card /var/lib/tracelab/labs/${stack}.json is not what the stack says`],
 	guest: "goes on",
+});
+
+test("Pulumi's state deleted: the next up takes the lab over", async (t) => {
+	host(`rm ${copy.folder}/.state/.pulumi/stacks/tracelab/${stack}.json*`);
+	const { code, all } = await lab("up");
+	t.is(code, 0, all);
+	t.regex(all, /the state of stack "proof" was lost: its lab is taken over, and its domains are made anew: vm$/m);
+	const after = await lab("preview", "--", "--expect-no-changes");
+	t.is(after.code, 0, after.all);
+});
+
+test("an up from another project is an error that names ours, and touches nothing", async (t) => {
+	const pid = pidOf();
+	const other = new ProjectCopy();
+	t.teardown(() => other.remove());
+	other.write(`stacks/${stack}.yaml`, readFileSync(`${copy.folder}/stacks/${stack}.yaml`, "utf8"));
+	const { code, all } = await other.lab("-s", stack, "up");
+	t.is(code, 1);
+	t.true(all.includes(`the lab of stack "${stack}" is up from another project: ${copy.folder}\n`), all);
+	t.is(pidOf(), pid);
 });
 
 test("docs/reliability.md has each of these as it was seen", (t) => {

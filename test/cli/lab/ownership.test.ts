@@ -1,0 +1,82 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "ava";
+import { LabError } from "../../../cli/errors.ts";
+import { project } from "../../../cli/host.ts";
+import { takeOver } from "../../../cli/lab/ownership.ts";
+import { patient, ScratchLab } from "../scratch-lab.ts";
+
+const lab = await ScratchLab.make();
+lab.enter();
+
+test.beforeEach(() => {
+	for (const path of ["state", "asked", "var"]) rmSync(`${lab.root}/${path}`, { recursive: true, force: true });
+	lab.write("asked", "");
+	lab.fake(
+		"virsh",
+		`shift 3; echo "$*" >>"$root/asked"
+		[ "$1" != vol-list ] || echo ' quickstart-vm-0123456789abcdef.qcow2   /var/lib/tracelab/pools/quickstart/x.qcow2'`,
+	);
+});
+
+test.beforeEach(patient);
+
+test.after.always(() => lab.clean());
+
+const asked = () => lab.read("asked").split("\n").slice(0, -1);
+
+function state(resources: readonly object[]): void {
+	const latest = { resources };
+	lab.write("state/.pulumi/stacks/tracelab/quickstart.json", JSON.stringify({ version: 3, checkpoint: { latest } }));
+}
+
+function begun(name: string, from: string): void {
+	lab.write(`var/lib/tracelab/undo/quickstart/${name}`, `# from ${from}\n`);
+}
+
+test.serial("a stack that is not on this host is left alone", async (t) => {
+	state([]);
+	await takeOver("quickstart");
+	t.deepEqual(asked(), []);
+});
+
+test.serial("a lab whose state knows libvirt's objects is left alone", async (t) => {
+	state([{ urn: "urn:pulumi:q::t::libvirt:index/pool:Pool::p", type: "libvirt:index/pool:Pool" }]);
+	begun("domain-vm-guest", project);
+	await takeOver("quickstart");
+	t.deepEqual(asked(), []);
+});
+
+for (const [whose, from] of [
+	["of ours", project],
+	["of a project that is gone", "/nowhere/at/all"],
+] as const) {
+	test.serial(`a lab ${whose} whose state was lost is taken over, and what would stand in its way goes`, async (t) => {
+		state([]);
+		begun("domain-vm-guest", from);
+		begun("domain-vm-share", from);
+		await takeOver("quickstart");
+		t.deepEqual(asked(), [
+			"destroy quickstart-vm",
+			"undefine quickstart-vm",
+			"pool-start tracelab-quickstart",
+			"vol-list tracelab-quickstart",
+			"vol-delete quickstart-vm-0123456789abcdef.qcow2 --pool tracelab-quickstart",
+			"pool-destroy tracelab-quickstart",
+			"pool-undefine tracelab-quickstart",
+		]);
+	});
+}
+
+test.serial("a lab of another project that is there is an error, and nothing of it is touched", async (t) => {
+	const other = mkdtempSync(join(tmpdir(), "tracelab-other-"));
+	t.teardown(() => rmSync(other, { recursive: true }));
+	writeFileSync(`${other}/Pulumi.yaml`, "");
+	state([]);
+	begun("domain-vm-guest", other);
+	t.like(await t.throwsAsync(takeOver("quickstart"), { instanceOf: LabError }), {
+		message: `the lab of stack "quickstart" is up from another project: ${other}`,
+	});
+	t.deepEqual(asked(), []);
+});
