@@ -15,7 +15,6 @@
 # back from there, under the same UUID, and @pulumi/libvirt never notices. And $folder/image, what its disk lies over.
 source lib/guest-agent.sh
 source lib/listener.sh
-source lib/service.sh
 : "${uuid:?}" "${folder:?}" "${emulator:?}" "${kernel_prefix:?}" "${process_name:?}" "${gdb_port:?}" "${paused:?}"
 : "${overlay:?}" "${base:?}"
 
@@ -225,19 +224,11 @@ answering() {
 	done
 }
 
-# @pulumi/libvirt deletes the domain next. So libvirtd is started where a reboot left it down (the libvirt step's
-# remove stops it again), and what was undefined by hand is defined again.
+# Whatever was undefined by hand is defined again, so that @pulumi/libvirt finds what it is about to delete.
 remove() {
-	start_libvirtd
 	if [ -e "$definition" ] && ! virsh_ dominfo "$domain" >/dev/null 2>&1; then
 		virsh_ define "$definition" >/dev/null 2>&1 || :
 	fi
 	rm -f "$definition" "$laid_over"
 	rmdir -p --ignore-fail-on-non-empty "$root$folder" 2>/dev/null || :
-}
-
-start_libvirtd() {
-	command -v libvirtd >/dev/null || return 0
-	lock services
-	service_running libvirtd || service_start libvirtd
 }

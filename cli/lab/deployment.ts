@@ -2,6 +2,7 @@ import { quote } from "../../spec/quote.ts";
 import { checkStack, readCard, stackOption } from "../card.ts";
 import { LabError } from "../errors.ts";
 import { asRoot, giveBack } from "../privilege.ts";
+import { runScript } from "../script.ts";
 import { print, say } from "../terminal.ts";
 import { changeLines } from "./change-lines.ts";
 import { readOutlook } from "./changes.ts";
@@ -70,11 +71,18 @@ export async function destroy(stack: string, args: readonly string[], sure: bool
 	try {
 		await breakStaleLock(stack);
 		await clearPending(stack);
+		await startLibvirtd(stack);
 		await undoUnknown(stack);
 		return await pulumiHere(["destroy", "--yes", "--skip-preview", "--stack", stack, ...args]);
 	} finally {
 		giveBack();
 	}
+}
+
+/** A destroy finds libvirt's objects only through it. */
+async function startLibvirtd(stack: string): Promise<void> {
+	if (!readState(stack)?.resources?.some(({ type }) => type.startsWith("libvirt:"))) return;
+	await runScript("libvirtd-start", { stack, step: "destroy" });
 }
 
 /** Makes the stack known to pulumi, where it is not: half a second that a second up need not spend. */

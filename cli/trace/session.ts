@@ -2,9 +2,7 @@ import { beaconEvent } from "../../spec/beacon-match.ts";
 import type { Layer, Profile } from "../../spec/profile.ts";
 import { recordsBeacon, sessionInputs } from "../../spec/session-inputs.ts";
 import type { Domain } from "../card.ts";
-import { LabError } from "../errors.ts";
-import { project } from "../host.ts";
-import { run } from "../program.ts";
+import { runScript } from "../script.ts";
 
 /** A session of LTTng over some domains that no stack file names. */
 export interface TraceSession {
@@ -47,11 +45,5 @@ async function script(verb: "apply" | "remove", { stack, session, profile, layer
 		domains: domains.map(({ name, card }) => `${name} ${card.libvirtName} ${card.emulator}`).join("\n"),
 		...sessionInputs(profile, layers),
 	};
-	// It sources its libraries by a path from its own folder.
-	const command = ["bash", "-c", 'cd "$0" && exec bash trace-record.sh "$@"', `${project}/scripts`, verb];
-	const given = Object.entries(inputs).map(([name, value]) => `${name}=${value}`);
-	const { code, stdout, stderr } = await run("env", [...given, ...command]);
-	if (code === 0) return stdout;
-	const [message = "", todo] = stderr.replace(/^.*?tracelab: trace: /s, "").split("\n  what to do: ");
-	throw new LabError(message, todo);
+	return runScript("trace-record", inputs, verb);
 }

@@ -20,7 +20,7 @@ const guest: Guest = { emulator, process: "vm", buildId };
  * A libvirt with one domain, its state in files below `virt/` of the scratch root, the files of its guest below
  * `guest/`. These files in `virt/` say what goes on:
  *
- *     off       libvirtd is down               silent    the guest agent does not answer
+ *     off       libvirtd does not answer       silent    the guest agent does not answer
  *     defined   the domain's definition        deaf      the agent answers a ping, and nothing else
  *     state     as virsh domstate says it      slow      a command in the guest ends after some looks
  *     taken     ss's line of whoever has the gdb port
@@ -32,8 +32,6 @@ export function fakeGuest(scratch: ScratchHost, made: Partial<Guest> = {}): void
 	scratch.write("virt/state", "shut off\n");
 	becomes(scratch, made);
 	scratch.fake("virsh", `v=$root/virt p=$root/run/libvirt/qemu/${domain}.pid\n${virsh}`);
-	scratch.fake("virtlogd", "");
-	scratch.fake("libvirtd", 'rm -f "$root/virt/off"');
 	scratch.fake("ss", ss);
 	scratch.fake("modprobe", modprobe);
 	scratch.fake("rmmod", rmmod);
@@ -63,9 +61,8 @@ const beyondPids = 4_194_304;
 
 const virsh = `
 [ ! -e "$v/off" ] || { echo 'error: failed to connect to the hypervisor' >&2; exit 1; }
-[ "$1" != --quiet ] || shift
-case "$1 $2" in '-c qemu:///system' | '--connect qemu:///system') ;; *) exit 96 ;; esac
-shift 2
+[ "$1 $2 $3" = '--quiet --connect qemu:///system' ] || exit 96
+shift 3
 # Several commands in one argument are run one after the other, as the real one does, with the last one's status.
 if [[ $1 == *';'* ]]; then
 	IFS=';' read -ra commands <<<"$1"

@@ -71,7 +71,7 @@ export class ScratchHost {
 
 	/** Runs a library's text followed by `body`, for what no single step shows. */
 	async library(name: string, body: string, inputs: Readonly<Record<string, string>> = {}): Promise<StepRun> {
-		const given = { stack: "quick", step: "test", generation: "g", step_program: "", ...inputs };
+		const given = { stack: "quick", step: "test", generation: "g", step_program: "its text", ...inputs };
 		const assignments = Object.entries(given).map(([key, value]) => `${key}='${value}'`);
 		return this.bash([...assignments, scriptText(`lib/${name}`), body].join("\n"));
 	}
