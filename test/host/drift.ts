@@ -162,11 +162,21 @@ test("the domain's disk deleted", drift, {
 	guest: "starts again",
 });
 
-test("the image deleted", drift, {
-	byHand: () => `rm -rf ${card().images["main"]?.prefix}`,
-	said: [/^the guest image is not built \(\/opt\/tracelab\/image\/[0-9a-f]{16} is absent\)$/],
-	// Made again, it is another one, which the disk does not fit.
-	guest: "starts again",
+test("the image deleted", async (t) => {
+	const prefix = card().images["main"]?.prefix;
+	// Made again, it is another one, which the disk does not fit: a lab of somebody's own would lose what its guests wrote.
+	const aside = `${prefix}.aside`;
+	try {
+		await drift.exec(t, {
+			byHand: () => `mv ${prefix} ${aside}`,
+			said: [/^the guest image is not built \(\/opt\/tracelab\/image\/[0-9a-f]{16} is absent\)$/],
+			guest: "starts again",
+		});
+	} finally {
+		host(`rm -rf ${prefix}; mv ${aside} ${prefix}`);
+	}
+	const { code, all } = await lab("up");
+	t.is(code, 0, all);
 });
 
 test("the gdb port taken while the domain was down: an error that names who has it, until it is free", async (t) => {
