@@ -151,7 +151,9 @@ test("the domain started under another process name", drift, {
 		return `${edited("s/process=[^\\x27]*/process=other/")}; ${restart}`;
 	},
 	said: [
-		`the definition of domain ${libvirtName} was edited; the process of ${libvirtName} is named other, not ${libvirtName}`,
+		new RegExp(
+			`^the definition of domain ${libvirtName} was edited; the process of ${libvirtName} is named other, not ${libvirtName}`,
+		),
 	],
 	guest: "starts again",
 });
