@@ -3,6 +3,7 @@ import { quote } from "../../spec/quote.ts";
 import { LabError } from "../errors.ts";
 import { onHost, project } from "../host.ts";
 import { virsh } from "../libvirt.ts";
+import { run } from "../program.ts";
 import { say } from "../terminal.ts";
 import { names, readState } from "./engine.ts";
 
@@ -43,9 +44,12 @@ export async function takeOver(stack: string): Promise<void> {
 	const state = readState(stack);
 	if (state === undefined || (state.resources ?? []).some(({ type }) => type.startsWith("libvirt:"))) return;
 	if (steps.length === 0) return;
-	const domains = steps.flatMap(({ name }) => /^domain-(.+)-guest$/.exec(name)?.[1] ?? []);
 	const gone = [];
-	for (const domain of domains) {
+	for (const { name, file } of steps) {
+		const domain = /^domain-(.+)-guest$/.exec(name)?.[1];
+		if (domain === undefined) continue;
+		// It keeps the definition that is about to go.
+		await run("bash", [file, "remove"]);
 		await virsh("destroy", `${stack}-${domain}`);
 		if ((await virsh("undefine", `${stack}-${domain}`)).code === 0) gone.push(domain);
 	}

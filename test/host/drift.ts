@@ -208,7 +208,7 @@ test("the reservation of the gdb port deleted", drift, {
 });
 
 test("an entry of the ledger deleted", drift, {
-	byHand: () => "rm -r /var/lib/tracelab/ledger/set-process-name",
+	byHand: () => `rm /var/lib/tracelab/ledger/set-process-name/owners/${stack}`,
 	said: ["the ledger entry set-process-name is missing"],
 	guest: "goes on",
 });

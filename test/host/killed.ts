@@ -93,7 +93,7 @@ function left(): string {
 		`find /var/lib/tracelab /opt/tracelab -path '*${stack}*' ! -path '*/runs/*' 2>/dev/null || :;
 		virsh -c qemu:///system list --all --name | grep '^${stack}' || :;
 		virsh -c qemu:///system pool-list --all --name | grep '${stack}' || :;
-		pgrep -af 'guest=${stack}' || :`,
+		pgrep -x '${stack}-vm' || :`,
 	);
 }
 

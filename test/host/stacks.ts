@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
@@ -46,8 +46,8 @@ test("stacks that come up at once build what they share once; a second up of one
 	copy.edit("examples/mymodule/mymodule.c", "MODULE_LICENSE", "/* at once */\nMODULE_LICENSE");
 	const all = [stack, paused, killed];
 	const going = all.map((one) => copy.lab("-s", one, "up"));
-	while (!existsSync(`${copy.folder}/.state/.pulumi/locks/organization/tracelab/${stack}`))
-		await new Promise((done) => setTimeout(done, 100));
+	const locks = `${copy.folder}/.state/.pulumi/locks/organization/tracelab/${stack}`;
+	while (!existsSync(locks) || readdirSync(locks).length === 0) await new Promise((done) => setTimeout(done, 20));
 	const second = await copy.lab("-s", stack, "up");
 	t.not(second.code, 0);
 	t.regex(second.all, new RegExp(`pulumi is at work on stack "${stack}" already: process \\d+ of root on .*, since `));

@@ -32,7 +32,8 @@ function state(resources: readonly object[]): void {
 }
 
 function begun(name: string, from: string): void {
-	lab.write(`var/lib/tracelab/undo/quickstart/${name}`, `# from ${from}\n`);
+	const undo = `echo ${name} "$@" >>'${lab.root}/asked'`;
+	lab.write(`var/lib/tracelab/undo/quickstart/${name}`, `# from ${from}\n${undo}\n`);
 }
 
 test.serial("a stack that is not on this host is left alone", async (t) => {
@@ -58,6 +59,7 @@ for (const [whose, from] of [
 		begun("domain-vm-share", from);
 		await takeOver("quickstart");
 		t.deepEqual(asked(), [
+			"domain-vm-guest remove",
 			"destroy quickstart-vm",
 			"undefine quickstart-vm",
 			"pool-start tracelab-quickstart",
