@@ -212,11 +212,7 @@ program
 	.command("clock")
 	.description("shows the clocks of host and guest, and measures how far apart they are, with its bound")
 	.argument("<domain>")
-	.addOption(
-		new Option("--clock-bound <ns>", "fail where the clocks are not known to so many nanoseconds").argParser(
-			nanoseconds,
-		),
-	)
+	.addOption(clockBoundOption())
 	.action(async (domain: string, { clockBound }: { clockBound?: number }) =>
 		end((await import("./clock/clock.ts")).showClock(stack(), domain, clockBound)),
 	);
@@ -272,6 +268,7 @@ interface TraceOptions {
 	domain: string[];
 	name?: string;
 	layer?: "qemu" | "guest" | "host";
+	clockBound?: number;
 }
 
 /** An option that may be given several times. */
@@ -291,6 +288,7 @@ trace
 	.option("-d, --domain <name>", "the domain, where the lab has several; more are traced, too", collected, [])
 	.option("--name <run>", "the run's name; by default PROFILE-TIME")
 	.addOption(new Option("--layer <layer>", "of the profile, this layer alone").choices(["qemu", "guest", "host"]))
+	.addOption(clockBoundOption())
 	.action(async (profile: string, command: string[], { domain: domains, ...options }: TraceOptions) => {
 		const { asRoot } = await import("./privilege.ts");
 		const there = await asRoot();
@@ -314,10 +312,11 @@ trace
 	.command("stop")
 	.description("ends a run that was started, and shows what it recorded")
 	.argument("[run]", "where several are being recorded")
-	.action(async (run: string | undefined) => {
+	.addOption(clockBoundOption())
+	.action(async (run: string | undefined, { clockBound }: { clockBound?: number }) => {
 		const { asRoot } = await import("./privilege.ts");
 		const there = await asRoot();
-		await end(there ?? (await import("./trace/trace.ts")).traceStop(stack(), run));
+		await end(there ?? (await import("./trace/trace.ts")).traceStop(stack(), run, clockBound));
 	});
 
 trace
@@ -325,10 +324,11 @@ trace
 	.description("makes a run of what a flight recorder of the stack file holds; it goes on recording")
 	.argument("<trace>", "its name in traces of the stack file")
 	.option("--name <run>", "the run's name; by default TRACE-TIME")
-	.action(async (name: string, { name: run }: { name?: string }) => {
+	.addOption(clockBoundOption())
+	.action(async (name: string, { name: run, clockBound }: { name?: string; clockBound?: number }) => {
 		const { asRoot } = await import("./privilege.ts");
 		const there = await asRoot();
-		await end(there ?? (await import("./trace/snapshot.ts")).traceSnapshot(stack(), name, run));
+		await end(there ?? (await import("./trace/snapshot.ts")).traceSnapshot(stack(), name, run, clockBound));
 	});
 
 trace
@@ -344,6 +344,12 @@ trace
 	.action(async (run: string, folder: string) =>
 		end((await import("./trace/trace.ts")).fetchRun(stack(), run, folder)),
 	);
+
+function clockBoundOption(): Option {
+	return new Option("--clock-bound <ns>", "fail where the clocks are not known to so many nanoseconds").argParser(
+		nanoseconds,
+	);
+}
 
 /** Without `--` before it, an option behind the domain would be taken for a program in the guest. */
 function checkCommand([program]: readonly string[], marked: boolean): void {

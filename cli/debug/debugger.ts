@@ -22,7 +22,9 @@ export async function debug(stack: string, name: string, args: readonly string[]
 	await checkGdbstub(domain);
 	const guest = await checkBuildId(domain, elf, state);
 	if (guest === "not booted")
-		say(`lab: ${name} has not begun to boot its kernel; modules get their symbols as they are loaded`);
+		say(
+			`lab: ${name} has not begun to boot its kernel: gdb goes on to start_kernel; modules get their symbols as they are loaded`,
+		);
 	const code = await handOver("gdb", gdbArguments(domain, guest, args));
 	await letGo(domain, state);
 	return code;
@@ -43,6 +45,7 @@ export function gdbArguments(domain: Domain, guest: Guest, args: readonly string
 		kernel.vmlinux,
 		...["-ex", `target remote 127.0.0.1:${card.gdb.port}`],
 		...(folder === undefined ? [] : symbols[guest](folder)),
+		...(guest === "not booted" ? toTheKernel : []),
 		...args,
 	];
 }
@@ -60,6 +63,9 @@ const symbols: Readonly<Record<Guest, (folder: string) => string[]>> = {
 	"not asked": () => [],
 	"not booted": (folder) => ["-ex", `source ${project}/cli/debug/gdb-modules.py`, "-ex", `lx-symbols-later ${folder}`],
 };
+
+/** Where a processor begins, in the firmware, a kernel's symbols mean nothing yet. */
+const toTheKernel = ["-ex", "thbreak start_kernel", "-ex", "continue"];
 
 /** The domain's /lib/modules: what its guest loads by itself, such as LTTng's tracer, is there as well. */
 function moduleFolder({ card }: Domain): string | undefined {

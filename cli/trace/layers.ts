@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import type { CtfLine } from "../../spec/ctf-line.ts";
 import { pidsOf, type RunLayer } from "../../spec/run.ts";
-import { beaconIn, fitRun, type TracedBeacon } from "../clock/run-clock.ts";
+import { beaconIn, checkBound, fitRun, type TracedBeacon } from "../clock/run-clock.ts";
 import { guestSystemClock, type SystemClock } from "../clock/system-clock.ts";
 import { LabError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
@@ -43,7 +43,8 @@ export async function completeRun(recording: Recording, said: string, taking: Gu
 	writeRun(folder, run);
 	if (!existsSync(join(folder, "clock"))) return [];
 	try {
-		return clockText(await fitRun(folder, { guests, pids: pidsOf(run), beacons }));
+		recording.clock = await fitRun(folder, { guests, pids: pidsOf(run), beacons });
+		return clockText(recording.clock);
 	} catch (error) {
 		if (!(error instanceof LabError)) throw error;
 		// Where QEMU recorded nothing, it recorded no beacons either, and has a cause that says more.
@@ -111,5 +112,18 @@ export async function checkLayers({ session, run, clockFault, processes }: Recor
 	throw new LabError(
 		found.map(({ title, why }) => `the layer ${title} recorded nothing: ${why}`).join("\n"),
 		[...new Set(found.map(({ todo }) => todo))].join("\n"),
+	);
+}
+
+/**
+ * @param limit nanoseconds; by default what is usual for the method
+ * @throws LabError for guests whose clocks are not known to that on the host's
+ */
+export function checkClocks({ clock }: Recording, limit?: number): void {
+	const over = clock === undefined ? [] : checkBound(clock, limit);
+	if (over.length === 0) return;
+	throw new LabError(
+		over.join("\n"),
+		"the run is there all the same; record it again when the host is less busy, or allow more: --clock-bound",
 	);
 }

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { ClockRecord } from "../../spec/clock-record.ts";
 import { loadProfile, ProfileError } from "../../spec/load-profile.ts";
 import { type Layer, layers, type Profile } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
@@ -31,6 +32,8 @@ export interface Recording {
 	readonly folder: string;
 	readonly session: TraceSession;
 	run: Run;
+	/** How the guests' clocks stand to the host's. */
+	clock?: ClockRecord;
 	/** Why the guests' clocks could not be put on the host's, where they could not. */
 	clockFault?: LabError;
 	/** Events of each process in QEMU's layer, but for those that are there for the clock alone. */

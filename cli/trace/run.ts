@@ -7,7 +7,7 @@ import { runInGuest } from "../guest/process.ts";
 import { virsh } from "../libvirt.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { duration, say } from "../terminal.ts";
-import { checkLayers } from "./layers.ts";
+import { checkClocks, checkLayers } from "./layers.ts";
 import { warnOfRate } from "./rate.ts";
 import { type Recording, type RecordOptions, readProfile, recordWhile, startClocks, startRecording } from "./record.ts";
 import { summary } from "./summary.ts";
@@ -23,7 +23,7 @@ export async function traceRun(
 	stack: string,
 	profileName: string,
 	command: readonly string[],
-	options: RecordOptions,
+	options: RecordOptions & { clockBound?: number },
 ): Promise<number> {
 	const { reset } = readProfile(profileName);
 	if (command.length === 0 && !reset) {
@@ -43,6 +43,7 @@ export async function traceRun(
 	for (const line of [...summary(run, folder), ...clocks]) say(line);
 	if (failure !== undefined) throw failure;
 	await checkLayers(recording);
+	checkClocks(recording, options.clockBound);
 	return run.exitStatus ?? 0;
 }
 

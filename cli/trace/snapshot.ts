@@ -11,14 +11,19 @@ import { writeRun } from "../runs/run-file.ts";
 import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
 import { print } from "../terminal.ts";
 import { snapshot } from "./guest.ts";
-import { checkLayers, completeRun } from "./layers.ts";
+import { checkClocks, checkLayers, completeRun } from "./layers.ts";
 import { lttng } from "./lttng.ts";
 import { endClocks, ended, newRun, type Recording, readProfile, startClocks } from "./record.ts";
 import type { TraceSession } from "./session.ts";
 import { summary } from "./summary.ts";
 
 /** Makes a run of what a flight recorder of the stack file holds; it goes on recording. */
-export async function traceSnapshot(stack: string, name: string, asked: string | undefined): Promise<void> {
+export async function traceSnapshot(
+	stack: string,
+	name: string,
+	asked: string | undefined,
+	clockBound?: number,
+): Promise<void> {
 	const { traces } = readCard(stack);
 	const trace = Object.hasOwn(traces, name) ? traces[name] : undefined;
 	if (trace === undefined) {
@@ -58,6 +63,8 @@ export async function traceSnapshot(stack: string, name: string, asked: string |
 	await begins(recording);
 	for (const line of [...summary(recording.run, folder), ...clocks]) print(line);
 	await checkLayers(recording);
+	// Its beacons are all at its end, and how far back it goes is not ours to say: what is usual for runs is not, here.
+	if (clockBound !== undefined) checkClocks(recording, clockBound);
 }
 
 async function take({ session, run }: Recording): Promise<void> {

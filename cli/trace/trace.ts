@@ -9,7 +9,7 @@ import { LabError, UsageError } from "../errors.ts";
 import { findRun, tracedRuns, writeRun } from "../runs/run-file.ts";
 import { runsFolder } from "../runs/run-folder.ts";
 import { duration, print, say, size, table } from "../terminal.ts";
-import { checkLayers } from "./layers.ts";
+import { checkClocks, checkLayers } from "./layers.ts";
 import { warnOfRate } from "./rate.ts";
 import {
 	type Recording,
@@ -38,11 +38,12 @@ export async function traceStart(stack: string, profile: string, options: Record
 }
 
 /** Ends a run that `trace start` began, or that was left when `trace run` was killed. */
-export async function traceStop(stack: string, name: string | undefined): Promise<void> {
+export async function traceStop(stack: string, name: string | undefined, clockBound?: number): Promise<void> {
 	const recording = recordingOf(stack, name);
 	const clocks = await stopRecording(recording);
 	for (const line of [...summary(recording.run, recording.folder), ...clocks]) print(line);
 	await checkLayers(recording);
+	checkClocks(recording, clockBound);
 }
 
 /** Lists the traced runs. */

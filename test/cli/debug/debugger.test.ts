@@ -39,7 +39,7 @@ test("who wants no symbols of modules gets none", (t) => {
 	t.deepEqual(gdbArguments(domain, "not asked", []), always);
 });
 
-test("a guest that has not booted gets the symbols of modules as they are loaded", (t) => {
+test("a guest that has not booted goes on to its kernel's start, and gets the symbols of modules as they are loaded", (t) => {
 	t.deepEqual(gdbArguments(domain, "not booted", []), [
 		...always,
 		...[
@@ -48,6 +48,7 @@ test("a guest that has not booted gets the symbols of modules as they are loaded
 			"-ex",
 			"lx-symbols-later /var/lib/tracelab/domains/quickstart-vm/root/lib/modules",
 		],
+		...["-ex", "thbreak start_kernel", "-ex", "continue"],
 	]);
 });
 
