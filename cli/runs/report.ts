@@ -148,7 +148,7 @@ function clockFacts(folder: string, { clock }: MergedRun, { beacons }: Watch): C
 const methods: Readonly<Record<GuestClock["method"], string>> = {
 	"in-band beacon":
 		"in band: the guest writes to a port between two readings of its clock, and QEMU's trace times the write",
-	"guest agent": "over the guest's agent, as QEMU's trace has no beacons: some thousand times wider than in band",
+	"guest agent": "over the guest's agent, as QEMU's trace has no beacons: some ten thousand times wider than in band",
 };
 
 /** How far the middle of a pair lies from the fit, and when that was. */

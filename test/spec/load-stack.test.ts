@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, symlinkSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { loadStack, StackFileError, stackNames, UnknownStackError } from "../../spec/load-stack.ts";
@@ -29,6 +29,20 @@ for (const name of ownStacks) {
 		t.regex(stack.description, /^[A-Z].{20,}\.$/);
 	});
 }
+
+test("the stack file that README shows has no fault beside the quickstart", (t) => {
+	const readme = readFileSync(join(import.meta.dirname, "../../README.md"), "utf8");
+	const shown = /^```yaml\n([\s\S]*?)^```$/m.exec(readme)?.[1] ?? "";
+	const project = new ScratchProject();
+	t.teardown(() => project.remove());
+	for (const file of ["linux/Kconfig", "linux/Makefile", "mymodule/Kbuild"]) project.write(file, "");
+	project.write("stacks/mine.yaml", shown.replaceAll("/home/me", project.root));
+	project.write("kconfig/lockdep.config", "");
+	project.write("stacks/quickstart.yaml", readFileSync(join(import.meta.dirname, "../../stacks/quickstart.yaml")));
+	const { domains, modules } = loadStack("mine", { projectRoot: project.root });
+	t.like(domains["vm"], { kernel: "mine", processName: "mine-vm", modules: ["lttng", "mymodule"] });
+	t.is(modules["lttng"]?.kernel, "mine");
+});
 
 test("what a stack file leaves out is filled in", (t) => {
 	t.deepEqual(load({ x: smallest }), {
