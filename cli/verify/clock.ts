@@ -46,6 +46,12 @@ export async function trace(domain: Domain): Promise<string> {
 		const layers = recording.run.layers.filter(({ absent }) => absent === undefined);
 		const seen = layers.map(({ layer, total }) => `${layer} ${total}`).join(", ");
 		const lost = sum(layers.map(({ discarded, lostPackets }) => discarded + lostPackets));
+		if (lost > 0) {
+			throw new LabError(
+				`${lost} events and packets were lost while the guest read its disk`,
+				`see which layer loses them: ./lab${stackOption(domain.stack)} trace run block-io -d ${domain.name} -- ${reads.join(" ")}`,
+			);
+		}
 		return `events: ${seen}; ${lost} lost; ${await order(domain, folder)}`;
 	} finally {
 		rmSync(folder, { recursive: true, force: true });

@@ -130,6 +130,14 @@ test.serial(
 test.serial(
 	fails,
 	trace,
+	"where events are lost",
+	(lab) => lab.write("lttng/losses", "3 4\n"),
+	"14 events and packets were lost while the guest read its disk",
+	"see which layer loses them: ./lab trace run block-io -d vm -- dd if=/dev/vda of=/dev/null bs=4k count=32 iflag=direct",
+);
+test.serial(
+	fails,
+	trace,
 	"where no request is in both layers",
 	(lab) => recordsReads(lab, beacons(90).written, { elsewhere: true }),
 	"the trace has no request of the disk that both guest and QEMU saw from its begin to its end",
