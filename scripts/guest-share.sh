@@ -133,5 +133,7 @@ install_files() {
 
 remove() {
 	rm -rf --one-file-system "${base:?}/bin" "${base:?}/lib"
+	# A probe that no stack file names, such as ./lab verify's, leaves its folder.
+	rmdir --ignore-fail-on-non-empty "$base/probes" 2>/dev/null || :
 	rmdir -p --ignore-fail-on-non-empty "$base" 2>/dev/null || :
 }

@@ -84,6 +84,7 @@ test("the kernel's modules and the lab's are installed once, and go", async (t) 
 	t.deepEqual(second.stdout, first.stdout);
 	t.deepEqual(second.calls, []);
 	t.deepEqual(scratch.tree(), applied);
+	await scratch.bash(`mkdir '${scratch.root}${folder}/root/probes'`);
 	t.is((await scratch.step(step, "remove", inputs)).code, 0);
 	t.deepEqual(scratch.tree(), before);
 });
