@@ -2,7 +2,7 @@ import { appendFileSync, existsSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
 import fc from "fast-check";
-import { copy, host, killed as stack } from "./proof.ts";
+import { copy, host, lab, killed as stack } from "./proof.ts";
 
 // Whatever dies, whenever: one more up, or destroy, finishes the job.
 //     TRACELAB_KILL_ROUNDS=20 TRACELAB_KILL_SEED=7 scripts/test host
@@ -135,4 +135,7 @@ domains:
 			}
 		}
 	}
+	// The daemons were killed under the lab beside it, too.
+	const { code, all: said } = await lab("up");
+	t.is(code, 0, said);
 });
