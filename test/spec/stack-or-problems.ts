@@ -36,7 +36,9 @@ function isTold({ file, line, column, path, message, hint }: Problem, text: stri
 	return (
 		/^stacks\/\w+\.yaml$/.test(file) &&
 		// The whole file, or a line of it.
-		(line === 0 ? column === 0 : line >= 1 && column >= 1 && column <= text.length + 1) &&
+		(line === 0 ? column === 0 : line >= 1 && column >= 1) &&
+		// A problem may be in the file that this one extends.
+		(file !== "stacks/x.yaml" || column <= text.length + 1) &&
 		message !== "" &&
 		hint !== "" &&
 		!/[\p{Cc}\p{Cf}\p{Cs}]/u.test(path + message + hint) &&
