@@ -47,7 +47,7 @@ test("stacks that come up at once build what they share once; a second up of one
 	t.regex(second.all, new RegExp(`pulumi is at work on stack "${stack}" already: process \\d+ of root on .*, since `));
 	const ups = await Promise.all(going);
 	for (const { code, all } of ups) t.is(code, 0, all);
-	t.is(ups.filter(({ all }) => /mymodule built in/.test(all)).length, 1, ups.map(({ all }) => all).join("\n"));
+	t.is(ups.filter(({ all }) => /module mymodule built in/.test(all)).length, 1, ups.map(({ all }) => all).join("\n"));
 	t.is(new Set(all.map((one) => domainCard("vm", one).gdb.port)).size, all.length);
 	const destroyed = await copy.lab("-s", killed, "destroy", "--yes");
 	t.is(destroyed.code, 0, destroyed.all);
