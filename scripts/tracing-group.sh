@@ -13,8 +13,9 @@ probe() {
 		drift 'there is no group tracing'
 	elif ! is_member; then
 		drift "$user is not in group tracing"
+	else
+		ledger_probe tracing-group tracing-member
 	fi
-	if has_group && is_member; then ledger_probe tracing-group tracing-member; fi
 	if [ -e "$(service_pending libvirtd)" ]; then drift 'libvirtd was not restarted since its settings changed'; fi
 	if ! service_running lttng-sessiond; then
 		drift 'no root session daemon (lttng-sessiond) is running'

@@ -13,7 +13,7 @@ import { domainProcess, mustRun } from "../libvirt.ts";
 import { run } from "../program.ts";
 import { print, say, table } from "../terminal.ts";
 import { unseenQemu } from "../trace/causes.ts";
-import { beaconsOf, checkBound, checkOffsets, fitRun } from "./run-clock.ts";
+import { beaconsOf, checkBound, checkOffsets, fitRun, type TracedBeacon } from "./run-clock.ts";
 import { exchangeClocks, exchangeLines, guestSystemClock, hostClock, type SystemClock } from "./system-clock.ts";
 
 /** The program in the guest: guest/clock-beacon.c. */
@@ -83,18 +83,18 @@ export async function measureClock(domain: Domain): Promise<MeasuredClock> {
 	try {
 		mkdirSync(join(folder, "clock"));
 		const guest = await guestSystemClock(agent);
+		let beacons: TracedBeacon[] | undefined;
 		let fallback: LabError | undefined;
 		try {
-			writeFileSync(
-				join(folder, "clock", name),
-				await recordBeacons(domain, agent, join(folder, "qemu"), interrupted.signal),
-			);
+			const recorded = await recordBeacons(domain, agent, join(folder, "qemu"), interrupted.signal);
+			writeFileSync(join(folder, "clock", name), recorded.lines);
+			beacons = recorded.beacons;
 		} catch (error) {
 			if (!(error instanceof LabError) || interrupted.signal.aborted) throw error;
 			fallback = error;
 			writeFileSync(join(folder, "clock", `${name}.agent`), exchangeLines(await exchangeClocks(agent, 10)));
 		}
-		const record = await fitRun(folder, { guests: { [name]: guest } });
+		const record = await fitRun(folder, { guests: { [name]: guest }, ...(beacons !== undefined && { beacons }) });
 		const clock = record.guests[name];
 		if (clock === undefined) throw new Error(`no clock of ${name} in what was just recorded`);
 		const measured = { host: hostClock(), guest, clock, record };
@@ -105,8 +105,13 @@ export async function measureClock(domain: Domain): Promise<MeasuredClock> {
 	}
 }
 
-/** Runs clock-beacon in the guest while QEMU's side of it is recorded; returns what it printed. */
-async function recordBeacons(domain: Domain, agent: GuestAgent, output: string, signal: AbortSignal): Promise<string> {
+/** Runs clock-beacon in the guest while QEMU's side of it is recorded; returns what it printed, and what QEMU saw. */
+async function recordBeacons(
+	domain: Domain,
+	agent: GuestAgent,
+	output: string,
+	signal: AbortSignal,
+): Promise<{ lines: string; beacons: TracedBeacon[] }> {
 	const pid = domainProcess(domain)?.pid;
 	if (pid === undefined) {
 		throw new LabError(`domain ${quote(domain.name)} has no process`, `./lab${stackOption(domain.stack)} up starts it`);
@@ -117,11 +122,12 @@ async function recordBeacons(domain: Domain, agent: GuestAgent, output: string, 
 		await lttng("track", `--session=${session}`, "--userspace", `--vpid=${pid}`);
 		await lttng("enable-event", `--session=${session}`, "--userspace", beaconEvent, `--filter=${beaconFilter}`);
 		await lttng("start", session);
-		const beacons = await inGuest(domain, agent, [clockBeacon, ...measurement], signal);
+		const lines = await inGuest(domain, agent, [clockBeacon, ...measurement], signal);
 		await lttng("stop", session);
-		const unseen = (await beaconsOf(output)).length === 0 ? await unseenQemu(domain, pid) : undefined;
+		const beacons = await beaconsOf(output);
+		const unseen = beacons.length === 0 ? await unseenQemu(domain, pid) : undefined;
 		if (unseen !== undefined) throw new LabError(unseen.why, unseen.todo);
-		return beacons;
+		return { lines, beacons };
 	} finally {
 		await run("lttng", ["--no-sessiond", "destroy", session], "", { detached: true });
 	}

@@ -4,8 +4,6 @@ import { quote } from "../../spec/quote.ts";
 import { stackOption } from "../card.ts";
 import { LabError } from "../errors.ts";
 import { project } from "../host.ts";
-import { virsh } from "../libvirt.ts";
-import { run } from "../program.ts";
 import { say } from "../terminal.ts";
 import {
 	type Deployment,
@@ -16,7 +14,8 @@ import {
 	resourceName,
 	type StateResource,
 } from "./engine.ts";
-import { type BegunStep, begunSteps } from "./ownership.ts";
+import { removeDomain, removePool, removeVolume } from "./libvirt-objects.ts";
+import { type BegunStep, begunSteps, undo } from "./ownership.ts";
 
 /** Removes the lock that a killed pulumi left; one whose holder lives is an error. */
 export async function breakStaleLock(stack: string): Promise<void> {
@@ -75,16 +74,9 @@ function doing({ resource, type }: PendingOperation): string {
 async function removeOrphan({ type, inputs }: StateResource, known: readonly StateResource[]): Promise<void> {
 	const name = String(inputs?.["name"] ?? "");
 	if (name === "" || known.some((other) => other.type === type && other.inputs?.["name"] === name)) return;
-	// What is not there needs no removal, so a refusal is as good.
-	if (type === "libvirt:index/domain:Domain") {
-		await virsh("destroy", name);
-		await virsh("undefine", name);
-	} else if (type === "libvirt:index/volume:Volume") {
-		await virsh("vol-delete", name, "--pool", String(inputs?.["pool"] ?? ""));
-	} else if (type === "libvirt:index/pool:Pool") {
-		await virsh("pool-destroy", name);
-		await virsh("pool-undefine", name);
-	}
+	if (type === "libvirt:index/domain:Domain") await removeDomain(name);
+	else if (type === "libvirt:index/volume:Volume") await removeVolume(name, String(inputs?.["pool"] ?? ""));
+	else if (type === "libvirt:index/pool:Pool") await removePool(name);
 }
 
 /**
@@ -96,9 +88,10 @@ export async function undoUnknown(stack: string): Promise<void> {
 	const known = new Set((readState(stack)?.resources ?? []).map(({ urn }) => resourceName(urn)));
 	const unknown = begunSteps(stack).filter((step) => !known.has(step.name) && step.project === project);
 	const begun = ({ file }: BegunStep) => statSync(file).mtimeMs;
-	for (const { name, file } of unknown.sort((one, two) => begun(two) - begun(one))) {
+	for (const step of unknown.sort((one, two) => begun(two) - begun(one))) {
+		const { name } = step;
 		say(`lab: ${name} was begun, and is in no state of pulumi's: undoing it`);
-		const { code, stderr } = await run("bash", [file, "remove"]);
+		const { code, stderr } = await undo(step);
 		if (code === 0) continue;
 		throw new LabError(`${name} cannot be undone:\n${stderr}`, `mend that, then: ./lab${stackOption(stack)} destroy`);
 	}

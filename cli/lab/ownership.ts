@@ -3,14 +3,15 @@ import { quote } from "../../spec/quote.ts";
 import { LabError } from "../errors.ts";
 import { onHost, project } from "../host.ts";
 import { virsh } from "../libvirt.ts";
-import { run } from "../program.ts";
+import { type Ran, run } from "../program.ts";
 import { say } from "../terminal.ts";
 import { names, readState } from "./engine.ts";
+import { removeDomain, removePool, removeVolume } from "./libvirt-objects.ts";
 
 /** A step that was begun on this host and not undone since, as it says there itself (scripts/lib/step.sh). */
 export interface BegunStep {
 	name: string;
-	/** `bash FILE remove` undoes it. */
+	/** What undoes it. */
 	file: string;
 	/** Folder of the project that did it. */
 	project: string;
@@ -25,6 +26,9 @@ export function begunSteps(stack: string): BegunStep[] {
 			return { name, file, project: /^# from (.*)\n/.exec(readFileSync(file, "utf8"))?.[1] ?? "" };
 		});
 }
+
+/** Undoes a step from what it left on the host; a failure is for the caller to judge. */
+export const undo = ({ file }: BegunStep): Promise<Ran> => run("bash", [file, "remove"]);
 
 /**
  * Makes a stack's lab on this host ours. Where its state was lost, with the project or by itself, each step finds its way
@@ -45,21 +49,18 @@ export async function takeOver(stack: string): Promise<void> {
 	if (state === undefined || (state.resources ?? []).some(({ type }) => type.startsWith("libvirt:"))) return;
 	if (steps.length === 0) return;
 	const gone = [];
-	for (const { name, file } of steps) {
-		const domain = /^domain-(.+)-guest$/.exec(name)?.[1];
+	for (const step of steps) {
+		const domain = /^domain-(.+)-guest$/.exec(step.name)?.[1];
 		if (domain === undefined) continue;
 		// It keeps the definition that is about to go.
-		await run("bash", [file, "remove"]);
-		await virsh("destroy", `${stack}-${domain}`);
-		if ((await virsh("undefine", `${stack}-${domain}`)).code === 0) gone.push(domain);
+		await undo(step);
+		if (await removeDomain(`${stack}-${domain}`)) gone.push(domain);
 	}
 	const pool = `tracelab-${stack}`;
 	await virsh("pool-start", pool);
 	const { stdout } = await virsh("vol-list", pool);
-	for (const [, volume = ""] of stdout.matchAll(/^ *(\S+\.qcow2) /gm))
-		await virsh("vol-delete", volume, "--pool", pool);
-	await virsh("pool-destroy", pool);
-	await virsh("pool-undefine", pool);
+	for (const [, volume = ""] of stdout.matchAll(/^ *(\S+\.qcow2) /gm)) await removeVolume(volume, pool);
+	await removePool(pool);
 	if (gone.length === 0) return;
 	say(
 		`lab: the state of stack ${quote(stack)} was lost: its lab is taken over, and its domains are made anew: ${gone.join(", ")}`,

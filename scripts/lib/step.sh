@@ -10,7 +10,7 @@
 #   stack       name of the stack that owns the step
 #   step        name of the step, unique in its stack
 #   generation  an opaque word; apply stamps it, probe reports it (see components/step.ts)
-# and step_program, the text that is being run (components/step-program.ts); scripts that are run from a file have none.
+# and step_program, the text that is being run (components/step-program.ts).
 # TRACELAB_ROOT, from the environment, puts every path below a scratch root; tests use it.
 set -euo pipefail
 shopt -s inherit_errexit
@@ -157,7 +157,7 @@ step_main() {
 	apply)
 		need_root
 		rotate_log
-		[ -z "${step_program:-}" ] || printf '# from %s\n%s\n' "$(pwd -P)" "$step_program" | write_file "$undo_file" 600
+		printf '# from %s\n%s\n' "$(pwd -P)" "${step_program:?}" | write_file "$undo_file" 600
 		apply
 		printf '%s\n' "$generation" | write_file "$stamp_file" 644
 		json_object "${outputs[@]}"

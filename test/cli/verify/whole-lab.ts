@@ -97,7 +97,7 @@ export function recordsReads(
 	recordsLines(lab, inOrder(ofVm, reads.qemu), guest ? moved : []);
 }
 
-/** Prints the file `beacons`: all of it, or its halves at the begin and the end of a run. */
+/** Prints the file `beacons`: all of it, or its halves at the begin and the end of a run. Between these it runs until it is ended. */
 const beaconProgram = (lab: ScratchLab) => `#!/bin/sh
 cd '${lab.root}' || exit
 case "$*" in
