@@ -37,7 +37,7 @@ test("a stack paused at boot waits for gdb, which sees the kernel from its start
 
 test("stacks that come up at once build what they share once; a second up of one says who is at it; one's destroy leaves the others whole", async (t) => {
 	copy.write(`stacks/${killed}.yaml`, `extends: quickstart\ndomains: { vm: { processName: ${killed} } }\n`);
-	copy.edit("examples/mymodule/mymodule.c", "MODULE_LICENSE", "/* at once */\nMODULE_LICENSE");
+	copy.edit("examples/mymodule/mymodule.c", "MODULE_LICENSE", `/* at once, ${Date.now()} */\nMODULE_LICENSE`);
 	const all = [stack, paused, killed];
 	const going = all.map((one) => copy.lab("-s", one, "up"));
 	const locks = `${copy.folder}/.state/.pulumi/locks/organization/tracelab/${stack}`;
