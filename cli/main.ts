@@ -161,6 +161,13 @@ program
 	);
 
 program
+	.command("rebuild")
+	.description("makes builds of the lab a second time, elsewhere, and compares them byte by byte (through sudo)")
+	.argument("[build...]", "such as kernel-main; default: all of them")
+	.requiredOption("--check", "compare: what the lab uses stays as it is")
+	.action(async (builds: string[]) => end((await import("./lab/rebuild.ts")).rebuild(stack(), builds)));
+
+program
 	.command("gdb")
 	.description("debugs a guest's kernel: ./lab gdb vm --batch -ex 'hbreak schedule' -ex continue -ex bt")
 	.argument("<domain>")

@@ -28,15 +28,23 @@ function missing(program: string, error: unknown): unknown {
 
 /**
  * Runs a program to its end and keeps what it says; a failure is for the caller to judge. A detached one does not
- * hear of a Ctrl-C in the terminal, which is sent to the whole foreground group.
+ * hear of a Ctrl-C in the terminal, which is sent to the whole foreground group. With `progress`, what it says on its
+ * standard error is shown as it comes, too.
  */
 export async function run(
 	program: string,
 	args: readonly string[],
 	input = "",
-	options: { detached?: boolean; cwd?: string } = {},
+	options: { detached?: boolean; cwd?: string; progress?: boolean } = {},
 ): Promise<Ran> {
-	const result = await execa(program, args, { input, reject: false, env: { LC_ALL: "C.UTF-8" }, ...options });
+	const { progress = false, ...given } = options;
+	const result = await execa(program, args, {
+		input,
+		reject: false,
+		env: { LC_ALL: "C.UTF-8" },
+		stderr: progress ? ["pipe", "inherit"] : "pipe",
+		...given,
+	});
 	const { exitCode, signal, stdout, stderr } = result;
 	// A Ctrl-C that comes before it has a group of its own ends it before it begins.
 	if (signal === "SIGINT" && options.detached) return run(program, args, input, options);

@@ -23,6 +23,8 @@ apply() { build_apply "the kernel" build; }
 
 remove() { build_remove "the kernel"; }
 
+rebuild() { build_again "the kernel" build; }
+
 # What no x86 kernel is built from, which is a third of the files; crypto/Kconfig reads every architecture's Kconfig.
 unneeded=('*/Documentation/*/*' '*/tools/testing/*' '*/tools/perf/*')
 for arch in alpha arc arm arm64 csky hexagon ia64 loongarch m68k microblaze mips nios2 openrisc parisc powerpc riscv \

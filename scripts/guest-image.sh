@@ -16,6 +16,8 @@ apply() { build_apply "the guest image" build; }
 
 remove() { build_remove "the guest image"; }
 
+rebuild() { build_again "the guest image" build; }
+
 build() {
 	local part=$1 tree=$work/tree
 	bootstrap "$tree"
@@ -42,14 +44,25 @@ bootstrap() {
 		--setup-hook="mkdir -p \"\$1/var/cache/apt/archives\"; cp -f '$kept'/*.deb \"\$1/var/cache/apt/archives/\" 2>/dev/null || :"
 		--customize-hook="rm -f '$kept'/*.deb; mv \"\$1\"/var/cache/apt/archives/*.deb '$kept/'"
 	)
-	run_long "installing the guest's packages" mmdebstrap "${options[@]}" "$suite" "$tree" "$work/sources.list"
+	# What maintainers' scripts date, such as a password's last change, is of the first day there is.
+	run_long "installing the guest's packages" env SOURCE_DATE_EPOCH=86400 mmdebstrap "${options[@]}" "$suite" "$tree" "$work/sources.list"
 }
 
-# pack TREE IMAGE: with a fixed uuid and hash seed, as nothing of a disk's identity matters here.
+# pack TREE IMAGE: the same packages are the same bytes. The file system has a fixed uuid and hash seed, as nothing of a
+# disk's identity matters here; and what was written while the tree was made is as old as the newest file that a package brought.
 pack() {
-	local seed=7ea1ab00-0000-4000-8000-000000000000
+	local seed=7ea1ab00-0000-4000-8000-000000000000 newest
+	newest=$(newest_packaged "$1")
+	find "$1" -newermt "@$newest" -exec touch --no-dereference --date="@$newest" {} +
 	truncate -s 4G "$work/raw"
-	run "making the file system" mke2fs -q -t ext4 -L tracelab -U "$seed" -E "hash_seed=$seed,lazy_itable_init=1" \
+	run "making the file system" env "E2FSPROGS_FAKE_TIME=$newest" mke2fs -q -t ext4 -L tracelab -U "$seed" -E "hash_seed=$seed,lazy_itable_init=1" \
 		-d "$1" "$work/raw"
 	run "making the image" qemu-img convert -f raw -O qcow2 "$work/raw" "$2"
+}
+
+# newest_packaged TREE: seconds since 1970.
+newest_packaged() {
+	# shellcheck disable=SC2185  # it gets its paths from standard input
+	(cd "$1" && cat var/lib/dpkg/info/*.list | sed 's/^/./' | tr '\n' '\0' |
+		find -files0-from - -maxdepth 0 -type f -printf '%Ts\n' 2>/dev/null | sort -n | tail -n 1)
 }

@@ -13,6 +13,8 @@ apply() { build_apply "the guests' toolset" build; }
 
 remove() { build_remove "the guests' toolset"; }
 
+rebuild() { build_again "the guests' toolset" build; }
+
 build() {
 	local part=$1 name
 	mkdir -p "$part/bin"

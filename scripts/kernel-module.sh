@@ -18,6 +18,8 @@ apply() { build_apply "module $name" build; }
 
 remove() { build_remove "module $name"; }
 
+rebuild() { build_again "module $name" build; }
+
 # The hash in the prefix covers the text of a working tree: another text is another prefix, touched files are not.
 build_stale() { build_changed; }
 

@@ -16,6 +16,8 @@ apply() { build_apply QEMU build; }
 
 remove() { build_remove QEMU; }
 
+rebuild() { build_again QEMU build; }
+
 # Off is all that a traced guest does not use; on is what libvirt passes options for (seccomp, vhost), what the
 # lab's own domains use (virtfs for modules, slirp for a network on loopback), and both accelerators.
 features=(
@@ -52,6 +54,8 @@ configure_qemu() {
 	given=(--prefix=/opt/tracelab/qemu --cc='ccache gcc' --target-list="$(IFS=, && printf '%s' "${targets[*]}")"
 	--enable-trace-backends="$(IFS=, && printf '%s' "${trace_backends[*]}")"
 	--firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu "${features[@]}")
+	# Assertions in headers name them; not by where this build happens to be made.
+	given+=("--extra-cflags=-fmacro-prefix-map=$tree/=")
 	# Before 8.1 configure has a meson of its own, and writes submodules into the tree; later ones know neither option.
 	! knows "$tree" --meson= || given+=(--meson=/usr/bin/meson)
 	if [ "${source[kind]}" = path ]; then

@@ -52,3 +52,5 @@ remove() {
 	rmdir --ignore-fail-on-non-empty "${installed%/*}" 2>/dev/null || :
 	build_remove "probe $name"
 }
+
+rebuild() { build_again "probe $name" build; }

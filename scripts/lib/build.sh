@@ -85,6 +85,53 @@ build_anew() {
 	remember built $((SECONDS - begun))
 }
 
+# build_again NAME FUNCTION: makes a build that is there a second time, elsewhere, and compares the two byte by byte. Nothing
+# of the first serves the second: no object, nothing of the compiler cache. Outputs `files`, how many there are, and
+# `differing`, their paths in the prefix, one a line.
+build_again() {
+	local what=$1 build=$2 stale files differing
+	lock "build-${identity//\//-}"
+	whole "$root$prefix" || die "$what is not built ($prefix is absent)" "run up first"
+	stale=$(build_stale)
+	[ -z "$stale" ] || die "$stale" "run up first: it mends that"
+	scratch+=("$work")
+	rm -rf --one-file-system -- "$work"
+	work=$work/again
+	mkdir -p "$work/prefix"
+	export CCACHE_DISABLE=1
+	"$build" "$work/prefix"
+	build_contents "$root$prefix" >"$work/first"
+	build_contents "$work/prefix" >"$work/second"
+	files=$(wc -l <"$work/first")
+	differing=$(diff "$work/first" "$work/second" | sed -n 's/^[<>] .*  \.\///p' | sort -u || :)
+	if [ -z "$differing" ]; then
+		say "$what: all of its $files files are the same when built again"
+	else
+		say "$what: $(wc -l <<<"$differing") of its $files files are not the same when built again"
+		show_difference "$root$prefix/${differing%%$'\n'*}" "$work/prefix/${differing%%$'\n'*}"
+	fi
+	output files "$files"
+	output differing "$differing"
+}
+
+# build_contents FOLDER: the hash of each file, the target of each link, and its path. The manifest has times, which are
+# nobody's content; Python's caches come and go.
+build_contents() {
+	local skipped=(\( -name __pycache__ -o -name '.tracelab-build*' \) -prune)
+	(
+		cd "$1"
+		find . "${skipped[@]}" -o -type f -print0 | sort -z | xargs -0 -r sha256sum
+		find . "${skipped[@]}" -o -type l -printf '%l  %p\n' | sort
+	)
+}
+
+# show_difference ONE OTHER: in the step's log, where diffoscope is there to tell what the bytes mean.
+show_difference() {
+	command -v diffoscope >/dev/null || return 0
+	mkdir -p "${log_file%/*}"
+	diffoscope --text - "$@" >>"$log_file" 2>&1 || :
+}
+
 # move_build FROM TO: never two builds that look whole and aren't, even across file systems, where mv copies. The last
 # rename gives the folder its time: for one in the cache, that at which the last lab let it go (./lab gc goes by it).
 move_build() {
@@ -120,7 +167,7 @@ without_empty_folders() {
 # objects_folder: where objects go while building: into the work folder, or, for a person's own working tree, to
 # a folder that stays, so that the next build makes only what changed.
 objects_folder() {
-	if [ "${source[kind]:-}" = path ]; then printf '%s' "$cache_dir/work/$identity"; else printf '%s' "$work/objects"; fi
+	if [ "${source[kind]:-}" = path ] && [[ $work != */again ]]; then printf '%s' "$cache_dir/work/$identity"; else printf '%s' "$work/objects"; fi
 }
 
 # Debug information names the place where the sources will be. The compiler is given this name instead, of the

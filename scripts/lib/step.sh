@@ -2,9 +2,9 @@
 # The protocol of a step: what every script in this folder can count on.
 #
 # A step script defines three functions: probe (read-only, fast), apply (idempotent, safe to kill at any
-# instant) and remove (undoes what this lab did). It is never run from a file: components/step.ts sends the
-# inputs as quoted assignments, then this library, then the script, over the standard input of
-# `bash -s -- VERB`, so the same text works on this host and through ssh, and an input is never shell text.
+# instant) and remove (undoes what this lab did); one that builds has rebuild, too (lib/build.sh). It is never run from a
+# file: components/step.ts sends the inputs as quoted assignments, then this library, then the script, over the standard
+# input of `bash -s -- VERB`, so the same text works on this host and through ssh, and an input is never shell text.
 #
 # Inputs that every step gets:
 #   stack       name of the stack that owns the step
@@ -170,6 +170,12 @@ step_main() {
 		stamp=$(cat "$stamp_file" 2>/dev/null || :)
 		if [ -z "$stamp" ] || [ "$stamp" = "$generation" ]; then rm -f "$stamp_file" "$undo_file"; fi
 		rmdir -p --ignore-fail-on-non-empty "${stamp_file%/*}" "${undo_file%/*}" 2>/dev/null || :
+		;;
+	rebuild)
+		need_root
+		rotate_log
+		rebuild
+		json_object "${outputs[@]}"
 		;;
 	*) die "unknown verb ${1:-}" ;;
 	esac

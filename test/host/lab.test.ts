@@ -7,6 +7,7 @@ import "./hypervisor.ts";
 import "./traces.ts";
 import "./reports.ts";
 import "./probes.ts";
+import "./rebuild.ts";
 import "./clocks.ts";
 import "./verify.ts";
 import "./status.ts";

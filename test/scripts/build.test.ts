@@ -16,7 +16,8 @@ function host(t: ExecutionContext): ScratchHost {
 
 /** A step whose build is `make`, the body of a function that fills the folder $1. */
 function thing(scratch: ScratchHost, verb: string, make = recipe, stack = "quick"): Promise<StepRun> {
-	const verbs = "probe() { build_probe thing; }; apply() { build_apply thing make; }; remove() { build_remove thing; }";
+	const verbs =
+		"probe() { build_probe thing; }; apply() { build_apply thing make; }; remove() { build_remove thing; }; rebuild() { build_again thing make; }";
 	return scratch.library("build", `make() { ${make}\n}\n${verbs}\nstep_main ${verb}`, {
 		prefix,
 		stack,
@@ -50,6 +51,63 @@ test("a build is made once, and the second apply changes nothing and says so", a
 	const second = await thing(scratch, "apply", "exit 9");
 	t.is(second.stderr, "thing is up to date");
 	t.deepEqual(scratch.tree(), before);
+});
+
+test("a build that comes out the same when it is made again is said so, and stays as it is", async (t) => {
+	const scratch = host(t);
+	await thing(scratch, "apply");
+	const before = scratch.tree();
+	const { code, stderr, stdout } = await thing(scratch, "rebuild");
+	t.deepEqual(
+		{ code, stderr, stdout },
+		{
+			code: 0,
+			stderr: "thing: all of its 2 files are the same when built again",
+			stdout: { files: "2", differing: "" },
+		},
+	);
+	t.deepEqual(scratch.tree(), before);
+});
+
+test("each file that is another one when a build is made again is named: changed, added, gone, or a link elsewhere", async (t) => {
+	const scratch = host(t);
+	await thing(scratch, "apply", `${recipe}; ln -s x "$1/link"; : >"$1/first only"`);
+	const other = 'mkdir "$1/bin"; echo "$work" >"$1/bin/program"; echo x >"$1/x"; ln -s bin "$1/link"; : >"$1/second"';
+	const { code, stderr, stdout } = await thing(scratch, "rebuild", other);
+	t.is(code, 0);
+	t.is(stderr, "thing: 4 of its 4 files are not the same when built again");
+	t.deepEqual(stdout, { files: "4", differing: "bin/program\nfirst only\nlink\nsecond" });
+	t.is(scratch.read(`${prefix}/bin/program`), "program\n");
+});
+
+test("what differs is told by diffoscope where it is installed, in the log", async (t) => {
+	const scratch = host(t);
+	await thing(scratch, "apply");
+	scratch.fake("diffoscope", 'echo "$1 $2: $(cat "$3") is now $(cat "$4")"; exit 1');
+	t.is((await thing(scratch, "rebuild", `${recipe}; echo y >"$1/x"`)).stdout["differing"], "x");
+	t.is(scratch.read("var/log/tracelab/quick/thing.log"), "--text -: x is now y\n");
+});
+
+test("a build that is not there, or not as it was built, is not made a second time", async (t) => {
+	const scratch = host(t);
+	t.is(
+		(await thing(scratch, "rebuild")).stderr,
+		`tracelab: thing: thing is not built (${prefix} is absent)\n  what to do: run up first`,
+	);
+	await thing(scratch, "apply");
+	scratch.write(`${prefix}/x`, "changed\n");
+	t.is(
+		(await thing(scratch, "rebuild")).stderr,
+		`tracelab: thing: ${prefix}/x is not as it was built\n  what to do: run up first: it mends that`,
+	);
+});
+
+test("a second making that fails leaves the build as it is, and nothing else", async (t) => {
+	const scratch = host(t);
+	await thing(scratch, "apply");
+	const { code, stderr } = await thing(scratch, "rebuild", 'die "no compiler" "install one"');
+	t.deepEqual([code, stderr], [1, "tracelab: thing: no compiler\n  what to do: install one"]);
+	t.deepEqual(installed(scratch), ["opt/tracelab", "opt/tracelab/thing", ...whole]);
 });
 
 test("a build that fails leaves nothing at its place", async (t) => {

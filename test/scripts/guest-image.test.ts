@@ -1,3 +1,4 @@
+import { lstatSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import { ScratchHost } from "./run-step.ts";
 
@@ -15,6 +16,9 @@ function host(t: ExecutionContext): ScratchHost {
 		"mmdebstrap",
 		`tree=\${*: -2:1}; mkdir -p "$tree"/etc/systemd/system/multi-user.target.wants "$tree"/usr/lib
 		for a; do case $a in --setup-hook=*) sh -c "\${a#*=}" sh "$tree" ;; esac; done
+		mkdir -p "$tree"/var/lib/dpkg/info "$tree"/usr/bin; echo kmod >"$tree/usr/bin/kmod"
+		printf '%s\n' /. /usr /usr/bin /usr/bin/kmod >"$tree/var/lib/dpkg/info/kmod.list"
+		touch -d @1675000000 "$tree/usr/bin/kmod"; touch -d @1000000000 "$tree/usr/lib"
 		ls "$tree/var/cache/apt/archives" >"$root/had"
 		[ ! -e "$root/offline" ] || { echo 'E: apt-get update failed'; exit 1; }
 		: >"$tree/var/cache/apt/archives/kmod_1_amd64.deb"
@@ -55,6 +59,10 @@ test("an image is made once, with the files that make it a guest of the lab", as
 	t.false(packed.includes("packed/etc/hostname"));
 	t.false(packed.includes("packed/etc/systemd/system/multi-user.target.wants/lttng-sessiond.service"));
 	t.is(scratch.tree()["packed/etc/systemd/system/systemd-logind.service"], "link /dev/null");
+	// Whatever the day, the same packages make the same file system.
+	const times = packed.map((path) => lstatSync(`${scratch.root}/${path}`).mtimeMs / 1000);
+	t.is(Math.max(...times), 1_675_000_000);
+	t.is(lstatSync(`${scratch.root}/packed/usr/lib`).mtimeMs / 1000, 1_675_000_000);
 	const applied = scratch.tree();
 	const second = await scratch.step(step, "apply", inputs);
 	t.is(second.stderr, "the guest image is up to date");

@@ -53,6 +53,7 @@ test("QEMU is configured with what was asked for, and only its emulators are bui
 		"--enable-trace-backends=ust,log",
 		"--firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu",
 		...features,
+		`--extra-cflags=-fmacro-prefix-map=${scratch.root}/mine/=`,
 		"--meson=/usr/bin/meson",
 		"--with-git-submodules=ignore",
 		"--enable-vnc",

@@ -1,0 +1,90 @@
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { didYouMean } from "../../spec/did-you-mean.ts";
+import { quote } from "../../spec/quote.ts";
+import { checkStack, stackOption } from "../card.ts";
+import { LabError, UsageError } from "../errors.ts";
+import { asRoot } from "../privilege.ts";
+import { run } from "../program.ts";
+import { duration, paint, print, table } from "../terminal.ts";
+import { type BegunStep, begunSteps } from "./ownership.ts";
+
+/** What a build's second making said of it (scripts/lib/build.sh). */
+interface Comparison {
+	/** How many files and links there are. */
+	files: string;
+	/** Paths of those that are not the same, one a line. */
+	differing: string;
+}
+
+/** How many of the differing files are named. */
+const shown = 10;
+
+/**
+ * Makes builds of a lab a second time, from their sources alone and in another place, and shows whether they are the same
+ * byte by byte. What the lab uses stays as it is. Returns 1 where one is not.
+ *
+ * @throws UsageError for a name that is no build of the lab's, LabError where one cannot be made
+ */
+export async function rebuild(stack: string, wanted: readonly string[]): Promise<number> {
+	checkStack(stack);
+	const there = await asRoot();
+	if (there !== undefined) return there;
+	const rows: string[][] = [];
+	const different: string[] = [];
+	for (const { name, step } of chosen(stack, wanted)) {
+		const begun = performance.now();
+		const { files, differing } = await makeAgain(step);
+		const paths = differing.split("\n").filter((path) => path !== "");
+		const verdict = paths.length === 0 ? paint("green", "same") : paint("red", "DIFFERS");
+		const took = duration((performance.now() - begun) / 1000);
+		rows.push([verdict, name, `${paths.length} of ${files}`, took]);
+		if (paths.length > 0) different.push(differences(stack, step, name, paths));
+	}
+	print(table(["", "BUILD", "FILES THAT DIFFER", "BUILT AGAIN IN"], rows));
+	if (different.length > 0) print(`\n${different.join("\n")}`);
+	return different.length === 0 ? 0 : 1;
+}
+
+function differences(stack: string, step: BegunStep, name: string, paths: readonly string[]): string {
+	const more = paths.length > shown ? [`  and ${paths.length - shown} more`] : [];
+	const lines = paths.slice(0, shown).map((path) => `  ${path}`);
+	return [`${name}: see ./lab${stackOption(stack)} logs ${step.name}`, ...lines, ...more].join("\n");
+}
+
+interface Build {
+	/** As a person has it: kernel-main. */
+	name: string;
+	step: BegunStep;
+}
+
+function chosen(stack: string, wanted: readonly string[]): Build[] {
+	const builds = begunSteps(stack)
+		.filter(({ file }) => /^rebuild\(\)/m.test(readFileSync(file, "utf8")))
+		.map((step) => ({ name: step.name.replace(/-build$/, ""), step }));
+	if (builds.length === 0) {
+		throw new LabError(`stack ${quote(stack)} has no builds`, `bring it up: ./lab${stackOption(stack)} up`);
+	}
+	const names = builds.map(({ name }) => name);
+	for (const one of wanted) {
+		if (names.includes(one)) continue;
+		throw new UsageError(
+			`stack ${quote(stack)} has no build ${quote(one)}${didYouMean(one, names)}`,
+			`its builds are: ${names.join(", ")}`,
+		);
+	}
+	return wanted.length === 0 ? builds : builds.filter(({ name }) => wanted.includes(name));
+}
+
+/** On a machine of another name, as another user, in another time zone, with another number of jobs. */
+async function makeAgain({ name, file }: BegunStep): Promise<Comparison> {
+	const elsewhere = ["USER=somebody", "LOGNAME=somebody", "TZ=Pacific/Kiritimati"];
+	// It is what nproc goes by.
+	const jobs = `OMP_NUM_THREADS=${availableParallelism() + 1}`;
+	const renamed = 'echo elsewhere >/proc/sys/kernel/hostname && exec bash "$0" rebuild';
+	const { code, stdout } = await run("unshare", ["--uts", "env", ...elsewhere, jobs, "bash", "-c", renamed, file], "", {
+		progress: true,
+	});
+	if (code !== 0) throw new LabError(`${name} could not be made a second time`, "what it said is above");
+	return JSON.parse(stdout) as Comparison;
+}
