@@ -64,6 +64,7 @@ make_options() {
 	local tree=$1 objects=$2 maps
 	maps="-fdebug-prefix-map=$(realpath "$tree")=$nowhere/source -fdebug-prefix-map=$tree=$nowhere/source -fdebug-prefix-map=$objects=$nowhere/build"
 	kbuild=(-C "$tree" O="$objects" -j"$(nproc)" CC='ccache gcc' HOSTCC='ccache gcc' "KCFLAGS=$maps" "KAFLAGS=$maps"
+	"HOSTCFLAGS=${maps//-fdebug/-ffile}"
 	LOCALVERSION= KBUILD_BUILD_USER=tracelab KBUILD_BUILD_HOST=tracelab KBUILD_BUILD_VERSION=1
 	KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$(stat -L -c %Y "$tree/Makefile")")")
 }
@@ -101,13 +102,13 @@ install_results() {
 	named_here "$part/vmlinux" "${modules[@]}"
 }
 
-# install_build_tree PART OBJECTS: the objects folder less its objects, with the paths it will have. SystemTap looks
-# for vmlinux in it.
+# install_build_tree PART OBJECTS: the objects folder less what modules are not built against (objects, and what says
+# where this build was made), with the paths it will have. SystemTap looks for vmlinux in it.
 install_build_tree() {
 	local part=$1 objects=$2
+	local left_out=('*.o' '*.a' '*.s' '*.elf' '*.bin' '*.cmd' '.*.d' '.tmp*' '*vmlinux*' bzImage ./source './tracelab.*')
 	mkdir "$part/build"
-	tar -C "$objects" -c --exclude='*.o' --exclude='*.a' --exclude='*.cmd' --exclude='.tmp*' --exclude='*vmlinux*' \
-		--exclude=bzImage --exclude='*.bin' --exclude=./source --exclude='./tracelab.*' . | tar -x -C "$part/build"
+	tar -C "$objects" -c "${left_out[@]/#/--exclude=}" . | tar -x -C "$part/build"
 	ln -s ../vmlinux "$part/build/vmlinux"
 	cp "$objects/scripts/module.lds" "$part/build/scripts/"
 	ln -s ../source "$part/build/source"

@@ -33,7 +33,7 @@ build() {
 	cp -r "$part/source" "$objects"
 	use_ccache
 	run "building module $name" make -C "$kernel/build" M="$objects" W=1 CC='ccache gcc' -j"$(nproc)" \
-		KCFLAGS="-fdebug-prefix-map=$objects=$nowhere/source" "${make[@]}" modules
+		KCFLAGS="-ffile-prefix-map=$objects=$nowhere/source" "${make[@]}" modules
 	find "$objects" -name '*.ko' -exec cp -t "$part" {} +
 	for wanted in "${load[@]}"; do
 		[ -e "$part/$wanted.ko" ] || die "the source of module $name made no $wanted.ko" "its Kbuild must say: obj-m := $wanted.o"
