@@ -109,6 +109,16 @@ test("make is told all that makes a build the same anywhere", async (t) => {
 		"KBUILD_BUILD_TIMESTAMP=Thu Jan  2 03:04:05 UTC 2020",
 	])
 		t.true(compiled.includes(` ${option} `), option);
+	// The kernel's debug information, and the programs that modules are built with, name one place: none.
+	for (const [variable, map] of [
+		["KCFLAGS", "debug"],
+		["KAFLAGS", "debug"],
+		["HOSTCFLAGS", "file"],
+	])
+		t.true(
+			compiled.includes(` ${variable}=-f${map}-prefix-map=${scratch.root}/mine=/opt/tracelab/kernel/0000000000000000/`),
+			compiled,
+		);
 });
 
 test("later fragments and then literal lines win", async (t) => {
