@@ -36,7 +36,7 @@ module() {
 }
 
 image() {
-	mmdebstrap --variant=minbase --aptopt='APT::Install-Recommends "false"' \
+	mmdebstrap --variant=minbase --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Check-Valid-Until "false"' \
 		--include=systemd-sysv,qemu-guest-agent,kmod,procps,lttng-tools,systemtap-runtime bookworm tree "$folder/sources.list"
 	truncate -s 4G raw
 	mke2fs -q -t ext4 -d tree raw
@@ -45,15 +45,15 @@ image() {
 
 apt_() {
 	apt-get -o Dir::Etc::sourcelist="$folder/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$folder/lists" \
-		-o APT::Sandbox::User=root "$@"
+		-o APT::Sandbox::User=root -o Acquire::Check-Valid-Until=false "$@"
 }
 
 main() {
 	local part
 	cd "$folder"
 	mkdir -p lists/partial
-	sed -n 's/^URIs: *//p; s/^deb \([^ ]*\) .*/\1/p' /etc/apt/sources.list.d/* /etc/apt/sources.list 2>/dev/null |
-		sort -u | grep -v security | head -n 1 |
+	{ cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null || :; } |
+		sed -n 's/^URIs: *//p; s/^deb \([^ ]*\) .*/\1/p' | sort -u | grep debian | grep -v security | sed -n 1p |
 		sed 's|.*|deb & bookworm main\ndeb-src & bookworm main|' >sources.list
 	apt_ update >log 2>&1
 	for part in qemu kernel module image; do ("$part") >>log 2>&1; done
