@@ -72,6 +72,8 @@ differs() {
 		wrong[$part]="trace session $session$where is none of mode $mode"
 	elif ! session_runs "$xml"; then
 		wrong[$part]="trace session $session$where is stopped"
+	elif ! buffers_are "$size" "$count" "$xml"; then
+		wrong[$part]="trace session $session$where has buffers of another size than its budget asks for"
 	elif [ -n "$3" ] && [ "$(session_pids "$xml")" != "$3" ]; then
 		wrong[$part]="trace session $session follows process $(session_pids "$xml" | paste -sd ' '), and its domains have $(paste -sd ' ' <<<"$3")"
 	else

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { withBudget } from "../../spec/budget.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
 import { loadProfile, ProfileError } from "../../spec/load-profile.ts";
 import { type Layer, layers, type Profile } from "../../spec/profile.ts";
@@ -21,7 +22,7 @@ import { makeSession, removeSession, type TraceSession } from "./session.ts";
 export interface RecordOptions {
 	/** Names of the domains; none: the only one. */
 	domains: readonly string[];
-	/** The run's name; by default PROFILE-TIME. */
+	/** The run's name; by default WHAT-TIME. */
 	name?: string;
 	/** Of the profile's layers, the only one that is recorded. */
 	layer?: Layer;
@@ -41,11 +42,11 @@ export interface Recording {
 }
 
 /** Starts to record a run. Its clock-beacons begin by `startClocks`, once the guests can run them. */
-export async function startRecording(stack: string, profileName: string, options: RecordOptions): Promise<Recording> {
-	const profile = readProfile(profileName);
-	const domains = chosenDomains(stack, options.domains);
+export async function startRecording(stack: string, what: string, options: RecordOptions): Promise<Recording> {
+	const { profile, domains: own } = whatToRecord(stack, what);
+	const domains = chosenDomains(stack, options.domains.length > 0 ? options.domains : own);
 	for (const domain of domains) await mustRun(domain, "not paused");
-	const run = runName(stack, options.name ?? `${profile.name}-${stamp(new Date())}`);
+	const run = runName(stack, options.name ?? `${what}-${stamp(new Date())}`);
 	if (options.layer !== undefined && Object.keys(profile[options.layer]).length === 0)
 		throw new UsageError(`profile ${quote(profile.name)} has nothing in ${options.layer}`, "leave --layer out");
 	const folder = `${runsFolder(stack)}/${run}`;
@@ -172,6 +173,14 @@ export async function stopRecording(recording: Recording): Promise<string[]> {
 		writeRun(folder, run);
 		await removeSession(session);
 	}
+}
+
+/** What a name stands for: a trace session of the stack's, with its domains and its budget, or else a profile. */
+export function whatToRecord(stack: string, name: string): { profile: Profile; domains: readonly string[] } {
+	const { traces } = readCard(stack);
+	const trace = Object.hasOwn(traces, name) ? traces[name] : undefined;
+	if (trace === undefined) return { profile: readProfile(name), domains: [] };
+	return { profile: withBudget(readProfile(trace.profile), trace.budget), domains: trace.domains };
 }
 
 /** @throws UsageError where there is no such profile, or it cannot be used */

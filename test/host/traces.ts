@@ -197,17 +197,33 @@ test("a flight recorder of the stack file is there after an up, comes back when 
 		t.is(pidOf(), pid);
 		noteDrift({ byHand, said: [said], repaired: changed(repair.all), guest: "goes on" });
 	}
+	const larger = "traces: { flight: { domains: [vm], profile: block-io, budget: { rate: 8, events: 60000 } } }\n";
+	copy.edit(file, traces, larger);
+	const budgeted = await lab("up");
+	t.is(budgeted.code, 0, budgeted.all);
+	t.is(
+		host(`lttng --mi xml list ${name} | grep -oE '<subbuffer_(size|count)>[0-9]+' | paste -sd ' '`),
+		"<subbuffer_size>2097152 <subbuffer_count>8",
+	);
+	t.deepEqual(card().traces["flight"]?.budget, { rate: 8, events: 60000 });
 	const after = await lab("preview", "--", "--expect-no-changes");
 	t.is(after.code, 0, after.all);
-	await lab("exec", "vm", "--", "dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=50", "iflag=direct");
+	const dd = ["dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=50", "iflag=direct"];
+	await lab("exec", "vm", "--", ...dd);
 	t.teardown(() => remove("flown"));
 	const snapshot = await lab("trace", "snapshot", "flight", "--name", "flown");
 	t.is(snapshot.code, 0, snapshot.all);
 	const run = readRun("flown");
 	for (const { path, events } of run.layers) t.deepEqual(counted(`${runs}/flown/${path}`), events);
 	t.true((run.layers[0]?.events["virtio_blk_handle_read"] ?? 0) >= 50);
+	t.deepEqual(run.budget, { rate: 8, events: 60000 });
 	t.is(sessions(), name);
-	copy.edit(file, traces, "");
+	const whole = await traced(t, "whole", "flight", "--", ...dd);
+	t.is(whole.code, 0, whole.all);
+	const { profile, budget } = readRun("whole");
+	t.deepEqual([profile, budget], ["block-io", { rate: 8, events: 60000 }]);
+	t.is(sessions(), name);
+	copy.edit(file, larger, "");
 	const gone = await lab("up");
 	t.is(gone.code, 0, gone.all);
 	t.is(sessions(), "");

@@ -184,6 +184,13 @@ test(
 );
 test(
 	drifted,
+	"a buffer of another size",
+	(scratch) => scratch.write(`lttng/host/${session}/size`, "262144\n"),
+	`trace session ${session} has buffers of another size than its budget asks for`,
+	"host",
+);
+test(
+	drifted,
 	"a domain that was started again",
 	(scratch) => runs(scratch, "4194306", emulator),
 	`trace session ${session} follows process ${pid}, and its domains have 4194306`,

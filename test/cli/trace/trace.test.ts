@@ -211,6 +211,20 @@ asRoot("a run that is started goes on until it is stopped, is listed, and fetche
 	);
 });
 
+asRoot("a trace session of the stack's is recorded by its name, of its domains and at its own budget", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	const { code, stderr } = await lab.lab(["trace", "run", "flight", "--", "true"]);
+	t.is(code, 0, stderr);
+	const name = /^lab: (flight-\S+) records block-io of vm$/m.exec(stderr)?.[1] ?? "";
+	const { profile, budget, session } = readRun(lab, name);
+	t.deepEqual(
+		{ profile, budget, session },
+		{ profile: "block-io", budget: { rate: 8, events: 2 }, session: `tracelab-quickstart-${name}` },
+	);
+	t.false(existsSync(join(lab.root, `lttng/host/${session}`)));
+});
+
 asRoot("a flight recorder's snapshot is a run, and it goes on", async (t) => {
 	const lab = await traceable(t);
 	records(lab, ["blk_co_preadv", "blk_co_preadv"], ["block_rq_issue"]);
@@ -229,6 +243,7 @@ asRoot("a flight recorder's snapshot is a run, and it goes on", async (t) => {
 	t.regex(stdout, /^run f: block-io of vm for /);
 	const run = readRun(lab, "f");
 	t.deepEqual([run.mode, run.layers.map(({ total }) => total)], ["snapshot", [2, 1]]);
+	t.deepEqual(run.budget, { rate: 8, events: 2 });
 	t.true(existsSync(join(made, "lttng/host/tracelab-quickstart-flight/on")));
 	t.true(existsSync(join(made, "lttng/guest/tracelab-quickstart-flight/on")));
 	rmSync(join(made, "lttng/host/tracelab-quickstart-flight"), { recursive: true });
