@@ -55,7 +55,7 @@ export async function completeRun(recording: Recording, said: string, taking: Gu
 }
 
 /** The kernel's part of the host's session stands beside QEMU's, and is a layer of its own. */
-function moveKernel(folder: string): void {
+export function moveKernel(folder: string): void {
 	if (!existsSync(`${folder}/qemu`)) return;
 	for (const entry of readdirSync(`${folder}/qemu`, { recursive: true, withFileTypes: true })) {
 		if (!entry.isDirectory() || entry.name !== "kernel") continue;
@@ -77,7 +77,7 @@ async function qemuLayer({ folder, run }: Recording, losses: Losses) {
 	return { layer: await layerOf(folder, { layer: "qemu", path: "qemu" }, losses, look), beacons, processes };
 }
 
-async function layerOf(
+export async function layerOf(
 	folder: string,
 	layer: Pick<RunLayer, "layer" | "domain" | "path">,
 	losses: Losses,

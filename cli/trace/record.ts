@@ -14,6 +14,7 @@ import { mustRun } from "../libvirt.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
 import { say } from "../terminal.ts";
+import { endCalibration, warnBeforehand } from "./calibration.ts";
 import { endBeacons, startBeacons, stopped, tracedDomain } from "./guest.ts";
 import { completeRun } from "./layers.ts";
 import { lttng, versionIn } from "./lttng.ts";
@@ -26,6 +27,8 @@ export interface RecordOptions {
 	name?: string;
 	/** Of the profile's layers, the only one that is recorded. */
 	layer?: Layer;
+	/** Is it to be calibrated before it begins? */
+	beforehand?: boolean;
 }
 
 /** A run that is being recorded. */
@@ -58,6 +61,7 @@ export async function startRecording(stack: string, what: string, options: Recor
 		domains,
 		folder: `${folder}/qemu`,
 	};
+	if (options.beforehand) await warnBeforehand({ folder, session });
 	const recording: Recording = { folder, session, run: await newRun(session, run, "stream") };
 	mkdirSync(folder, { recursive: true });
 	try {
@@ -151,6 +155,7 @@ export async function stopRecording(recording: Recording): Promise<string[]> {
 	const { session, run, folder } = recording;
 	await endClocks(recording);
 	ended(run);
+	await endCalibration(recording);
 	const name = session.session;
 	let said: string;
 	try {

@@ -7,8 +7,8 @@ import { runInGuest } from "../guest/process.ts";
 import { virsh } from "../libvirt.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { duration, say } from "../terminal.ts";
+import { warnOnceLong } from "./calibration.ts";
 import { checkClocks, checkLayers } from "./layers.ts";
-import { warnOfRate } from "./rate.ts";
 import {
 	type Recording,
 	type RecordOptions,
@@ -61,7 +61,8 @@ async function runCommand(recording: Recording, command: readonly string[]): Pro
 	// A second Ctrl-C is for this program.
 	process.once("SIGINT", () => interrupted.abort());
 	process.once("SIGTERM", () => interrupted.abort());
-	const watch = setTimeout(() => warnOfRate(recording).catch(() => {}), 1000);
+	const ended = new AbortController();
+	const calibration = warnOnceLong(recording, ended.signal);
 	try {
 		const { code } = await runInGuest(new GuestAgent(domain), command, {
 			signal: interrupted.signal,
@@ -70,7 +71,8 @@ async function runCommand(recording: Recording, command: readonly string[]): Pro
 		});
 		return code;
 	} finally {
-		clearTimeout(watch);
+		ended.abort();
+		await calibration;
 	}
 }
 

@@ -1,6 +1,5 @@
 import { cpSync, existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { withBudget } from "../../spec/budget.ts";
 import { layers } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
@@ -11,7 +10,6 @@ import { findRun, tracedRuns, writeRun } from "../runs/run-file.ts";
 import { runsFolder } from "../runs/run-folder.ts";
 import { duration, print, say, size, table } from "../terminal.ts";
 import { checkClocks, checkLayers } from "./layers.ts";
-import { warnOfRate } from "./rate.ts";
 import {
 	type Recording,
 	type RecordOptions,
@@ -32,11 +30,9 @@ export async function traceStart(stack: string, what: string, options: RecordOpt
 			`record it by: ./lab${stackOption(stack)} trace run ${what}`,
 		);
 	}
-	const recording = await startRecording(stack, what, options);
+	const recording = await startRecording(stack, what, { ...options, beforehand: true });
 	await startClocks(recording);
 	writeRun(recording.folder, recording.run);
-	await pause(1000);
-	await warnOfRate(recording);
 	print(`${recording.run.run} records; ./lab${stackOption(stack)} trace stop ends it`);
 }
 

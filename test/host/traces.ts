@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import test from "ava";
 import { execa } from "execa";
 import { loadProfile, profileNames } from "../../spec/load-profile.ts";
@@ -123,6 +123,31 @@ test("of two QEMUs on this host, only the chosen domain's is in the trace", asyn
 	t.is(code, 0, all);
 	t.is(host(`babeltrace2 ${runs}/two/qemu | grep -o 'vpid = [0-9]*' | sort -u`), `vpid = ${pidOf()}`);
 	t.true((readRun("two").layers[0]?.total ?? 0) > 100);
+});
+
+test("a long run is calibrated: what is over its budget is said, with the event that makes most of it", async (t) => {
+	copy.write(
+		"profiles/costly.yaml",
+		"description: What is over its budget.\nbudget: { rate: 4, events: 1 }\nqemu: { memory_region_ops_*: Registers., cpu_*: Ports., virtio_*: Devices. }\n",
+	);
+	const costs =
+		/^lab: qemu costs [\d.]+ k?M?B and \d+ events a second, and its budget is 4 MB and 1: a long run is large, and may lose events\n {2}\d+ % of the events are ((memory_region_ops|cpu|virtio)_)\w+\n {2}what to do: record without \2_?\*, by a copy of profiles\/costly\.yaml that does not name it; or allow more, by budget: in traces: of the stack file$/m;
+	t.teardown(() => remove("before"));
+	const started = await lab("trace", "start", "costly", "--name", "before");
+	const stopped = await lab("trace", "stop", "before");
+	t.is(started.code, 0, started.all);
+	t.regex(started.stderr, costs);
+	t.is(started.stdout, `before records; ./lab -s ${stack} trace stop ends it`);
+	t.is(stopped.code, 0, stopped.all);
+	const long = await traced(t, "long", "costly", "--", "sleep", "8");
+	t.is(long.code, 0, long.all);
+	t.regex(long.stderr, costs);
+	t.true(long.stderr.indexOf("lab: qemu costs") < long.stderr.indexOf("run long:"));
+	for (const name of ["before", "long"]) t.false(existsSync(`${runs}/${name}/calibration`));
+	t.is(sessions(), "");
+	const cheap = await traced(t, "cheap", "block-io", "--", "sh", "-c", "touch /; sync; sleep 8");
+	t.is(cheap.code, 0, cheap.all);
+	t.notRegex(cheap.stderr, /costs/);
 });
 
 test("a layer that recorded nothing is an error that names its cause", async (t) => {
