@@ -145,6 +145,7 @@ check_process() {
 start_host() {
 	local output=$folder pid joined
 	local -a filtered plain
+	lttng_ list >/dev/null 2>&1 || die "root's session daemon does not answer, so nothing can be traced" "./lab up starts it"
 	end_host
 	# Another one's files are no place to write to.
 	if [ "$mode" = stream ] && [ -e "$output" ]; then output=$output/$(date -u +%Y%m%dT%H%M%SZ); fi
@@ -182,8 +183,7 @@ start_guest() {
 		"give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, then run up" ;;
 	255) die "the guest agent of $name does not answer" "see the guest's console: ./lab console --log $name" ;;
 	*)
-		[ -z "$words" ] || say "  | ${words//$'\n'/$'\n'  | }"
-		die "the kernel of $name cannot be traced" \
+		die "the kernel of $name cannot be traced: ${words##*$'\n'}" \
 			"see the guest's log: ./lab exec $name -- journalctl -u lttng-sessiond"
 		;;
 	esac

@@ -31,7 +31,8 @@ export async function unseenQemu(domain: Domain, pid: number): Promise<Cause | u
 
 /** The same for a guest's kernel. */
 export async function emptyGuest(domain: Domain, agent: GuestAgent, names: readonly string[]): Promise<Cause> {
-	return (await noModules(domain, agent)) ?? nothingHappened(names);
+	const looks = [() => noModules(domain, agent), () => notInKernel(domain, agent, names)];
+	return (await firstOf(looks)) ?? nothingHappened(names);
 }
 
 async function firstOf(looks: readonly Look[]): Promise<Cause | undefined> {
@@ -102,6 +103,20 @@ export async function noModules({ name }: Domain, agent: GuestAgent): Promise<Ca
 	return {
 		why: `guest ${name} has no lttng-modules for its kernel`,
 		todo: "give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, then run up",
+	};
+}
+
+export async function notInKernel(
+	{ name }: Domain,
+	agent: GuestAgent,
+	names: readonly string[],
+): Promise<Cause | undefined> {
+	const { stdout } = await agent.exec(["lttng", "--no-sessiond", "list", "--kernel"]);
+	const there = [...stdout.toString().matchAll(/^ +(\w+) \(loglevel/gm)].map(([, event = ""]) => event);
+	if (there.length === 0 || names.some((pattern) => there.some((event) => matches(pattern, event)))) return undefined;
+	return {
+		why: `the kernel of ${name} has none of these tracepoints: ${names.join(", ")}`,
+		todo: "see those that it has, in the guest: lttng list --kernel; some need another kernel configuration",
 	};
 }
 

@@ -6,7 +6,7 @@ import { matches } from "../../spec/profile.ts";
 import { changed } from "./changed.ts";
 import { noteDrift } from "./drift-table.ts";
 import { card, copy, domainCard, host, lab, pidOf, stack } from "./proof.ts";
-import { readRun, remove, runs, traced } from "./traced.ts";
+import { readRun, remove, runs, traced, tracepoints } from "./traced.ts";
 
 /** How many events of each name babeltrace2 finds below a folder; what it warns of is an error. */
 function counted(folder: string): Record<string, number> {
@@ -19,14 +19,6 @@ function counted(folder: string): Record<string, number> {
 			.map((line) => line.trim().split(" "))
 			.map(([count = "0", name = ""]) => [name, Number(count)]),
 	);
-}
-
-/** The tracepoints that a process has registered. */
-function tracepoints(pid: string): string[] {
-	const own = host("lttng list -u")
-		.split(/^PID: /m)
-		.find((part) => part.startsWith(`${pid} `));
-	return [...(own ?? "").matchAll(/^ +qemu:(\w+) /gm)].map(([, name = ""]) => name);
 }
 
 const sessions = () => host(`lttng list | grep -o 'tracelab-${stack}-\\S*' || :`);

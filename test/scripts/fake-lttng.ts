@@ -6,6 +6,7 @@ import type { ScratchHost } from "./run-step.ts";
  *
  *     down    no session daemon answers        kernel  the host's kernel can be traced
  *     refuse  why an event cannot be enabled   losses  discarded events and lost packets, of each domain
+ *     guest-kernel  what `list --kernel` says in the guest
  *     ust     what `list --userspace` says     made/host, made/guest  the traces that a session turns out to have
  */
 export function fakeLttng(scratch: ScratchHost): void {
@@ -53,7 +54,10 @@ snapshot) [ "$1" = record ] || exit 93; known "$session"
 	mkdir -p "\${2#file://}"; [ ! -e "$l/made/$where" ] || cp -r "$l/made/$where" "\${2#file://}/snapshot-1" ;;
 destroy) known "$1"; rm -r "\${s:?}/$1" ;;
 list)
-	if [ "\${1:-}" = --kernel ]; then [ -e "$l/kernel" ]; exit; fi
+	if [ "\${1:-}" = --kernel ]; then
+		if [ -n "\${in_guest:-}" ]; then cat "$l/guest-kernel" 2>/dev/null; exit; fi
+		[ -e "$l/kernel" ]; exit
+	fi
 	if [ "\${1:-}" = --userspace ]; then cat "$l/ust" 2>/dev/null; exit; fi
 	[ -n "$xml" ] || exit 0
 	known "$1"

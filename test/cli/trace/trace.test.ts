@@ -139,6 +139,13 @@ asRoot(empty, "the guest's kernel did nothing of the kind", {
 	given: (lab) => records(lab, ["blk_co_preadv"], []),
 	why: /^lab: the layer guest vm recorded nothing: all is well with the tracing, but none of these happened: block_rq_insert, /m,
 });
+asRoot(empty, "the guest's kernel has no such events", {
+	given: (lab) => {
+		records(lab, ["blk_co_preadv"], []);
+		lab.write("lttng/guest-kernel", "Kernel events:\n      sched_switch (loglevel: x) (type: tracepoint)\n");
+	},
+	why: /the layer guest vm recorded nothing: the kernel of vm has none of these tracepoints: block_rq_insert, .*\n {2}what to do: see those that it has/,
+});
 asRoot(empty, "the guest has lost its lttng-modules", {
 	given: (lab) => {
 		records(lab, ["blk_co_preadv"], []);
