@@ -124,6 +124,7 @@ apply() {
 	fi
 }
 
+# cli/trace/causes.ts says the same of a flight recorder.
 no_kernel_tracer="the kernel of this host is not traced: it has no lttng-modules ($(uname -r))"
 
 # tell_waiting: a guest that cannot be asked yet gets its session by the next up.
@@ -164,6 +165,8 @@ start_host() {
 		run "making the buffers of the kernel" lttng_ enable-channel --session="$session" --kernel "${buffers[@]}" main
 		run "enabling events of the kernel" lttng_ enable-event --session="$session" --kernel --channel=main --tracepoint \
 			"$(paste -sd , <<<"$host")"
+		# An interrupt is nobody's: that of whom it interrupted, or what handles it, is all that there is.
+		run "adding contexts of the kernel" lttng_ add-context --session="$session" --kernel --channel=main --type=tid --type=procname
 	fi
 	run "starting trace session $session" lttng_ start "$session"
 	say "$step: trace session $session records process $(pids | paste -sd ' ')"

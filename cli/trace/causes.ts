@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { release } from "node:os";
 import { matches } from "../../spec/profile.ts";
 import { type Domain, stackOption } from "../card.ts";
 import type { GuestAgent } from "../guest/agent.ts";
@@ -34,6 +35,13 @@ export async function emptyGuest(domain: Domain, agent: GuestAgent, names: reado
 	const looks = [() => noModules(domain, agent), () => notInKernel(domain, agent, names)];
 	return (await firstOf(looks)) ?? nothingHappened(names);
 }
+
+/** The same for the host's kernel. */
+export const emptyHost = (names: readonly string[]): Cause => nothingHappened(names);
+
+/** What scripts/trace-session.sh says where the host's kernel cannot be traced. */
+export const untracedHost = (): string =>
+	`the kernel of this host is not traced: it has no lttng-modules (${release()})`;
 
 async function firstOf(looks: readonly Look[]): Promise<Cause | undefined> {
 	for (const look of looks) {

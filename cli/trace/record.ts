@@ -16,7 +16,7 @@ import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
 import { say } from "../terminal.ts";
 import { endCalibration, warnBeforehand } from "./calibration.ts";
 import { endBeacons, startBeacons, stopped, tracedDomain } from "./guest.ts";
-import { completeRun } from "./layers.ts";
+import { absentHost, completeRun } from "./layers.ts";
 import { lttng, versionIn } from "./lttng.ts";
 import { makeSession, removeSession, type TraceSession } from "./session.ts";
 
@@ -66,8 +66,7 @@ export async function startRecording(stack: string, what: string, options: Recor
 	mkdirSync(folder, { recursive: true });
 	try {
 		const untraced = await makeSession(session);
-		if (untraced !== undefined)
-			recording.run.layers.push({ ...nothing, layer: "host", path: "host", absent: untraced });
+		if (untraced !== undefined) recording.run.layers.push(absentHost(untraced));
 		begun(recording.run);
 		writeRun(folder, recording.run);
 		return recording;
@@ -217,5 +216,3 @@ async function unlessRefused<T>(ask: () => Promise<T>): Promise<T | undefined> {
 		return undefined;
 	}
 }
-
-const nothing = { events: {}, total: 0, discarded: 0, lostPackets: 0, bytes: 0 };

@@ -1,4 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { release, tmpdir } from "node:os";
+import { join } from "node:path";
 import test from "ava";
 import { execa } from "execa";
 import { loadProfile, profileNames } from "../../spec/load-profile.ts";
@@ -115,6 +117,67 @@ test("of two QEMUs on this host, only the chosen domain's is in the trace", asyn
 	t.is(code, 0, all);
 	t.is(host(`babeltrace2 ${runs}/two/qemu | grep -o 'vpid = [0-9]*' | sort -u`), `vpid = ${pidOf()}`);
 	t.true((readRun("two").layers[0]?.total ?? 0) > 100);
+});
+
+test("where the host's kernel cannot be traced, a run says so in a sentence, and is a success", async (t) => {
+	const { code, stderr } = await traced(t, "exits", "exits-and-interrupts", "--", "sleep", "1");
+	t.is(code, 0, stderr);
+	const sentence = `the kernel of this host is not traced: it has no lttng-modules (${release()})`;
+	const layer = readRun("exits").layers.find((one) => one.layer === "host");
+	if (host("lttng list --kernel >/dev/null 2>&1 && echo traced || :") === "traced") {
+		t.is(layer?.absent, undefined);
+		t.deepEqual(counted(`${runs}/exits/host`), layer?.events);
+		return;
+	}
+	t.is(stderr.split("\n").filter((line) => line === sentence).length, 1, stderr);
+	t.deepEqual([layer?.total, layer?.absent], [0, sentence]);
+	const alone = await traced(t, "alone", "exits-and-interrupts", "--layer", "host", "--", "true");
+	t.is(alone.code, 1, alone.all);
+	t.true(alone.all.includes(`lab: ${sentence}\n  what to do: leave --layer host out, `), alone.all);
+	const page = `${copy.folder}/exits.html`;
+	t.is((await lab("report", "exits", "-o", page)).code, 0);
+	t.true(readFileSync(page, "utf8").includes(`not recorded: ${sentence}`));
+});
+
+test("a run is started, listed, stopped and fetched, and what was fetched is CTF of both layers", async (t) => {
+	const folder = mkdtempSync(join(tmpdir(), "tracelab-fetched-"));
+	t.teardown(() => rmSync(folder, { recursive: true }));
+	t.teardown(() => remove("whole-disk"));
+	const started = await lab("trace", "start", "block-io", "--name", "whole-disk");
+	t.is(started.code, 0, started.all);
+	t.is(started.stdout, `whole-disk records; ./lab -s ${stack} trace stop ends it`);
+	t.is(sessions(), `tracelab-${stack}-whole-disk`);
+	t.regex((await lab("trace", "ls")).stdout, /^whole-disk +block-io +vm +\S+Z +recording$/m);
+	t.is(
+		(await lab("trace", "fetch", "whole-disk", folder)).stderr,
+		`lab: run "whole-disk" is being recorded\n  what to do: end it: ./lab -s ${stack} trace stop whole-disk`,
+	);
+	const dd = ["dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=100", "iflag=direct"];
+	t.is((await lab("exec", "vm", "--", ...dd)).code, 0);
+	const stopped = await lab("trace", "stop");
+	t.is(stopped.code, 0, stopped.all);
+	t.regex(stopped.stdout, /^run whole-disk: block-io of vm for /);
+	t.is(sessions(), "");
+	const { layers } = readRun("whole-disk");
+	const total = layers.reduce((sum, layer) => sum + layer.total, 0);
+	t.regex(
+		(await lab("trace", "ls")).stdout,
+		new RegExp(`^whole-disk +block-io +vm +\\S+Z +[\\d.]+ s +${total} +[\\d.]+ k?M?B +0$`, "m"),
+	);
+	const fetched = await lab("trace", "fetch", "whole-disk", folder);
+	t.deepEqual([fetched.code, fetched.stdout], [0, join(folder, "whole-disk")]);
+	for (const [path, event] of [
+		["qemu", "virtio_blk_handle_read"],
+		["guest/vm", "block_rq_issue"],
+	] as const) {
+		const there = counted(join(folder, "whole-disk", path));
+		t.deepEqual(there, layers.find((layer) => layer.path === path)?.events);
+		t.true((there[event] ?? 0) >= 100, event);
+	}
+	t.is(
+		(await lab("trace", "stop")).stderr,
+		`lab: nothing is being recorded\n  what to do: start it: ./lab -s ${stack} trace start PROFILE`,
+	);
 });
 
 test("a long run is calibrated: what is over its budget is said, with the event that makes most of it", async (t) => {

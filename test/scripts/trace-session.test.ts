@@ -219,6 +219,7 @@ test("the host's kernel is traced where it can be, and where it cannot, that is 
 	const traced = await scratch.step(step, "apply", given);
 	t.deepEqual(traced.stdout, {});
 	t.true(done(traced).includes(`enable-event --session=${session} --kernel --channel=main --tracepoint sched_switch`));
+	t.true(done(traced).includes(`add-context --session=${session} --kernel --channel=main --type=tid --type=procname`));
 	t.is(await drift(scratch, given), "");
 });
 

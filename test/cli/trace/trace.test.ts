@@ -1,8 +1,10 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { release } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { runSchema } from "../../../spec/run.ts";
 import type { ScratchLab } from "../scratch-lab.ts";
+import { bootIds, writeTrace } from "../scratch-run.ts";
 import { buildId, emulator, pid, records, runs, traceable } from "../scratch-trace.ts";
 
 // One at a time, since each starts Node. `./lab trace` as a whole: what it makes, brings in, counts, says and keeps.
@@ -275,6 +277,63 @@ asRoot("a run that is started goes on until it is stopped, is listed, and fetche
 	t.is(
 		(await lab.lab(["trace", "stop"])).stderr,
 		"lab: nothing is being recorded\n  what to do: start it: ./lab trace start PROFILE",
+	);
+});
+
+const untraced = `the kernel of this host is not traced: it has no lttng-modules (${release()})`;
+const exits = ["trace", "run", "exits-and-interrupts", "-d", "vm", "--name", "one"];
+
+asRoot("where the host's kernel cannot be traced, a run says so in a sentence, and is a success", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["cpu_in"], ["irq_handler_entry"]);
+	const { code, stderr } = await lab.lab([...exits, "--", "true"]);
+	t.is(code, 0, stderr);
+	t.deepEqual(stderr.split("\n").filter((line) => line === untraced).length, 1);
+	t.deepEqual(
+		readRun(lab, "one").layers.map(({ layer, total, absent }) => [layer, total, absent]),
+		[
+			["qemu", 1, undefined],
+			["host", 0, untraced],
+			["guest", 1, undefined],
+		],
+	);
+	const alone = await lab.lab([...exits.with(-1, "two"), "--layer", "host", "--", "true"]);
+	t.is(alone.code, 1);
+	t.true(
+		alone.stderr.endsWith(
+			`lab: ${untraced}\n  what to do: leave --layer host out, or install lttng-modules-dkms on this host`,
+		),
+		alone.stderr,
+	);
+});
+
+asRoot("where the host's kernel can be traced, it is a layer of a run, and is not silently empty", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["cpu_in"], ["irq_handler_entry"]);
+	lab.write("lttng/kernel", "");
+	writeTrace(lab, "../../../../../lttng/made/host/kernel", {
+		...{
+			events: [[900_000_000_000n, "kernel irq_handler_exit: { cpu_id = 0 }, { }"]],
+			bootId: bootIds.host,
+			offset: 5n,
+		},
+	});
+	const { code, stderr } = await lab.lab([...exits, "--", "true"]);
+	t.is(code, 0, stderr);
+	t.deepEqual(
+		readRun(lab, "one").layers.map(({ layer, events, absent }) => [layer, events, absent]),
+		[
+			["qemu", { cpu_in: 1 }, undefined],
+			["host", { irq_handler_exit: 1 }, undefined],
+			["guest", { irq_handler_entry: 1 }, undefined],
+		],
+	);
+	writeTrace(lab, "../../../../../lttng/made/host/kernel", { events: [], bootId: bootIds.host, offset: 5n });
+	const empty = await lab.lab([...exits.with(-1, "two"), "--", "true"]);
+	t.is(empty.code, 1);
+	t.regex(
+		empty.stderr,
+		/lab: the layer host recorded nothing: all is well with the tracing, but none of these happened: kvm_x86_\*, irq_/,
 	);
 });
 
