@@ -61,10 +61,10 @@ export async function startRecording(stack: string, what: string, options: Recor
 		domains,
 		folder: `${folder}/qemu`,
 	};
-	if (options.beforehand) await warnBeforehand({ folder, session });
 	const recording: Recording = { folder, session, run: await newRun(session, run, "stream") };
 	mkdirSync(folder, { recursive: true });
 	try {
+		if (options.beforehand) await warnBeforehand(recording);
 		const untraced = await makeSession(session);
 		if (untraced !== undefined) recording.run.layers.push(absentHost(untraced));
 		begun(recording.run);
