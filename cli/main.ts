@@ -292,7 +292,7 @@ trace
 	.description(
 		"records while a command runs in a guest: ./lab trace run block-io -- dd if=/dev/vda of=/dev/null count=100",
 	)
-	.argument("<profile>", "what is recorded: profiles/PROFILE.yaml")
+	.argument("<profile>", "what is recorded: profiles/PROFILE.yaml, or a name in traces of the stack file")
 	.argument("[command...]", "its argv, passed as it is; its exit status is this one's")
 	.option("-d, --domain <name>", "the domain, where the lab has several; more are traced, too", collected, [])
 	.option("--name <run>", "the run's name; by default PROFILE-TIME")
@@ -307,7 +307,7 @@ trace
 trace
 	.command("start")
 	.description("records until trace stop ends it")
-	.argument("<profile>", "what is recorded: profiles/PROFILE.yaml")
+	.argument("<profile>", "what is recorded: profiles/PROFILE.yaml, or a name in traces of the stack file")
 	.option("-d, --domain <name>", "the domain, where the lab has several; several can be traced", collected, [])
 	.option("--name <run>", "the run's name; by default PROFILE-TIME")
 	.addOption(new Option("--layer <layer>", "of the profile, this layer alone").choices(["qemu", "guest", "host"]))

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import * as libvirt from "@pulumi/libvirt";
 import * as pulumi from "@pulumi/pulumi";
 import { type Acceleration, decideAcceleration } from "../spec/acceleration.ts";
+import { withBudget } from "../spec/budget.ts";
 import type { HostFacts } from "../spec/host-facts.ts";
 import { hostPackages } from "../spec/host-packages.ts";
 import { checkSignature } from "../spec/hypervisor.ts";
@@ -143,7 +144,7 @@ export class Lab extends LabComponent {
 					{
 						traceName: name,
 						trace,
-						profile: loadProfile(trace.profile),
+						profile: withBudget(loadProfile(trace.profile), trace.budget),
 						targets: Object.fromEntries(trace.domains.map((domain) => [domain, named(domains, domain)])),
 					},
 					{ parent: this },

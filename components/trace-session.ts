@@ -11,7 +11,7 @@ export interface TraceSessionArgs {
 	traceName: string;
 	/** The session as the stack file has it. */
 	trace: TraceSpec;
-	/** What it records. */
+	/** What it records, at this session's budget. */
 	profile: Profile;
 	/** The domains that are traced, by name. */
 	targets: Readonly<Record<string, Pick<TracedDomain, "libvirtName" | "emulator"> & pulumi.Resource>>;
@@ -36,7 +36,7 @@ export class TraceSession extends LabComponent {
 		super("TraceSession", name, opts);
 		const { traceName, trace, profile, targets } = args;
 		const session = `tracelab-${pulumi.getStack()}-${traceName}`;
-		this.card = { domains: [...trace.domains], profile: profile.name, session };
+		this.card = { domains: [...trace.domains], profile: profile.name, budget: { ...profile.budget }, session };
 		const inputs = {
 			session,
 			mode: "snapshot",

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { budgetSchema } from "./budget.ts";
 
 /** Where the card of a stack is kept on the host. */
 export const labCardPath = (stack: string): string => `/var/lib/tracelab/labs/${stack}.json`;
@@ -56,6 +57,8 @@ const trace = z.object({
 	domains: z.array(z.string()),
 	/** profiles/NAME.yaml */
 	profile: z.string(),
+	/** What it may cost: its own budget, or the profile's. */
+	budget: budgetSchema,
 	/** The LTTng session, on the host and in the guests. */
 	session: z.string(),
 });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { budgetSchema } from "./budget.ts";
 import * as field from "./fields.ts";
 import type { DeepReadonly } from "./schema.ts";
 
@@ -23,13 +24,6 @@ const why = z
 
 const events = (description: string) => z.record(eventName, why).default({}).meta({ description });
 
-const amount = (title: string, description: string, most: number, example: number) =>
-	z
-		.number()
-		.positive()
-		.max(most)
-		.meta({ title, description, examples: [example] });
-
 /** A file profiles/NAME.yaml. */
 export const profileSchema = z
 	.strictObject({
@@ -38,12 +32,7 @@ export const profileSchema = z
 			.boolean()
 			.default(false)
 			.meta({ description: "Does a run of it begin with a reset of the guest, and wait until it has booted?" }),
-		budget: z
-			.strictObject({
-				rate: amount("rate", "Megabytes a second that one domain should stay below; the buffers follow it.", 1000, 4),
-				events: amount("rate of events", "Events a second that one domain should stay below.", 1e8, 50000),
-			})
-			.meta({ description: "What a recording may cost; a run that costs more says so." }),
+		budget: budgetSchema.meta({ description: "What a recording may cost; a run that costs more says so." }),
 		qemu: events("QEMU's tracepoints of the chosen domains, each with its why."),
 		guest: events("Tracepoints of the guest's kernel, as lttng list --kernel has them there, each with its why."),
 		host: events("Tracepoints of the host's kernel, where it can be traced, each with its why."),

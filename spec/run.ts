@@ -40,7 +40,7 @@ export const runSchema = z.object({
 	/** Version of tracelab that recorded it. */
 	tracelab: z.string(),
 	profile: z.string(),
-	/** Of the profile: megabytes and events a second. */
+	/** Of the session, or of the profile: megabytes and events a second. */
 	budget: z.object({ rate: z.number(), events: z.number() }),
 	/** What each layer was asked for: names and patterns. */
 	asked: z.object({ qemu: events, guest: events, host: events }),

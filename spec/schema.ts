@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { AccelerationWish } from "./acceleration.ts";
+import { ownBudgetSchema } from "./budget.ts";
 import * as field from "./fields.ts";
 
 export type { Source } from "./source.ts";
@@ -152,6 +153,9 @@ const trace = z.strictObject({
 		description: "Domains that are traced: their QEMUs and, where the profile says so, their guests' kernels.",
 	}),
 	profile: field.profile,
+	budget: ownBudgetSchema.optional().meta({
+		description: "What this session may cost, where that is not what the profile's budget says.",
+	}),
 });
 
 /** A stack file, once what it `extends` is merged in. */
@@ -175,7 +179,7 @@ export const stackFileSchema = z.strictObject({
 		.meta({ description: "SystemTap scripts to compile for a domain, by name; ./lab probe run NAME runs one." }),
 	traces: field.named(field.name, trace).default({}).meta({
 		description:
-			"Flight recorders, by name: each keeps the last seconds of its events in memory while the lab is up, and ./lab trace snapshot NAME makes a run of them.",
+			"Trace sessions, by name: each is a flight recorder, which keeps the last seconds of its events in memory while the lab is up, and ./lab trace snapshot NAME makes a run of them; ./lab trace run NAME and trace start NAME record all of them.",
 	}),
 });
 

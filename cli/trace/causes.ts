@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { release } from "node:os";
 import { matches } from "../../spec/profile.ts";
 import { type Domain, stackOption } from "../card.ts";
 import type { GuestAgent } from "../guest/agent.ts";
@@ -31,8 +32,16 @@ export async function unseenQemu(domain: Domain, pid: number): Promise<Cause | u
 
 /** The same for a guest's kernel. */
 export async function emptyGuest(domain: Domain, agent: GuestAgent, names: readonly string[]): Promise<Cause> {
-	return (await noModules(domain, agent)) ?? nothingHappened(names);
+	const looks = [() => noModules(domain, agent), () => notInKernel(domain, agent, names)];
+	return (await firstOf(looks)) ?? nothingHappened(names);
 }
+
+/** The same for the host's kernel. */
+export const emptyHost = (names: readonly string[]): Cause => nothingHappened(names);
+
+/** What scripts/trace-session.sh says where the host's kernel cannot be traced. */
+export const untracedHost = (): string =>
+	`the kernel of this host is not traced: it has no lttng-modules (${release()})`;
 
 async function firstOf(looks: readonly Look[]): Promise<Cause | undefined> {
 	for (const look of looks) {
@@ -102,6 +111,20 @@ export async function noModules({ name }: Domain, agent: GuestAgent): Promise<Ca
 	return {
 		why: `guest ${name} has no lttng-modules for its kernel`,
 		todo: "give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, then run up",
+	};
+}
+
+export async function notInKernel(
+	{ name }: Domain,
+	agent: GuestAgent,
+	names: readonly string[],
+): Promise<Cause | undefined> {
+	const { stdout } = await agent.exec(["lttng", "--no-sessiond", "list", "--kernel"]);
+	const there = [...stdout.toString().matchAll(/^ +(\w+) \(loglevel/gm)].map(([, event = ""]) => event);
+	if (there.length === 0 || names.some((pattern) => there.some((event) => matches(pattern, event)))) return undefined;
+	return {
+		why: `the kernel of ${name} has none of these tracepoints: ${names.join(", ")}`,
+		todo: "see those that it has, in the guest: lttng list --kernel; some need another kernel configuration",
 	};
 }
 

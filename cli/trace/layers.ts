@@ -8,7 +8,7 @@ import { LabError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { clockText } from "../runs/events.ts";
 import { writeRun } from "../runs/run-file.ts";
-import { emptyGuest, emptyQemu } from "./causes.ts";
+import { emptyGuest, emptyHost, emptyQemu, untracedHost } from "./causes.ts";
 import { bytesIn, countEvents, plainName } from "./event-counts.ts";
 import { fetchGuest, type GuestTaking } from "./guest.ts";
 import { type Losses, lossesIn } from "./lttng.ts";
@@ -30,6 +30,8 @@ export async function completeRun(recording: Recording, said: string, taking: Gu
 	recording.processes = processes;
 	if (existsSync(`${folder}/host`))
 		run.layers.push(await layerOf(folder, { layer: "host", path: "host" }, lossesIn(said, "KERNEL")));
+	else if (run.asked.host.length > 0 && !run.layers.some(({ layer }) => layer === "host"))
+		run.layers.push(absentHost(untracedHost()));
 	const guests: Record<string, SystemClock> = {};
 	for (const domain of session.domains) {
 		const agent = new GuestAgent(domain);
@@ -54,8 +56,13 @@ export async function completeRun(recording: Recording, said: string, taking: Gu
 	}
 }
 
+/** The host's kernel as a layer of a run where it cannot be traced. */
+export const absentHost = (absent: string): RunLayer => ({
+	...{ layer: "host", path: "host", events: {}, total: 0, discarded: 0, lostPackets: 0, bytes: 0, absent },
+});
+
 /** The kernel's part of the host's session stands beside QEMU's, and is a layer of its own. */
-function moveKernel(folder: string): void {
+export function moveKernel(folder: string): void {
 	if (!existsSync(`${folder}/qemu`)) return;
 	for (const entry of readdirSync(`${folder}/qemu`, { recursive: true, withFileTypes: true })) {
 		if (!entry.isDirectory() || entry.name !== "kernel") continue;
@@ -77,7 +84,7 @@ async function qemuLayer({ folder, run }: Recording, losses: Losses) {
 	return { layer: await layerOf(folder, { layer: "qemu", path: "qemu" }, losses, look), beacons, processes };
 }
 
-async function layerOf(
+export async function layerOf(
 	folder: string,
 	layer: Pick<RunLayer, "layer" | "domain" | "path">,
 	losses: Losses,
@@ -94,7 +101,10 @@ async function layerOf(
  */
 export async function checkLayers({ session, run, clockFault, processes }: Recording): Promise<void> {
 	const found: { title: string; why: string; todo: string }[] = [];
-	const { qemu, guest } = run.asked;
+	const { qemu, guest, host } = run.asked;
+	const [absent] = run.layers.flatMap((layer) => layer.absent ?? []);
+	if (absent !== undefined && qemu.length + guest.length === 0)
+		throw new LabError(absent, "leave --layer host out, or install lttng-modules-dkms on this host");
 	if (qemu.length > 0) {
 		for (const domain of session.domains) {
 			const pid = run.domains[domain.name]?.pid ?? 0;
@@ -107,6 +117,8 @@ export async function checkLayers({ session, run, clockFault, processes }: Recor
 		if (domain === undefined) continue;
 		found.push({ title: titleOf(layer), ...(await emptyGuest(domain, new GuestAgent(domain), guest)) });
 	}
+	if (run.layers.some(({ layer, total, absent }) => layer === "host" && total === 0 && absent === undefined))
+		found.push({ title: "host", ...emptyHost(host) });
 	if (found.length === 0 && clockFault !== undefined) throw clockFault;
 	if (found.length === 0) return;
 	throw new LabError(

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { withBudget } from "../../spec/budget.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
 import { loadProfile, ProfileError } from "../../spec/load-profile.ts";
 import { type Layer, layers, type Profile } from "../../spec/profile.ts";
@@ -13,18 +14,21 @@ import { mustRun } from "../libvirt.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
 import { say } from "../terminal.ts";
+import { endCalibration, warnBeforehand } from "./calibration.ts";
 import { endBeacons, startBeacons, stopped, tracedDomain } from "./guest.ts";
-import { completeRun } from "./layers.ts";
+import { absentHost, completeRun } from "./layers.ts";
 import { lttng, versionIn } from "./lttng.ts";
 import { makeSession, removeSession, type TraceSession } from "./session.ts";
 
 export interface RecordOptions {
 	/** Names of the domains; none: the only one. */
 	domains: readonly string[];
-	/** The run's name; by default PROFILE-TIME. */
+	/** The run's name; by default WHAT-TIME. */
 	name?: string;
 	/** Of the profile's layers, the only one that is recorded. */
 	layer?: Layer;
+	/** Is it to be calibrated before it begins? */
+	beforehand?: boolean;
 }
 
 /** A run that is being recorded. */
@@ -41,11 +45,11 @@ export interface Recording {
 }
 
 /** Starts to record a run. Its clock-beacons begin by `startClocks`, once the guests can run them. */
-export async function startRecording(stack: string, profileName: string, options: RecordOptions): Promise<Recording> {
-	const profile = readProfile(profileName);
-	const domains = chosenDomains(stack, options.domains);
+export async function startRecording(stack: string, what: string, options: RecordOptions): Promise<Recording> {
+	const { profile, domains: own } = whatToRecord(stack, what);
+	const domains = chosenDomains(stack, options.domains.length > 0 ? options.domains : own);
 	for (const domain of domains) await mustRun(domain, "not paused");
-	const run = runName(stack, options.name ?? `${profile.name}-${stamp(new Date())}`);
+	const run = runName(stack, options.name ?? `${what}-${stamp(new Date())}`);
 	if (options.layer !== undefined && Object.keys(profile[options.layer]).length === 0)
 		throw new UsageError(`profile ${quote(profile.name)} has nothing in ${options.layer}`, "leave --layer out");
 	const folder = `${runsFolder(stack)}/${run}`;
@@ -60,9 +64,9 @@ export async function startRecording(stack: string, profileName: string, options
 	const recording: Recording = { folder, session, run: await newRun(session, run, "stream") };
 	mkdirSync(folder, { recursive: true });
 	try {
+		if (options.beforehand) await warnBeforehand(recording);
 		const untraced = await makeSession(session);
-		if (untraced !== undefined)
-			recording.run.layers.push({ ...nothing, layer: "host", path: "host", absent: untraced });
+		if (untraced !== undefined) recording.run.layers.push(absentHost(untraced));
 		begun(recording.run);
 		writeRun(folder, recording.run);
 		return recording;
@@ -150,6 +154,7 @@ export async function stopRecording(recording: Recording): Promise<string[]> {
 	const { session, run, folder } = recording;
 	await endClocks(recording);
 	ended(run);
+	await endCalibration(recording);
 	const name = session.session;
 	let said: string;
 	try {
@@ -172,6 +177,14 @@ export async function stopRecording(recording: Recording): Promise<string[]> {
 		writeRun(folder, run);
 		await removeSession(session);
 	}
+}
+
+/** What a name stands for: a trace session of the stack's, with its domains and its budget, or else a profile. */
+export function whatToRecord(stack: string, name: string): { profile: Profile; domains: readonly string[] } {
+	const { traces } = readCard(stack);
+	const trace = Object.hasOwn(traces, name) ? traces[name] : undefined;
+	if (trace === undefined) return { profile: readProfile(name), domains: [] };
+	return { profile: withBudget(readProfile(trace.profile), trace.budget), domains: trace.domains };
 }
 
 /** @throws UsageError where there is no such profile, or it cannot be used */
@@ -203,5 +216,3 @@ async function unlessRefused<T>(ask: () => Promise<T>): Promise<T | undefined> {
 		return undefined;
 	}
 }
-
-const nothing = { events: {}, total: 0, discarded: 0, lostPackets: 0, bytes: 0 };

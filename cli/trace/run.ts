@@ -7,33 +7,40 @@ import { runInGuest } from "../guest/process.ts";
 import { virsh } from "../libvirt.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { duration, say } from "../terminal.ts";
+import { warnOnceLong } from "./calibration.ts";
 import { checkClocks, checkLayers } from "./layers.ts";
-import { warnOfRate } from "./rate.ts";
-import { type Recording, type RecordOptions, readProfile, recordWhile, startClocks, startRecording } from "./record.ts";
+import {
+	type Recording,
+	type RecordOptions,
+	recordWhile,
+	startClocks,
+	startRecording,
+	whatToRecord,
+} from "./record.ts";
 import { summary } from "./summary.ts";
 
 /** Seconds that a guest that was reset has to boot. */
 const bootLimit = 480;
 
 /**
- * Records what a profile names while a command runs in the first domain's guest; its output is ours, and its exit status
+ * Records what a profile, or a trace session of the stack's, names while a command runs in the first domain's guest; its output is ours, and its exit status
  * is returned. What is said of the run goes to standard error.
  */
 export async function traceRun(
 	stack: string,
-	profileName: string,
+	what: string,
 	command: readonly string[],
 	options: RecordOptions & { clockBound?: number },
 ): Promise<number> {
-	const { reset } = readProfile(profileName);
-	if (command.length === 0 && !reset) {
-		throw new UsageError("there is no command to trace", `for example: ./lab trace run ${profileName} -- uname -a`);
+	const { profile } = whatToRecord(stack, what);
+	if (command.length === 0 && !profile.reset) {
+		throw new UsageError("there is no command to trace", `for example: ./lab trace run ${what} -- uname -a`);
 	}
-	const recording = await startRecording(stack, profileName, options);
+	const recording = await startRecording(stack, what, options);
 	const { run, folder, session } = recording;
 	say(`lab: ${run.run} records ${run.profile} of ${Object.keys(run.domains).join(", ")}`);
 	const { clocks, failure } = await recordWhile(recording, async () => {
-		if (reset) for (const domain of session.domains) await boot(domain);
+		if (profile.reset) for (const domain of session.domains) await boot(domain);
 		await startClocks(recording);
 		if (command.length === 0) return;
 		run.command = [...command];
@@ -54,7 +61,8 @@ async function runCommand(recording: Recording, command: readonly string[]): Pro
 	// A second Ctrl-C is for this program.
 	process.once("SIGINT", () => interrupted.abort());
 	process.once("SIGTERM", () => interrupted.abort());
-	const watch = setTimeout(() => warnOfRate(recording).catch(() => {}), 1000);
+	const ended = new AbortController();
+	const calibration = warnOnceLong(recording, ended.signal);
 	try {
 		const { code } = await runInGuest(new GuestAgent(domain), command, {
 			signal: interrupted.signal,
@@ -63,7 +71,8 @@ async function runCommand(recording: Recording, command: readonly string[]): Pro
 		});
 		return code;
 	} finally {
-		clearTimeout(watch);
+		ended.abort();
+		await calibration;
 	}
 }
 

@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { withBudget } from "../../spec/budget.ts";
 import { didYouMean } from "../../spec/did-you-mean.ts";
 import { layers } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
@@ -39,7 +40,7 @@ export async function traceSnapshot(
 	for (const domain of domains) await mustRun(domain, "not paused");
 	const run = runName(stack, asked ?? `${name}-${stamp(new Date())}`);
 	const folder = `${runsFolder(stack)}/${run}`;
-	const profile = readProfile(trace.profile);
+	const profile = withBudget(readProfile(trace.profile), trace.budget);
 	const session: TraceSession = {
 		stack,
 		session: trace.session,

@@ -1,6 +1,6 @@
 import { cpSync, existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
+import { withBudget } from "../../spec/budget.ts";
 import { layers } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
 import { type Run, secondsOf } from "../../spec/run.ts";
@@ -10,7 +10,6 @@ import { findRun, tracedRuns, writeRun } from "../runs/run-file.ts";
 import { runsFolder } from "../runs/run-folder.ts";
 import { duration, print, say, size, table } from "../terminal.ts";
 import { checkClocks, checkLayers } from "./layers.ts";
-import { warnOfRate } from "./rate.ts";
 import {
 	type Recording,
 	type RecordOptions,
@@ -18,22 +17,22 @@ import {
 	startClocks,
 	startRecording,
 	stopRecording,
+	whatToRecord,
 } from "./record.ts";
 import { summary } from "./summary.ts";
 
 /** Starts a run that goes on until `trace stop`. */
-export async function traceStart(stack: string, profile: string, options: RecordOptions): Promise<void> {
-	if (readProfile(profile).reset) {
+export async function traceStart(stack: string, what: string, options: RecordOptions): Promise<void> {
+	const { profile } = whatToRecord(stack, what);
+	if (profile.reset) {
 		throw new UsageError(
-			`profile ${quote(profile)} begins with a reset of the guest, and ends when that has booted`,
-			`record it by: ./lab${stackOption(stack)} trace run ${profile}`,
+			`profile ${quote(profile.name)} begins with a reset of the guest, and ends when that has booted`,
+			`record it by: ./lab${stackOption(stack)} trace run ${what}`,
 		);
 	}
-	const recording = await startRecording(stack, profile, options);
+	const recording = await startRecording(stack, what, { ...options, beforehand: true });
 	await startClocks(recording);
 	writeRun(recording.folder, recording.run);
-	await pause(1000);
-	await warnOfRate(recording);
 	print(`${recording.run.run} records; ./lab${stackOption(stack)} trace stop ends it`);
 }
 
@@ -91,7 +90,7 @@ function recordingOf(stack: string, name: string | undefined): Recording {
 	const run = name === undefined && recorded.length === 1 ? recorded[0] : recorded.find((one) => one.run === name);
 	const lab = `./lab${stackOption(stack)}`;
 	if (run !== undefined) {
-		const { profile, asked, domains, session } = run;
+		const { profile, budget, asked, domains, session } = run;
 		const chosen = layers.filter((layer) => layer === "qemu" || asked[layer].length > 0);
 		return {
 			run,
@@ -99,7 +98,7 @@ function recordingOf(stack: string, name: string | undefined): Recording {
 			session: {
 				stack,
 				session,
-				profile: readProfile(profile),
+				profile: withBudget(readProfile(profile), budget),
 				layers: chosen,
 				domains: Object.keys(domains).map((domain) => findDomain(stack, domain)),
 				folder: `${runsFolder(stack)}/${run.run}/qemu`,

@@ -42,6 +42,13 @@ session_is() { [[ $2 == *"<snapshot_mode>$([ "$1" = snapshot ] && echo 1 || echo
 
 session_runs() { [[ $1 =~ \<enabled\>true\</enabled\>\<snapshot_mode\> ]]; }
 
+# buffers_are SIZE COUNT XML: those of all its channels.
+buffers_are() {
+	local others
+	others=$(grep -oE '<subbuffer_(size|count)>[0-9]+' <<<"$3" | grep -vxE "<subbuffer_size>$1|<subbuffer_count>$2" || :)
+	[ -z "$others" ]
+}
+
 session_pids() { grep -o '<vpid><type><id>[0-9]*' <<<"$1" | grep -o '[0-9]*$' | sort; }
 
 # session_events XML: those that are enabled.

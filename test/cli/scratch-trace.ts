@@ -21,7 +21,14 @@ export async function traceableGuest(t: ExecutionContext): Promise<{ lab: Scratc
 	const lab = await ScratchLab.for(t);
 	lab.up({
 		...card,
-		traces: { flight: { domains: ["vm"], profile: "block-io", session: "tracelab-quickstart-flight" } },
+		traces: {
+			flight: {
+				domains: ["vm"],
+				profile: "block-io",
+				budget: { rate: 8, events: 2 },
+				session: "tracelab-quickstart-flight",
+			},
+		},
 	});
 	const guest = await FakeGuest.on(lab);
 	t.teardown(() => guest.close());

@@ -1,4 +1,5 @@
 import test from "ava";
+import type { OwnBudget } from "../../spec/budget.ts";
 import { loadProfile } from "../../spec/load-profile.ts";
 import { loadStack } from "../../spec/load-stack.ts";
 import type { Stack } from "../../spec/schema.ts";
@@ -10,9 +11,9 @@ import { runLab } from "./run-lab.ts";
 const quickstart = loadStack("quickstart");
 const versions = loadStack("versions");
 
-const traced = (stack: Stack, domains: string[], profile = "block-io"): Stack => ({
+const traced = (stack: Stack, domains: string[], profile = "block-io", budget?: OwnBudget): Stack => ({
 	...stack,
-	traces: { flight: { domains, profile } },
+	traces: { flight: { domains, profile, budget } },
 });
 
 const emulator = (run: Run<unknown>, domain: string) => resource(run, `${domain}-domain`).inputs["emulator"];
@@ -42,7 +43,17 @@ test.serial("its step gets the domain and the profile's events, and the card say
 			...sessionInputs(loadProfile("block-io")),
 		},
 	});
-	t.deepEqual((await settled(up.made.card)).traces, { flight: { domains: ["vm"], profile: "block-io", session } });
+	const budget = { rate: 4, events: 50000 };
+	t.deepEqual((await settled(up.made.card)).traces, {
+		flight: { domains: ["vm"], profile: "block-io", budget, session },
+	});
+});
+
+test.serial("a session's own budget goes before the profile's, in its buffers and on the card", async (t) => {
+	const up = await runLab(traced(quickstart, ["vm"], "block-io", { rate: 8 }));
+	const { stdin } = resource(up, "trace-flight-session").inputs;
+	t.true(String(stdin).includes("size='2097152'\n"));
+	t.deepEqual((await settled(up.made.card)).traces["flight"]?.budget, { rate: 8, events: 50000 });
 });
 
 test.serial("two domains are two lines, each with its own emulator", async (t) => {

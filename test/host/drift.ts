@@ -2,6 +2,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import test, { type ExecutionContext } from "ava";
 import { changed } from "./changed.ts";
+import { edited, restart } from "./definition.ts";
 import { noteDrift, rowsNotInDocs } from "./drift-table.ts";
 import { ProjectCopy } from "./project-copy.ts";
 import { card, copy, domainCard, host, lab, libvirtName, pidOf, skip, stack } from "./proof.ts";
@@ -142,7 +143,6 @@ test("the domain started on another QEMU", async (t) => {
 	t.teardown(() => rmSync(other, { force: true }));
 	await drift.exec(t, {
 		byHand: () => {
-			const restart = `virsh -c qemu:///system destroy ${libvirtName}; virsh -c qemu:///system start ${libvirtName}`;
 			return `cp ${emulator} ${other}; ${edited(`s,${emulator},${other},`)}; ${restart}`;
 		},
 		said: [
@@ -154,7 +154,6 @@ test("the domain started on another QEMU", async (t) => {
 
 test("the domain started under another process name", drift, {
 	byHand: () => {
-		const restart = `virsh -c qemu:///system destroy ${libvirtName}; virsh -c qemu:///system start ${libvirtName}`;
 		return `${edited("s/process=[^\\x27]*/process=other/")}; ${restart}`;
 	},
 	said: [
@@ -242,10 +241,3 @@ test("an up from another project is an error that names ours, and touches nothin
 test("docs/reliability.md has each of these as it was seen", (t) => {
 	t.deepEqual(rowsNotInDocs(), []);
 });
-
-/** Defines the domain anew with its XML changed by sed. */
-function edited(change: string): string {
-	const xml = `/tmp/${libvirtName}-edited.xml`;
-	const virsh = "virsh -c qemu:///system";
-	return `${virsh} dumpxml --inactive ${libvirtName} | sed '${change}' >${xml}; ${virsh} define ${xml}; rm ${xml}`;
-}

@@ -5,6 +5,7 @@ import "./debugging.ts";
 import "./edits.ts";
 import "./hypervisor.ts";
 import "./traces.ts";
+import "./causes.ts";
 import "./reports.ts";
 import "./probes.ts";
 import "./rebuild.ts";

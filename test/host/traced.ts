@@ -19,3 +19,11 @@ export async function traced(t: ExecutionContext, name: string, ...args: string[
 	t.teardown(() => remove(name));
 	return lab("trace", "run", "--name", name, ...args);
 }
+
+/** The tracepoints that a process has registered. */
+export function tracepoints(pid: string): string[] {
+	const own = host("lttng list -u")
+		.split(/^PID: /m)
+		.find((part) => part.startsWith(`${pid} `));
+	return [...(own ?? "").matchAll(/^ +qemu:(\w+) /gm)].map(([, name = ""]) => name);
+}

@@ -1,4 +1,6 @@
-import { readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { release, tmpdir } from "node:os";
+import { join } from "node:path";
 import test from "ava";
 import { execa } from "execa";
 import { loadProfile, profileNames } from "../../spec/load-profile.ts";
@@ -6,7 +8,7 @@ import { matches } from "../../spec/profile.ts";
 import { changed } from "./changed.ts";
 import { noteDrift } from "./drift-table.ts";
 import { card, copy, domainCard, host, lab, pidOf, stack } from "./proof.ts";
-import { readRun, remove, runs, traced } from "./traced.ts";
+import { readRun, remove, runs, traced, tracepoints } from "./traced.ts";
 
 /** How many events of each name babeltrace2 finds below a folder; what it warns of is an error. */
 function counted(folder: string): Record<string, number> {
@@ -19,14 +21,6 @@ function counted(folder: string): Record<string, number> {
 			.map((line) => line.trim().split(" "))
 			.map(([count = "0", name = ""]) => [name, Number(count)]),
 	);
-}
-
-/** The tracepoints that a process has registered. */
-function tracepoints(pid: string): string[] {
-	const own = host("lttng list -u")
-		.split(/^PID: /m)
-		.find((part) => part.startsWith(`${pid} `));
-	return [...(own ?? "").matchAll(/^ +qemu:(\w+) /gm)].map(([, name = ""]) => name);
 }
 
 const sessions = () => host(`lttng list | grep -o 'tracelab-${stack}-\\S*' || :`);
@@ -125,6 +119,92 @@ test("of two QEMUs on this host, only the chosen domain's is in the trace", asyn
 	t.true((readRun("two").layers[0]?.total ?? 0) > 100);
 });
 
+test("where the host's kernel cannot be traced, a run says so in a sentence, and is a success", async (t) => {
+	const { code, stderr } = await traced(t, "exits", "exits-and-interrupts", "--", "sleep", "1");
+	t.is(code, 0, stderr);
+	const sentence = `the kernel of this host is not traced: it has no lttng-modules (${release()})`;
+	const layer = readRun("exits").layers.find((one) => one.layer === "host");
+	if (host("lttng list --kernel >/dev/null 2>&1 && echo traced || :") === "traced") {
+		t.is(layer?.absent, undefined);
+		t.deepEqual(counted(`${runs}/exits/host`), layer?.events);
+		return;
+	}
+	t.is(stderr.split("\n").filter((line) => line === sentence).length, 1, stderr);
+	t.deepEqual([layer?.total, layer?.absent], [0, sentence]);
+	const alone = await traced(t, "alone", "exits-and-interrupts", "--layer", "host", "--", "true");
+	t.is(alone.code, 1, alone.all);
+	t.true(alone.all.includes(`lab: ${sentence}\n  what to do: leave --layer host out, `), alone.all);
+	const page = `${copy.folder}/exits.html`;
+	t.is((await lab("report", "exits", "-o", page)).code, 0);
+	t.true(readFileSync(page, "utf8").includes(`not recorded: ${sentence}`));
+});
+
+test("a run is started, listed, stopped and fetched, and what was fetched is CTF of both layers", async (t) => {
+	const folder = mkdtempSync(join(tmpdir(), "tracelab-fetched-"));
+	t.teardown(() => rmSync(folder, { recursive: true }));
+	t.teardown(() => remove("whole-disk"));
+	const started = await lab("trace", "start", "block-io", "--name", "whole-disk");
+	t.is(started.code, 0, started.all);
+	t.is(started.stdout, `whole-disk records; ./lab -s ${stack} trace stop ends it`);
+	t.is(sessions(), `tracelab-${stack}-whole-disk`);
+	t.regex((await lab("trace", "ls")).stdout, /^whole-disk +block-io +vm +\S+Z +recording$/m);
+	t.is(
+		(await lab("trace", "fetch", "whole-disk", folder)).stderr,
+		`lab: run "whole-disk" is being recorded\n  what to do: end it: ./lab -s ${stack} trace stop whole-disk`,
+	);
+	const dd = ["dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=100", "iflag=direct"];
+	t.is((await lab("exec", "vm", "--", ...dd)).code, 0);
+	const stopped = await lab("trace", "stop");
+	t.is(stopped.code, 0, stopped.all);
+	t.regex(stopped.stdout, /^run whole-disk: block-io of vm for /);
+	t.is(sessions(), "");
+	const { layers } = readRun("whole-disk");
+	const total = layers.reduce((sum, layer) => sum + layer.total, 0);
+	t.regex(
+		(await lab("trace", "ls")).stdout,
+		new RegExp(`^whole-disk +block-io +vm +\\S+Z +[\\d.]+ s +${total} +[\\d.]+ k?M?B +0$`, "m"),
+	);
+	const fetched = await lab("trace", "fetch", "whole-disk", folder);
+	t.deepEqual([fetched.code, fetched.stdout], [0, join(folder, "whole-disk")]);
+	for (const [path, event] of [
+		["qemu", "virtio_blk_handle_read"],
+		["guest/vm", "block_rq_issue"],
+	] as const) {
+		const there = counted(join(folder, "whole-disk", path));
+		t.deepEqual(there, layers.find((layer) => layer.path === path)?.events);
+		t.true((there[event] ?? 0) >= 100, event);
+	}
+	t.is(
+		(await lab("trace", "stop")).stderr,
+		`lab: nothing is being recorded\n  what to do: start it: ./lab -s ${stack} trace start PROFILE`,
+	);
+});
+
+test("a long run is calibrated: what is over its budget is said, with the event that makes most of it", async (t) => {
+	copy.write(
+		"profiles/costly.yaml",
+		"description: What is over its budget.\nbudget: { rate: 4, events: 1 }\nqemu: { memory_region_ops_*: Registers., cpu_*: Ports., virtio_*: Devices. }\n",
+	);
+	const costs =
+		/^lab: qemu costs [\d.]+ k?M?B and \d+ events a second, and its budget is 4 MB and 1: a long run is large, and may lose events\n {2}\d+ % of the events are ((memory_region_ops|cpu|virtio)_)\w+\n {2}what to do: record without \2_?\*, by a copy of profiles\/costly\.yaml that does not name it; or allow more, by budget: in traces: of the stack file$/m;
+	t.teardown(() => remove("before"));
+	const started = await lab("trace", "start", "costly", "--name", "before");
+	const stopped = await lab("trace", "stop", "before");
+	t.is(started.code, 0, started.all);
+	t.regex(started.stderr, costs);
+	t.is(started.stdout, `before records; ./lab -s ${stack} trace stop ends it`);
+	t.is(stopped.code, 0, stopped.all);
+	const long = await traced(t, "long", "costly", "--", "sleep", "8");
+	t.is(long.code, 0, long.all);
+	t.regex(long.stderr, costs);
+	t.true(long.stderr.indexOf("lab: qemu costs") < long.stderr.indexOf("run long:"));
+	for (const name of ["before", "long"]) t.false(existsSync(`${runs}/${name}/calibration`));
+	t.is(sessions(), "");
+	const cheap = await traced(t, "cheap", "block-io", "--", "sh", "-c", "touch /; sync; sleep 8");
+	t.is(cheap.code, 0, cheap.all);
+	t.notRegex(cheap.stderr, /costs/);
+});
+
 test("a layer that recorded nothing is an error that names its cause", async (t) => {
 	copy.write(
 		"profiles/absent.yaml",
@@ -197,17 +277,33 @@ test("a flight recorder of the stack file is there after an up, comes back when 
 		t.is(pidOf(), pid);
 		noteDrift({ byHand, said: [said], repaired: changed(repair.all), guest: "goes on" });
 	}
+	const larger = "traces: { flight: { domains: [vm], profile: block-io, budget: { rate: 8, events: 60000 } } }\n";
+	copy.edit(file, traces, larger);
+	const budgeted = await lab("up");
+	t.is(budgeted.code, 0, budgeted.all);
+	t.is(
+		host(`lttng --mi xml list ${name} | grep -oE '<subbuffer_(size|count)>[0-9]+' | paste -sd ' '`),
+		"<subbuffer_size>2097152 <subbuffer_count>8",
+	);
+	t.deepEqual(card().traces["flight"]?.budget, { rate: 8, events: 60000 });
 	const after = await lab("preview", "--", "--expect-no-changes");
 	t.is(after.code, 0, after.all);
-	await lab("exec", "vm", "--", "dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=50", "iflag=direct");
+	const dd = ["dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=50", "iflag=direct"];
+	await lab("exec", "vm", "--", ...dd);
 	t.teardown(() => remove("flown"));
 	const snapshot = await lab("trace", "snapshot", "flight", "--name", "flown");
 	t.is(snapshot.code, 0, snapshot.all);
 	const run = readRun("flown");
 	for (const { path, events } of run.layers) t.deepEqual(counted(`${runs}/flown/${path}`), events);
 	t.true((run.layers[0]?.events["virtio_blk_handle_read"] ?? 0) >= 50);
+	t.deepEqual(run.budget, { rate: 8, events: 60000 });
 	t.is(sessions(), name);
-	copy.edit(file, traces, "");
+	const whole = await traced(t, "whole", "flight", "--", ...dd);
+	t.is(whole.code, 0, whole.all);
+	const { profile, budget } = readRun("whole");
+	t.deepEqual([profile, budget], ["block-io", { rate: 8, events: 60000 }]);
+	t.is(sessions(), name);
+	copy.edit(file, larger, "");
 	const gone = await lab("up");
 	t.is(gone.code, 0, gone.all);
 	t.is(sessions(), "");

@@ -2,10 +2,11 @@ import type { ScratchHost } from "./run-step.ts";
 
 /**
  * An lttng whose sessions are folders in `lttng/host` of the scratch root, and in `lttng/guest` where it runs in the
- * guest: files `mode`, `on`, and the lists `pids` and `events`. These files in `lttng/` say what goes on:
+ * guest: files `mode`, `on`, `size` (of a sub-buffer), and the lists `pids` and `events`. These files in `lttng/` say what goes on:
  *
  *     down    no session daemon answers        kernel  the host's kernel can be traced
  *     refuse  why an event cannot be enabled   losses  discarded events and lost packets, of each domain
+ *     guest-kernel  what `list --kernel` says in the guest
  *     ust     what `list --userspace` says     made/host, made/guest  the traces that a session turns out to have
  */
 export function fakeLttng(scratch: ScratchHost): void {
@@ -37,7 +38,9 @@ case $verb in
 create) [ ! -d "$s/$1" ] || { echo "Error: Session name already exists" >&2; exit 1; }
 	mkdir -p "$s/$1"; : >"$s/$1/pids"; : >"$s/$1/events"
 	case $2 in --snapshot) echo 1 >"$s/$1/mode" ;; --output=/*) echo 0 >"$s/$1/mode"; echo "\${2#*=}" >"$s/$1/output" ;; *) exit 95 ;; esac ;;
-enable-channel | add-context) known "$session" ;;
+enable-channel) known "$session"
+	for word; do case $word in --subbuf-size=*) echo "\${word#*=}" >"$s/$session/size" ;; esac; done ;;
+add-context) known "$session" ;;
 track) known "$session"; echo "\${2#--vpid=}" >>"$s/$session/pids" ;;
 enable-event) known "$session"
 	if [ -e "$l/refuse" ]; then cat "$l/refuse" >&2; exit 1; fi
@@ -51,13 +54,17 @@ snapshot) [ "$1" = record ] || exit 93; known "$session"
 	mkdir -p "\${2#file://}"; [ ! -e "$l/made/$where" ] || cp -r "$l/made/$where" "\${2#file://}/snapshot-1" ;;
 destroy) known "$1"; rm -r "\${s:?}/$1" ;;
 list)
-	if [ "\${1:-}" = --kernel ]; then [ -e "$l/kernel" ]; exit; fi
+	if [ "\${1:-}" = --kernel ]; then
+		if [ -n "\${in_guest:-}" ]; then cat "$l/guest-kernel" 2>/dev/null; exit; fi
+		[ -e "$l/kernel" ]; exit
+	fi
 	if [ "\${1:-}" = --userspace ]; then cat "$l/ust" 2>/dev/null; exit; fi
 	[ -n "$xml" ] || exit 0
 	known "$1"
 	losses() { printf '<domain><type>%s</type><discarded_events>%s</discarded_events><lost_packets>%s</lost_packets></domain>' "$1" $(cat "$l/losses" 2>/dev/null || echo 0 0); }
 	losses UST; losses KERNEL
 	printf '<session><name>%s</name><enabled>%s</enabled><snapshot_mode>%s</snapshot_mode>' "$1" "$([ -e "$s/$1/on" ] && echo true || echo false)" "$(cat "$s/$1/mode")"
+	[ ! -e "$s/$1/size" ] || printf '<channel><name>main</name><attributes><subbuffer_size>%s</subbuffer_size><subbuffer_count>8</subbuffer_count></attributes></channel>' "$(cat "$s/$1/size")"
 	while read -r pid; do printf '<vpid><type><id>%s</id></type></vpid>' "$pid"; done <"$s/$1/pids"
 	while read -r event; do printf '<event><name>%s</name><type>TRACEPOINT</type><enabled>true</enabled></event>' "$event"; done <"$s/$1/events"
 	echo '<event><name>other</name><type>TRACEPOINT</type><enabled>false</enabled></event></session>' ;;

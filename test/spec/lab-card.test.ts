@@ -22,7 +22,14 @@ const card: LabCard = {
 		},
 	},
 	probes: { first: { domain: "vm", script: "/s/first.stp", prefix: "/p", module: "stap_first" } },
-	traces: { flight: { domains: ["vm"], profile: "block-io", session: "tracelab-quickstart-flight" } },
+	traces: {
+		flight: {
+			domains: ["vm"],
+			profile: "block-io",
+			budget: { rate: 4, events: 50000 },
+			session: "tracelab-quickstart-flight",
+		},
+	},
 };
 
 test("a card has its place by the name of the stack", (t) => {

@@ -116,7 +116,11 @@ const stackFile = fc
 			script: fc.constant("examples/it's; $(one) — ü.stp"),
 			domain: fc.constantFrom(...domainNames),
 		});
-		const trace = fc.record({ domains: fc.subarray(domainNames, { minLength: 1 }), profile: fc.constant("disk") });
+		const budget = fc.record({ rate: fc.constantFrom(0.5, 8), events: fc.constantFrom(1, 2e6) }, { requiredKeys: [] });
+		const trace = fc.record(
+			{ domains: fc.subarray(domainNames, { minLength: 1 }), profile: fc.constant("disk"), budget },
+			{ requiredKeys: ["domains", "profile"] },
+		);
 		return fc.record(
 			{
 				description: fc.string({ unit: "grapheme" }).filter((prose) => /^(?:[^\p{Cc}\p{Cs}]|[\n\t])*$/u.test(prose)),

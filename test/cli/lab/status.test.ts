@@ -14,7 +14,10 @@ const prefix = "/opt/tracelab/kernel/0123456789abcdef";
 async function there(t: ExecutionContext, events: readonly object[] = [], body = ""): Promise<ScratchLab> {
 	const lab = await ScratchLab.for(t);
 	const session = "tracelab-quickstart-flight";
-	lab.up({ ...card, traces: { flight: { domains: ["vm"], profile: "block-io", session } } });
+	lab.up({
+		...card,
+		traces: { flight: { domains: ["vm"], profile: "block-io", budget: { rate: 4, events: 50000 }, session } },
+	});
 	lab.up(card, "theirs");
 	lab.write(
 		"state/.pulumi/stacks/tracelab/quickstart.json",

@@ -1,8 +1,10 @@
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { release } from "node:os";
 import { join } from "node:path";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import { runSchema } from "../../../spec/run.ts";
 import type { ScratchLab } from "../scratch-lab.ts";
+import { bootIds, writeTrace } from "../scratch-run.ts";
 import { buildId, emulator, pid, records, runs, traceable } from "../scratch-trace.ts";
 
 // One at a time, since each starts Node. `./lab trace` as a whole: what it makes, brings in, counts, says and keeps.
@@ -139,6 +141,13 @@ asRoot(empty, "the guest's kernel did nothing of the kind", {
 	given: (lab) => records(lab, ["blk_co_preadv"], []),
 	why: /^lab: the layer guest vm recorded nothing: all is well with the tracing, but none of these happened: block_rq_insert, /m,
 });
+asRoot(empty, "the guest's kernel has no such events", {
+	given: (lab) => {
+		records(lab, ["blk_co_preadv"], []);
+		lab.write("lttng/guest-kernel", "Kernel events:\n      sched_switch (loglevel: x) (type: tracepoint)\n");
+	},
+	why: /the layer guest vm recorded nothing: the kernel of vm has none of these tracepoints: block_rq_insert, .*\n {2}what to do: see those that it has/,
+});
 asRoot(empty, "the guest has lost its lttng-modules", {
 	given: (lab) => {
 		records(lab, ["blk_co_preadv"], []);
@@ -173,7 +182,68 @@ asRoot("a session daemon that was started again while it recorded is the cause t
 	t.deepEqual(readRun(lab, "one").notes.at(-1), "trace session tracelab-quickstart-one was gone when the run ended");
 });
 
-asRoot("what is over the budget is said, for each layer", async (t) => {
+/** What a session of these costs, at a budget of 2 events a second. */
+function isOverBudget(t: ExecutionContext, text: string): void {
+	const at = text.split("\n").findIndex((line) => line.startsWith("lab: qemu costs"));
+	const [cost = "", ...rest] = text.split("\n").slice(at, at + 3);
+	t.regex(
+		cost,
+		/^lab: qemu costs \d+ B and 3 events a second, and its budget is 8 MB and 2: a long run is large, and may lose events$/,
+	);
+	t.deepEqual(rest, [
+		"  67 % of the events are virtio_queue_notify",
+		"  what to do: record without virtio_queue_notify, by a copy of profiles/block-io.yaml that does not name it; or allow more, by budget: in traces: of the stack file",
+	]);
+}
+
+const three = ["virtio_queue_notify", "blk_co_preadv", "virtio_queue_notify"];
+const calibration = (lab: ScratchLab, run: string): string[] =>
+	["lttng/host", "lttng/guest", "var/lib/tracelab/traces"]
+		.map((where) => `${where}/tracelab-quickstart-${run}-calibration`)
+		.concat(`${folder}/${run}/calibration`, `dev/shm/tracelab/tracelab-quickstart-${run}-calibration`)
+		.filter((path) => existsSync(join(lab.root, path)));
+
+asRoot("a recording of unknown length is calibrated beforehand, and what is over its budget is said", async (t) => {
+	const lab = await traceable(t);
+	records(lab, three, ["block_rq_issue"]);
+	const started = await lab.lab(["trace", "start", "flight", "--name", "one"]);
+	t.is(started.code, 0, started.stderr);
+	isOverBudget(t, started.stderr);
+	t.notRegex(started.stderr, /guest vm costs/);
+	t.deepEqual(calibration(lab, "one"), []);
+	t.is((await lab.lab(["trace", "stop"])).code, 0);
+});
+
+asRoot("a command is calibrated once it is a long one, and what is over the budget is said meanwhile", async (t) => {
+	const lab = await traceable(t);
+	records(lab, three, ["block_rq_issue"]);
+	lab.write("guest-bin/true", "#!/bin/sh\nsleep 8\n", 0o755);
+	const { code, stderr } = await lab.lab(["trace", "run", "flight", "--name", "one", "--", "true"]);
+	t.is(code, 0, stderr);
+	t.true(stderr.indexOf("lab: qemu costs") < stderr.indexOf("run one:"), "while it runs");
+	isOverBudget(t, stderr);
+	t.deepEqual(calibration(lab, "one"), []);
+	t.deepEqual(
+		readRun(lab, "one").layers.map(({ total }) => total),
+		[3, 1],
+	);
+	const short = await lab.lab(["trace", "run", "flight", "--name", "two", "--", "sleep", "0.1"]);
+	t.notRegex(short.stderr, /costs/);
+});
+
+asRoot("a calibration that fails is said, and the recording goes on", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	const traces = join(lab.root, "var/lib/tracelab/traces");
+	mkdirSync(join(traces, "tracelab-quickstart-one-calibration"), { recursive: true });
+	const { code, stderr } = await lab.lab(["trace", "start", "block-io", "-d", "vm", "--name", "one"]);
+	t.is(code, 0, stderr);
+	t.regex(stderr, /^lab: what this recording costs could not be measured: /m);
+	rmSync(join(traces, "tracelab-quickstart-one-calibration"), { recursive: true });
+	t.is((await lab.lab(["trace", "stop"])).code, 0);
+});
+
+asRoot("what was over the budget is said of a run that has ended, for each layer", async (t) => {
 	const lab = await traceable(t);
 	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
 	const big = '$(cat "$root/lttng/host/tracelab-quickstart-one/output")';
@@ -183,7 +253,6 @@ asRoot("what is over the budget is said, for each layer", async (t) => {
 		0o755,
 	);
 	const { stderr } = await lab.lab([...traceRun, "--", "true"]);
-	t.regex(stderr, /^lab: qemu writes [\d.]+ [MG]B\/s, and the budget of block-io is 4 MB\/s: a long run is large/m);
 	t.regex(stderr, /^qemu is over the budget of block-io: [\d.]+ [MG]B\/s instead of 4 MB\/s$/m);
 });
 
@@ -211,6 +280,77 @@ asRoot("a run that is started goes on until it is stopped, is listed, and fetche
 	);
 });
 
+const untraced = `the kernel of this host is not traced: it has no lttng-modules (${release()})`;
+const exits = ["trace", "run", "exits-and-interrupts", "-d", "vm", "--name", "one"];
+
+asRoot("where the host's kernel cannot be traced, a run says so in a sentence, and is a success", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["cpu_in"], ["irq_handler_entry"]);
+	const { code, stderr } = await lab.lab([...exits, "--", "true"]);
+	t.is(code, 0, stderr);
+	t.deepEqual(stderr.split("\n").filter((line) => line === untraced).length, 1);
+	t.deepEqual(
+		readRun(lab, "one").layers.map(({ layer, total, absent }) => [layer, total, absent]),
+		[
+			["qemu", 1, undefined],
+			["host", 0, untraced],
+			["guest", 1, undefined],
+		],
+	);
+	const alone = await lab.lab([...exits.with(-1, "two"), "--layer", "host", "--", "true"]);
+	t.is(alone.code, 1);
+	t.true(
+		alone.stderr.endsWith(
+			`lab: ${untraced}\n  what to do: leave --layer host out, or install lttng-modules-dkms on this host`,
+		),
+		alone.stderr,
+	);
+});
+
+asRoot("where the host's kernel can be traced, it is a layer of a run, and is not silently empty", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["cpu_in"], ["irq_handler_entry"]);
+	lab.write("lttng/kernel", "");
+	writeTrace(lab, "../../../../../lttng/made/host/kernel", {
+		...{
+			events: [[900_000_000_000n, "kernel irq_handler_exit: { cpu_id = 0 }, { }"]],
+			bootId: bootIds.host,
+			offset: 5n,
+		},
+	});
+	const { code, stderr } = await lab.lab([...exits, "--", "true"]);
+	t.is(code, 0, stderr);
+	t.deepEqual(
+		readRun(lab, "one").layers.map(({ layer, events, absent }) => [layer, events, absent]),
+		[
+			["qemu", { cpu_in: 1 }, undefined],
+			["host", { irq_handler_exit: 1 }, undefined],
+			["guest", { irq_handler_entry: 1 }, undefined],
+		],
+	);
+	writeTrace(lab, "../../../../../lttng/made/host/kernel", { events: [], bootId: bootIds.host, offset: 5n });
+	const empty = await lab.lab([...exits.with(-1, "two"), "--", "true"]);
+	t.is(empty.code, 1);
+	t.regex(
+		empty.stderr,
+		/lab: the layer host recorded nothing: all is well with the tracing, but none of these happened: kvm_x86_\*, irq_/,
+	);
+});
+
+asRoot("a trace session of the stack's is recorded by its name, of its domains and at its own budget", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	const { code, stderr } = await lab.lab(["trace", "run", "flight", "--", "true"]);
+	t.is(code, 0, stderr);
+	const name = /^lab: (flight-\S+) records block-io of vm$/m.exec(stderr)?.[1] ?? "";
+	const { profile, budget, session } = readRun(lab, name);
+	t.deepEqual(
+		{ profile, budget, session },
+		{ profile: "block-io", budget: { rate: 8, events: 2 }, session: `tracelab-quickstart-${name}` },
+	);
+	t.false(existsSync(join(lab.root, `lttng/host/${session}`)));
+});
+
 asRoot("a flight recorder's snapshot is a run, and it goes on", async (t) => {
 	const lab = await traceable(t);
 	records(lab, ["blk_co_preadv", "blk_co_preadv"], ["block_rq_issue"]);
@@ -229,6 +369,7 @@ asRoot("a flight recorder's snapshot is a run, and it goes on", async (t) => {
 	t.regex(stdout, /^run f: block-io of vm for /);
 	const run = readRun(lab, "f");
 	t.deepEqual([run.mode, run.layers.map(({ total }) => total)], ["snapshot", [2, 1]]);
+	t.deepEqual(run.budget, { rate: 8, events: 2 });
 	t.true(existsSync(join(made, "lttng/host/tracelab-quickstart-flight/on")));
 	t.true(existsSync(join(made, "lttng/guest/tracelab-quickstart-flight/on")));
 	rmSync(join(made, "lttng/host/tracelab-quickstart-flight"), { recursive: true });

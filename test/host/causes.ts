@@ -1,0 +1,138 @@
+import { existsSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import test, { type ExecutionContext } from "ava";
+import { edited, restart } from "./definition.ts";
+import { copy, domainCard, host, lab, libvirtName, pidOf, stack } from "./proof.ts";
+import { remove, runs, traced, tracepoints } from "./traced.ts";
+
+// Each is provoked on the real lab, and put back whatever comes of it.
+
+const read = ["dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=20", "iflag=direct"];
+
+/** Waits until the guest of a domain that was just started answers. */
+async function answered(t: ExecutionContext): Promise<void> {
+	for (let tries = 0; tries < 60; tries++) {
+		if ((await lab("exec", "vm", "--", "true")).code === 0) return;
+		await pause(1000);
+	}
+	t.fail("the guest does not answer");
+}
+
+/** QEMU comes back to a session daemon within some seconds. */
+async function registered(): Promise<boolean> {
+	for (let tries = 0; tries < 60; tries++) {
+		if (tracepoints(pidOf()).length > 4000) return true;
+		await pause(500);
+	}
+	return false;
+}
+
+async function putBack(t: ExecutionContext): Promise<void> {
+	const { code, all } = await lab("up");
+	t.is(code, 0, all);
+	t.true(await registered());
+}
+
+test("an empty layer names its cause: QEMU is not in the group tracing", async (t) => {
+	t.timeout(600_000);
+	try {
+		host(`gpasswd -d libvirt-qemu tracing; ${restart}`);
+		await answered(t);
+		t.deepEqual(tracepoints(pidOf()), []);
+		const { code, all } = await traced(t, "outside", "block-io", "--", ...read);
+		t.is(code, 1, all);
+		const again = `a domain that runs already must be started again: ./lab -s ${stack} exec vm -- poweroff, then ./lab -s ${stack} up`;
+		t.true(
+			all.includes(
+				`lab: the layer qemu of vm recorded nothing: process ${pidOf()} of vm is not in the group tracing, so root's session daemon does not let it in\n  what to do: ./lab -s ${stack} up puts libvirt-qemu into it; ${again}`,
+			),
+			all,
+		);
+		t.notRegex(all, /the layer guest vm recorded nothing/);
+	} finally {
+		host(`virsh -c qemu:///system destroy ${libvirtName} || :`);
+		await putBack(t);
+	}
+	t.is((await traced(t, "inside", "block-io", "--", ...read)).code, 0);
+});
+
+test("a domain that runs on Debian's QEMU is not traced, and that is the cause that is named", async (t) => {
+	t.timeout(600_000);
+	const { emulator } = domainCard();
+	const debian = "/usr/bin/qemu-system-x86_64";
+	try {
+		host(`${edited(`s,${emulator},${debian},`)}; ${restart}`);
+		await answered(t);
+		t.deepEqual(tracepoints(pidOf()), []);
+		const { code, all } = await traced(t, "debians", "block-io", "--", ...read);
+		t.is(code, 1, all);
+		t.is(
+			all,
+			`lab: domain vm (process ${pidOf()}) runs on ${debian}, not on ${emulator}\n  what to do: ./lab up starts it on this lab's QEMU`,
+		);
+		t.false(existsSync(`${runs}/debians`));
+	} finally {
+		await putBack(t);
+	}
+	t.is((await traced(t, "ours", "block-io", "--", ...read)).code, 0);
+});
+
+test("a guest without lttng-modules for its kernel is the cause that is named", async (t) => {
+	const modules = `/var/lib/tracelab/domains/${libvirtName}/root/lib/modules`;
+	const file = host(`find ${modules} -name lttng-tracer.ko`);
+	try {
+		host(`mv ${file} ${file}.aside`);
+		const { code, all } = await traced(t, "unmodular", "block-io", "--", ...read);
+		t.is(code, 1, all);
+		t.is(
+			all,
+			"lab: guest vm has no lttng-modules for its kernel, so its kernel cannot be traced\n  what to do: give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, then run up",
+		);
+		t.false(existsSync(`${runs}/unmodular`));
+	} finally {
+		host(`mv ${file}.aside ${file}`);
+	}
+});
+
+test("an event that the guest's kernel does not have is the cause that is named", async (t) => {
+	copy.write(
+		"profiles/unheard.yaml",
+		"description: What this kernel has not.\nbudget: { rate: 1, events: 1 }\nguest: { no_such_event: None has it. }\n",
+	);
+	const { code, all } = await traced(t, "unheard", "unheard", "--", "true");
+	t.is(code, 1, all);
+	t.regex(
+		all,
+		/lab: (the kernel of vm cannot be traced: .*no_such_event|the layer guest vm recorded nothing: the kernel of vm has none of these tracepoints: no_such_event)/,
+	);
+});
+
+// Last, since all else that the daemon recorded for anybody goes with it.
+test("a session daemon that is down, or that went while it recorded, is the cause that is named", async (t) => {
+	t.timeout(600_000);
+	t.teardown(() => remove("gone"));
+	try {
+		const started = await lab("trace", "start", "block-io", "--name", "gone");
+		t.is(started.code, 0, started.all);
+		host("pkill -x lttng-sessiond; while pgrep -x -r R,S,D lttng-sessiond; do sleep 0.1; done");
+		const stopped = await lab("trace", "stop", "gone");
+		t.is(stopped.code, 1, stopped.all);
+		t.true(
+			stopped.all.includes(
+				`lab: trace session tracelab-${stack}-gone is gone: root's session daemon was ended or started again while it recorded, or somebody destroyed it\n`,
+			),
+			stopped.all,
+		);
+		t.true(
+			stopped.all.endsWith(`\n  what to do: ./lab -s ${stack} up starts the daemon; then record it again`),
+			stopped.all,
+		);
+		const { code, all } = await traced(t, "undaemonic", "block-io", "--", ...read);
+		t.is(code, 1, all);
+		t.is(all, "lab: root's session daemon does not answer, so nothing can be traced\n  what to do: ./lab up starts it");
+		t.false(existsSync(`${runs}/undaemonic`));
+	} finally {
+		await putBack(t);
+	}
+	t.is((await traced(t, "daemonic", "block-io", "--", ...read)).code, 0);
+});
