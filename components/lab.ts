@@ -89,14 +89,17 @@ export class Lab extends LabComponent {
 		const emulators = Object.values(builds.qemu).map((qemu) => qemu.prefix);
 		// The group first: a libvirtd that runs already must be started again to see it.
 		const libvirtHost = new LibvirtHost("libvirt", { emulators }, { parent: this, dependsOn: [tracingGroup] });
+		const name = `tracelab-${this.#stack.name}`;
+		const folder = `/var/lib/tracelab/pools/${this.#stack.name}`;
 		const pool = new libvirt.Pool(
 			"pool",
-			{
-				name: `tracelab-${this.#stack.name}`,
-				type: "dir",
-				target: { path: `/var/lib/tracelab/pools/${this.#stack.name}` },
-			},
+			{ name, type: "dir", target: { path: folder } },
 			{ parent: this, provider: libvirtHost.provider },
+		);
+		const activePool = this.step(
+			"pool-active",
+			{ script: "libvirt-pool", inputs: { pool: name, uuid: pool.id, folder } },
+			[pool, libvirtHost],
 		);
 		return each(
 			this.#stack.domains,
@@ -115,6 +118,7 @@ export class Lab extends LabComponent {
 						),
 						acceleration: named(accelerations, name),
 						pool,
+						activePool,
 						libvirtHost,
 					},
 					{ parent: this, dependsOn: [host] },
