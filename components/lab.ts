@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as libvirt from "@pulumi/libvirt";
 import * as pulumi from "@pulumi/pulumi";
-import { type Acceleration, decideAcceleration } from "../spec/acceleration.ts";
+import { type Acceleration, accelerationLines, decideAcceleration } from "../spec/acceleration.ts";
 import type { HostFacts } from "../spec/host-facts.ts";
 import { hostPackages } from "../spec/host-packages.ts";
 import { checkSignature } from "../spec/hypervisor.ts";
@@ -49,6 +49,7 @@ export class Lab extends LabComponent {
 			decideAcceleration(acceleration, args.facts),
 		);
 		each(args.stack.domains, (name, { hypervisor }) => checkSignature(name, hypervisor, named(accelerations, name)));
+		for (const line of accelerationLines(accelerations)) pulumi.log.info(line, this);
 		const host = new Host("host", { packages: hostPackages }, { parent: this });
 		const builds = this.#build(host);
 		const domains = this.#run(host, builds, accelerations);
