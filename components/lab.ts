@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as libvirt from "@pulumi/libvirt";
 import * as pulumi from "@pulumi/pulumi";
-import { type Acceleration, decideAcceleration } from "../spec/acceleration.ts";
+import { type Acceleration, accelerationLines, decideAcceleration } from "../spec/acceleration.ts";
 import { withBudget } from "../spec/budget.ts";
 import type { HostFacts } from "../spec/host-facts.ts";
 import { hostPackages } from "../spec/host-packages.ts";
@@ -50,6 +50,7 @@ export class Lab extends LabComponent {
 			decideAcceleration(acceleration, args.facts),
 		);
 		each(args.stack.domains, (name, { hypervisor }) => checkSignature(name, hypervisor, named(accelerations, name)));
+		for (const line of accelerationLines(accelerations)) pulumi.log.info(line, this);
 		const host = new Host("host", { packages: hostPackages }, { parent: this });
 		const builds = this.#build(host);
 		const domains = this.#run(host, builds, accelerations);
@@ -90,14 +91,17 @@ export class Lab extends LabComponent {
 		const emulators = Object.values(builds.qemu).map((qemu) => qemu.prefix);
 		// The group first: a libvirtd that runs already must be started again to see it.
 		const libvirtHost = new LibvirtHost("libvirt", { emulators }, { parent: this, dependsOn: [tracingGroup] });
+		const name = `tracelab-${this.#stack.name}`;
+		const folder = `/var/lib/tracelab/pools/${this.#stack.name}`;
 		const pool = new libvirt.Pool(
 			"pool",
-			{
-				name: `tracelab-${this.#stack.name}`,
-				type: "dir",
-				target: { path: `/var/lib/tracelab/pools/${this.#stack.name}` },
-			},
+			{ name, type: "dir", target: { path: folder } },
 			{ parent: this, provider: libvirtHost.provider },
+		);
+		const activePool = this.step(
+			"pool-active",
+			{ script: "libvirt-pool", inputs: { pool: name, uuid: pool.id, folder } },
+			[pool, libvirtHost],
 		);
 		return each(
 			this.#stack.domains,
@@ -116,6 +120,7 @@ export class Lab extends LabComponent {
 						),
 						acceleration: named(accelerations, name),
 						pool,
+						activePool,
 						libvirtHost,
 					},
 					{ parent: this, dependsOn: [host] },

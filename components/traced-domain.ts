@@ -38,6 +38,8 @@ export interface TracedDomainArgs {
 	acceleration: Acceleration;
 	/** The pool that its disk is in. */
 	pool: libvirt.Pool;
+	/** Sees to it that the pool can take a disk. */
+	activePool: Step;
 	/** The libvirt that it is a domain of. */
 	libvirtHost: LibvirtHost;
 }
@@ -117,7 +119,7 @@ export class TracedDomain extends LabComponent {
 	}
 
 	#makeDisk(name: string): libvirt.Volume {
-		const { image, pool, libvirtHost } = this.#args;
+		const { image, pool, activePool, libvirtHost } = this.#args;
 		const hash = image.prefix.slice(-16);
 		return new libvirt.Volume(
 			`${name}-disk`,
@@ -129,7 +131,7 @@ export class TracedDomain extends LabComponent {
 				size: diskBytes,
 				xml: { xslt: overlayXslt(`${image.prefix}/image.qcow2`) },
 			},
-			{ ...this.childOptions([image, pool]), provider: libvirtHost.provider },
+			{ ...this.childOptions([image, pool, activePool]), provider: libvirtHost.provider },
 		);
 	}
 

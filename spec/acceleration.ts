@@ -36,6 +36,16 @@ export function decideAcceleration(
 	return { kind: "kvm", reason: `the host has /dev/kvm and the processor shows ${facts.virtualization}` };
 }
 
+/** What domains run by, and why, a line for each that is another; the domains by name. */
+export function accelerationLines(accelerations: Readonly<Record<string, Acceleration>>): string[] {
+	const said = new Map<string, string[]>();
+	for (const [name, { kind, reason }] of Object.entries(accelerations).sort(([a], [b]) => (a < b ? -1 : 1))) {
+		const why = `${kind}: ${reason}`;
+		said.set(why, [...(said.get(why) ?? []), name]);
+	}
+	return [...said].map(([why, names]) => `acceleration of ${names.join(", ")} is ${why}`);
+}
+
 function obstacleToKvm({ kvm, virtualization }: Pick<HostFacts, "kvm" | "virtualization">): string | undefined {
 	if (kvm !== null && virtualization !== "") return undefined;
 	if (kvm !== null) return "the processor shows neither vmx nor svm, so /dev/kvm proves nothing";

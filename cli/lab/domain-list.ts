@@ -1,3 +1,4 @@
+import { accelerationLines } from "../../spec/acceleration.ts";
 import type { LabCard } from "../../spec/lab-card.ts";
 import { readCard } from "../card.ts";
 import { domainProcess, domainState } from "../libvirt.ts";
@@ -53,7 +54,9 @@ export function domainTable(lab: LabCard, domains: readonly Described[]): string
 		`127.0.0.1:${card.gdb.port}`,
 		Object.keys(card.modules).sort().join(", ") || "none",
 	]);
-	return table(["DOMAIN", "STATE", "PROCESS", "QEMU", "ACCEL", "KERNEL", "GDB", "MODULES"], rows);
+	const accelerations = Object.fromEntries(domains.map(({ name, card }) => [name, card.acceleration]));
+	const shown = table(["DOMAIN", "STATE", "PROCESS", "QEMU", "ACCEL", "KERNEL", "GDB", "MODULES"], rows);
+	return [shown, ...accelerationLines(accelerations)].join("\n");
 }
 
 /** The stack file's name of a QEMU, as for the kernel. */

@@ -56,6 +56,8 @@ export async function takeOver(stack: string): Promise<void> {
 		await undo(step);
 		if (await removeDomain(`${stack}-${domain}`)) gone.push(domain);
 	}
+	// It would bring back the pool that is about to go.
+	for (const step of steps.filter(({ name }) => name === `${stack}-pool-active`)) await undo(step);
 	const pool = `tracelab-${stack}`;
 	await virsh("pool-start", pool);
 	const { stdout } = await virsh("vol-list", pool);

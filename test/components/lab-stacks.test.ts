@@ -34,12 +34,14 @@ const registered: Readonly<Record<string, readonly string[]>> = {
 		"command:local:Command qemu-main-build",
 		"tracelab:lab:Lab quickstart",
 		"command:local:Command quickstart-card",
+		"command:local:Command quickstart-pool-active",
 		"tracelab:lab:TracingGroup tracing-group",
 		"command:local:Command tracing-group-member",
 	],
 	debug: [
 		"tracelab:lab:Lab debug",
 		"command:local:Command debug-card",
+		"command:local:Command debug-pool-active",
 		"tracelab:lab:TracedDomain domain-vm",
 		"libvirt:index/volume:Volume domain-vm-disk",
 		"libvirt:index/domain:Domain domain-vm-domain",
@@ -100,6 +102,7 @@ const registered: Readonly<Record<string, readonly string[]>> = {
 		"command:local:Command probe-mymodule-vm",
 		"tracelab:lab:Lab probes",
 		"command:local:Command probes-card",
+		"command:local:Command probes-pool-active",
 		"tracelab:lab:QemuBuild qemu-main",
 		"command:local:Command qemu-main-build",
 		"tracelab:lab:TracingGroup tracing-group",
@@ -151,6 +154,7 @@ const registered: Readonly<Record<string, readonly string[]>> = {
 		"command:local:Command tracing-group-member",
 		"tracelab:lab:Lab versions",
 		"command:local:Command versions-card",
+		"command:local:Command versions-pool-active",
 	],
 };
 

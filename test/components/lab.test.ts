@@ -56,6 +56,16 @@ test.serial("the pool is the stack's own folder, on the lab's libvirt", async (t
 	t.deepEqual({ parent, provider }, { parent: "debug", provider: "libvirt-provider" });
 });
 
+test.serial("the pool is kept defined and active, before any disk is made in it", async (t) => {
+	const up = await runStack("debug");
+	isStep(t, up, "debug-pool-active", {
+		script: "libvirt-pool",
+		inputs: { pool: "tracelab-debug", uuid: "pool-id", folder: "/var/lib/tracelab/pools/debug" },
+	});
+	t.deepEqual(resource(up, "debug-pool-active").dependsOn, ["libvirt-daemon", "libvirt-provider", "pool"]);
+	t.true(resource(up, "domain-vm-disk").dependsOn.includes("debug-pool-active"));
+});
+
 test.serial("every object of libvirt is on the lab's provider, none on a default one", async (t) => {
 	const { resources } = await runStack("versions");
 	const objects = resources.filter(({ type }) => type.startsWith("libvirt:"));

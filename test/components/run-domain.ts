@@ -5,6 +5,7 @@ import { GuestTools } from "../../components/guest-tools.ts";
 import { KernelModule } from "../../components/kernel-module.ts";
 import { LibvirtHost } from "../../components/libvirt-host.ts";
 import { QemuBuild } from "../../components/qemu-build.ts";
+import { Step } from "../../components/step.ts";
 import { TracedDomain } from "../../components/traced-domain.ts";
 import type { Acceleration } from "../../spec/acceleration.ts";
 import type { DomainSpec } from "../../spec/schema.ts";
@@ -51,6 +52,8 @@ export function runDomain(options: DomainOptions = {}): Promise<Run<DomainParts>
 	return run(options, () => {
 		const libvirtHost = new LibvirtHost("libvirt", { emulators: [] });
 		const pool = new libvirt.Pool("pool", { name: "pool-name", type: "dir" }, { provider: libvirtHost.provider });
+		const poolInputs = { pool: "pool-name", uuid: pool.id, folder: "/var/lib/tracelab/pools/t" };
+		const activePool = new Step("pool-active", { script: "libvirt-pool", inputs: poolInputs }, { dependsOn: [pool] });
 		const parts = {
 			qemu: new QemuBuild("qemu-main", { qemu }),
 			kernel: new DebugKernel("kernel-main", { kernel }),
@@ -64,7 +67,7 @@ export function runDomain(options: DomainOptions = {}): Promise<Run<DomainParts>
 				return [moduleName, new KernelModule(`module-${moduleName}`, { moduleName, module, kernel: parts.kernel })];
 			}),
 		);
-		const args = { domainName: "vm", domain: whole, ...parts, modules, acceleration, pool, libvirtHost };
+		const args = { domainName: "vm", domain: whole, ...parts, modules, acceleration, pool, activePool, libvirtHost };
 		return {
 			...parts,
 			domain: new TracedDomain("domain-vm", args),

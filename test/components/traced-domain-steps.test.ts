@@ -110,7 +110,7 @@ test.serial("each part waits for what it is made of", async (t) => {
 		up.resources.filter(({ parent }) => parent === "domain-vm").map(({ name, dependsOn }) => [name, dependsOn]),
 	);
 	t.deepEqual(waits, {
-		"domain-vm-disk": ["image-main-build", "pool"],
+		"domain-vm-disk": ["image-main-build", "pool", "pool-active"],
 		"domain-vm-domain": [
 			"domain-vm-disk",
 			"domain-vm-gdb-port",

@@ -7,6 +7,7 @@ test("pulumi preview of a new stack shows what up would make, and changes nothin
 	const { code, all } = await copy.pulumi("preview");
 	t.is(code, 0, all);
 	t.regex(all, /tracelab:lab:TracedDomain +domain-vm +create/);
+	t.regex(all, /acceleration of vm is (kvm|tcg): \S/);
 	t.throws(() => card());
 });
 

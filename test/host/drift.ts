@@ -170,6 +170,30 @@ test("the domain's disk deleted", drift, {
 	guest: "starts again",
 });
 
+const pool = `tracelab-${stack}`;
+const virsh = "virsh -c qemu:///system";
+
+test("the pool stopped", drift, {
+	byHand: () => `${virsh} pool-destroy ${pool}`,
+	said: [`pool ${pool} is inactive`],
+	guest: "goes on",
+});
+
+test("the pool stopped and undefined", drift, {
+	byHand: () => `${virsh} pool-destroy ${pool}; ${virsh} pool-undefine ${pool}`,
+	said: [`pool ${pool} is not defined`],
+	guest: "goes on",
+});
+
+test("the pool's folder deleted", drift, {
+	byHand: () => `rm -r /var/lib/tracelab/pools/${stack}`,
+	said: [
+		new RegExp(`^the disk /var/lib/tracelab/pools/${stack}/\\S+ of ${libvirtName} is gone$`),
+		`the folder /var/lib/tracelab/pools/${stack} of pool ${pool} is gone`,
+	],
+	guest: "starts again",
+});
+
 test("the image deleted", async (t) => {
 	const prefix = card().images["main"]?.prefix;
 	// Made again, it is another one, which the disk does not fit: a lab of somebody's own would lose what its guests wrote.

@@ -1,5 +1,5 @@
 import test from "ava";
-import { AccelerationError, decideAcceleration } from "../../spec/acceleration.ts";
+import { AccelerationError, accelerationLines, decideAcceleration } from "../../spec/acceleration.ts";
 
 const kvm = { mode: "660", owner: "root", group: "kvm" };
 
@@ -49,3 +49,13 @@ test(
 	"there is no /dev/kvm and the processor shows neither vmx nor svm",
 	"turn on virtualization in the firmware's settings",
 );
+
+test("what domains run by is said once for those that have the same reason, in order of their names", (t) => {
+	const emulated = { kind: "tcg", reason: "there is no /dev/kvm" } as const;
+	const asked = { kind: "tcg", reason: "the stack file asks for it" } as const;
+	t.deepEqual(accelerationLines({ vm: emulated, slow: asked, other: emulated }), [
+		"acceleration of other, vm is tcg: there is no /dev/kvm",
+		"acceleration of slow is tcg: the stack file asks for it",
+	]);
+	t.deepEqual(accelerationLines({}), []);
+});

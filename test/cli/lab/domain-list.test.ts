@@ -22,6 +22,7 @@ test.serial("the domains of a lab, in order, with what runs them", async (t) => 
 		"DOMAIN  STATE    PROCESS               QEMU  ACCEL  KERNEL  GDB             MODULES",
 		"held    paused   quickstart-held       main  tcg    main    127.0.0.1:1235  none",
 		"vm      running  quickstart-vm (4242)  main  tcg    main    127.0.0.1:1234  first, second",
+		"acceleration of held, vm is tcg: there is no /dev/kvm",
 	]);
 });
 

@@ -59,6 +59,7 @@ asRoot(`a lab that is as declared is told with all that it takes, and that is su
 		"DOMAIN | STATE | PROCESS | QEMU | ACCEL | KERNEL | GDB | MODULES",
 		"held | paused | quickstart-held | main | tcg | main | 127.0.0.1:1235 | none",
 		"vm | running | quickstart-vm | main | tcg | main | 127.0.0.1:1234 | first, second",
+		"acceleration of held, vm is tcg: there is no /dev/kvm",
 		"",
 		"TRACE | KIND | PROFILE | DOMAINS | STATE",
 		"flight | flight recorder | block-io | vm | active",
