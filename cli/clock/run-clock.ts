@@ -70,7 +70,9 @@ export function checkBound({ guests }: ClockRecord, limit?: number): string[] {
 export function checkOffsets({ traces }: ClockRecord): string[] {
 	return traces
 		.filter(({ difference }) => Math.abs(difference ?? 0) > offsetTolerance)
-		.map(({ trace, difference }) => `${trace}: the wall clock was set by ${difference} ns since it was recorded`);
+		.map(
+			({ trace, difference }) => `${trace}: the wall clock was set by ${-(difference ?? 0)} ns since it was recorded`,
+		);
 }
 
 /** The clock.json of a run, which is fitted where it has none yet. */

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import type { CtfLine } from "../../spec/ctf-line.ts";
 import { pidsOf, type RunLayer } from "../../spec/run.ts";
-import { beaconIn, checkBound, fitRun, type TracedBeacon } from "../clock/run-clock.ts";
+import { beaconIn, checkBound, checkOffsets, fitRun, type TracedBeacon } from "../clock/run-clock.ts";
 import { guestSystemClock, type SystemClock } from "../clock/system-clock.ts";
 import { LabError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
@@ -46,6 +46,7 @@ export async function completeRun(recording: Recording, said: string, taking: Gu
 	if (!existsSync(join(folder, "clock"))) return [];
 	try {
 		recording.clock = await fitRun(folder, { guests, pids: pidsOf(run), beacons });
+		run.notes.push(...checkOffsets(recording.clock));
 		return clockText(recording.clock);
 	} catch (error) {
 		if (!(error instanceof LabError)) throw error;

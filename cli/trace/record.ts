@@ -14,6 +14,7 @@ import { mustRun } from "../libvirt.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
 import { say } from "../terminal.ts";
+import { exchange, overAgent, seesBeacons } from "./agent-clock.ts";
 import { endCalibration, warnBeforehand } from "./calibration.ts";
 import { endBeacons, startBeacons, stopped, tracedDomain } from "./guest.ts";
 import { absentHost, completeRun } from "./layers.ts";
@@ -114,17 +115,31 @@ export function ended(run: Run): void {
 	run.monotonic.ended = String(process.hrtime.bigint());
 }
 
-/** Starts clock-beacon in each guest; without one, the guests' events stay on a clock of their own. */
-export async function startClocks({ session, run }: Recording): Promise<void> {
+/**
+ * Starts clock-beacon in each guest; without one, the guests' events stay on a clock of their own. Where LTTng does not
+ * see QEMU's side of the beacons, the guest's agent is asked instead.
+ */
+export async function startClocks({ folder, session, run }: Recording): Promise<void> {
 	for (const domain of session.domains) {
+		if (!(await seesBeacons(run.domains[domain.name]?.pid ?? 0))) {
+			await exchange(folder, domain);
+			continue;
+		}
 		if (await startBeacons(new GuestAgent(domain), session.session)) continue;
 		run.notes.push(`guest ${domain.name} has no clock-beacon: its clock is not put on the host's`);
 	}
 }
 
-/** Ends the beacons, and keeps what they printed. */
-export async function endClocks({ folder, session }: Recording): Promise<void> {
+/** Ends the beacons, and keeps what they printed; or asks the agents whose guests have none once more. */
+export async function endClocks({ folder, session, run }: Recording): Promise<void> {
 	for (const domain of session.domains) {
+		if (overAgent(folder, domain.name)) {
+			await exchange(folder, domain);
+			run.notes.push(
+				`LTTng sees no beacons of ${domain.name}'s QEMU: the guest's clock is compared over its agent, and known to milliseconds`,
+			);
+			continue;
+		}
 		const lines = await unlessRefused(() => endBeacons(new GuestAgent(domain), session.session));
 		if (lines === undefined) continue;
 		mkdirSync(join(folder, "clock"), { recursive: true });

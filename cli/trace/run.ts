@@ -7,6 +7,7 @@ import { runInGuest } from "../guest/process.ts";
 import { virsh } from "../libvirt.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { duration, say } from "../terminal.ts";
+import { exchangeWhile } from "./agent-clock.ts";
 import { warnOnceLong } from "./calibration.ts";
 import { checkClocks, checkLayers } from "./layers.ts";
 import {
@@ -44,7 +45,7 @@ export async function traceRun(
 		await startClocks(recording);
 		if (command.length === 0) return;
 		run.command = [...command];
-		run.exitStatus = await runCommand(recording, command);
+		run.exitStatus = await exchangeWhile(folder, session.domains, () => runCommand(recording, command));
 		writeRun(folder, run);
 	});
 	for (const line of [...summary(run, folder), ...clocks]) say(line);

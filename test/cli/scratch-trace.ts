@@ -38,6 +38,10 @@ export async function traceableGuest(t: ExecutionContext): Promise<{ lab: Scratc
 	for (const name of ["lttng", "modinfo", "systemctl"])
 		lab.write(`guest-bin/${name}`, `#!/bin/sh\nin_guest=1 exec '${fakes}/${name}' "$@"\n`, 0o755);
 	lab.write("lttng/there", "");
+	const seen = "      qemu:memory_region_ops_write (loglevel: x) (type: tracepoint)";
+	lab.write("lttng/ust", `UST events:\n-------------\n\nPID: ${pid} - Name: /x\n${seen}\n`);
+	lab.write(clock, "tsc\n");
+	lab.write("proc/sys/kernel/random/boot_id", `${bootIds.host}\n`);
 	lab.write(`guest/${clock}`, "hpet\n");
 	lab.write("guest/proc/sys/kernel/random/boot_id", `${bootIds.guest}\n`);
 	lab.write("guest/proc/timer_list", "  .get_time:   ktime_get_real\n  .offset:     1795605648000000000 nsecs\n");

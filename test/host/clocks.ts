@@ -1,16 +1,31 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import test from "ava";
+import { execa } from "execa";
 import { findDomain } from "../../cli/card.ts";
 import { checkBound, checkOffsets, fitRun } from "../../cli/clock/run-clock.ts";
 import { guestSystemClock } from "../../cli/clock/system-clock.ts";
 import { GuestAgent } from "../../cli/guest/agent.ts";
 import { causality, mergedEvents } from "../../cli/runs/merge.ts";
 import { beaconEvent, beaconFilter } from "../../spec/beacon-match.ts";
-import { host, lab, libvirtName, pidOf, stack } from "./proof.ts";
+import { clockRecordSchema, type GuestClock } from "../../spec/clock-record.ts";
+import { copy, host, lab, libvirtName, pidOf, skip, stack } from "./proof.ts";
+import { readRun, remove, runs, traced } from "./traced.ts";
 
 /** Nanoseconds that a bound stays under even where other work keeps the machine from this. */
 const generous = 20_000;
+
+/** What a run's clock.json has of the guest. */
+function clockOf(run: string): GuestClock {
+	const { guests } = clockRecordSchema.parse(JSON.parse(readFileSync(`${runs}/${run}/clock.json`, "utf8")));
+	if (guests["vm"] === undefined) throw new Error(`${run} has no clock of vm`);
+	return guests["vm"];
+}
+
+/** Work for the profile, and time for beacons behind a change. */
+const readAndWait = "sleep 10; dd if=/dev/vda of=/dev/null bs=64k count=20 iflag=direct";
 
 const inGuest = async (script: string): Promise<string> => {
 	const { code, stdout, all } = await lab("exec", "vm", "--", "sh", "-c", script);
@@ -59,9 +74,9 @@ test("a stop of the guest is between two measurements, as long as it was; withou
 test("a run's layers come in one order, in which no effect comes before its cause", async (t) => {
 	const folder = `/var/lib/tracelab/runs/${stack}/clocks`;
 	const [session, kernel] = ["tracelab-test-clocks", "block_rq_issue,block_rq_complete,irq_handler_entry"];
-	const remove = () => rmSync(folder, { recursive: true, force: true });
-	t.teardown(remove);
-	remove();
+	const removeFolder = () => rmSync(folder, { recursive: true, force: true });
+	t.teardown(removeFolder);
+	removeFolder();
 	mkdirSync(`${folder}/clock`, { recursive: true });
 	mkdirSync(`${folder}/guest/vm`, { recursive: true });
 	host(`lttng create ${session} --output=${folder}/qemu`);
@@ -107,4 +122,121 @@ test("a run's layers come in one order, in which no effect comes before its caus
 	const shown = await lab("events", "clocks", "--match", "^vm:(block_rq|qemu:virtio_blk)");
 	t.is(shown.code, 0, shown.stderr);
 	t.regex(shown.stderr, /then QEMU handles it .*: \d+ times, never violated; \d+ ns at least/);
+});
+
+test("a run of the guest's layer alone has its clock in band", async (t) => {
+	const dd = ["dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=20", "iflag=direct"];
+	const { code, all } = await traced(t, "guest-alone", "block-io", "--layer", "guest", "--", ...dd);
+	t.is(code, 0, all);
+	t.regex(all, /^guest vm is on the host's clock to \d+ ns \(in-band beacon, \d+ pairs\)$/m);
+	t.deepEqual(readRun("guest-alone").notes, []);
+});
+
+test("a run whose QEMU LTTng does not see has its clock over the agent, which says so, and is true", async (t) => {
+	const tools = mkdtempSync(join(tmpdir(), "tracelab-test-"));
+	t.teardown(() => rmSync(tools, { recursive: true }));
+	// Lists no process, and follows one that is no QEMU: as it is with a QEMU that has no UST.
+	const unseeing = `#!/bin/sh
+case "$*" in *"list --userspace"*) exit 0 ;; esac
+for word; do
+	shift
+	case $word in --vpid=*) word=--vpid=1 ;; esac
+	set -- "$@" "$word"
+done
+exec ${host("command -v lttng")} "$@"
+`;
+	writeFileSync(`${tools}/lttng`, unseeing, { mode: 0o755 });
+	remove("unseen");
+	t.teardown(() => remove("unseen"));
+	const script = "dd if=/dev/vda of=/dev/null bs=64k count=20 iflag=direct; sleep 12";
+	const { code, all } = await copy.bash(
+		`PATH=${tools}:$PATH ./lab -s ${stack} trace run --name unseen --layer guest --clock-bound 1000000000 block-io -- sh -c '${script}'`,
+	);
+	t.log(all);
+	t.is(code, 0, all);
+	t.regex(all, /^guest vm is on the host's clock to \d+ ns \(guest agent, 23 pairs\)$/m);
+	t.deepEqual(readRun("unseen").notes, [
+		"LTTng sees no beacons of vm's QEMU: the guest's clock is compared over its agent, and known to milliseconds",
+	]);
+	const { reference, pieces, bound, method } = clockOf("unseen");
+	t.deepEqual([method, pieces.length], ["guest agent", 1]);
+	const inBand = await measured();
+	const here = BigInt(reference.host) - BigInt(reference.guest) + BigInt(Math.round(pieces[0]?.offset ?? 0));
+	// What the clocks drift apart until then is some parts in a million.
+	const apart = Number(inBand.offset - here);
+	t.true(Math.abs(apart) <= bound + 1_000_000, `${apart} ${bound}`);
+	const merged = await lab("events", "unseen", "--layer", "guest");
+	t.is(merged.code, 0, merged.stderr);
+	t.regex(merged.stderr, /^guest vm is on the host's clock to \d+ ns \(guest agent, 23 pairs\)$/m);
+});
+
+test("a guest that is stopped in a run has its clock in two pieces, and what lies between is as long as the stop", async (t) => {
+	remove("stopped");
+	t.teardown(() => remove("stopped"));
+	const running = execa(
+		`${copy.folder}/lab`,
+		["-s", stack, "trace", "run", "--name", "stopped", "block-io", "--", "sh", "-c", `echo begun; ${readAndWait}`],
+		{ cwd: copy.folder, reject: false, all: true, stdin: "ignore", env: { NO_COLOR: "1" } },
+	);
+	await new Promise<void>((begun) => running.stdout.on("data", (text) => String(text).includes("begun") && begun()));
+	const virsh = (verb: string) => host(`virsh -q -c qemu:///system ${verb} ${libvirtName}`);
+	const asked = process.hrtime.bigint();
+	virsh("suspend");
+	const stopped = process.hrtime.bigint();
+	await pause(1000);
+	const going = process.hrtime.bigint();
+	virsh("resume");
+	const resumed = process.hrtime.bigint();
+	const { exitCode, all } = await running;
+	t.log(all);
+	// The bound within the stop is as wide as the stop.
+	t.is(exitCode, 1, all);
+	t.regex(
+		all,
+		/^lab: vm: its clock is known to \d+ ns on the host's \(in-band beacon\), over the limit of 20000 ns: the guest's clock stood still for \d+\.\d µs: the guest was stopped, or its clocksource was changed$/m,
+	);
+	const [first, gap, last, ...more] = clockOf("stopped").pieces;
+	t.deepEqual(more, []);
+	t.true((first?.bound ?? Number.NaN) < generous && (last?.bound ?? Number.NaN) < generous, all);
+	const { step = 0, stepBound = 0 } = gap?.change ?? {};
+	t.true(step + stepBound >= Number(going - stopped), `${step} ${going - stopped}`);
+	t.true(step - stepBound <= Number(resumed - asked), `${step} ${resumed - asked}`);
+});
+
+test("a change of the clocksource in a run is found, and its clock is exact on either side", async (t) => {
+	const file = "/sys/devices/system/clocksource/clocksource0";
+	const [from = "", there = ""] = (
+		await inGuest(`cat ${file}/current_clocksource ${file}/available_clocksource`)
+	).split("\n");
+	const to = there.split(" ").find((one) => one !== "" && one !== from);
+	if (to === undefined) return skip(t, `the guest has no clocksource but ${from}`);
+	t.teardown(() => inGuest(`echo ${from} >${file}/current_clocksource`));
+	// One change loses some microseconds of the guest's; forty lose more than the bound hides.
+	const changes = `for i in $(seq 40); do echo ${to} >$0; echo ${from} >$0; done; echo ${to} >$0`;
+	const script = `sleep 3; ${changes}; ${readAndWait}`;
+	const { all } = await traced(t, "changed", "block-io", "--", "sh", "-c", script, `${file}/current_clocksource`);
+	t.log(all);
+	const { pieces, clocksource } = clockOf("changed");
+	t.is(clocksource, to);
+	const changed = pieces.flatMap(({ change }) => change ?? []);
+	t.true(changed.length >= 1, all);
+	for (const { cause } of changed) t.regex(cause, /clocksource/);
+	const exact = pieces.filter(({ change }) => change === undefined);
+	t.true(exact[0] !== undefined && exact[0].bound < generous, all);
+	t.true((exact.at(-1)?.bound ?? Number.NaN) < generous, all);
+	for (const { cause } of changed) t.true(all.includes(`where ${cause}`), all);
+});
+
+test("a guest's wall clock that is set in a run leaves its clock in one piece", async (t) => {
+	const set = (by: string) => `date -s "$(date -d '${by}' +@%s.%N)" >/dev/null`;
+	t.teardown(() => inGuest(set("60 seconds ago")));
+	const { code, all } = await traced(t, "set", "block-io", "--", "sh", "-c", `${set("60 seconds")}; ${readAndWait}`);
+	t.is(code, 0, all);
+	t.is(clockOf("set").pieces.length, 1);
+	const record = clockRecordSchema.parse(JSON.parse(readFileSync(`${runs}/set/clock.json`, "utf8")));
+	const [said, ...more] = checkOffsets(record);
+	t.deepEqual(more, []);
+	t.regex(said ?? "", /^guest\/vm\/\S+: the wall clock was set by (?:59|60)\d{9} ns since it was recorded$/);
+	t.true(readRun("set").notes.includes(said ?? "none"), all);
+	t.true(all.split("\n").includes(said ?? "none"), all);
 });

@@ -2,10 +2,11 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
+import { clockRecordSchema } from "../../../spec/clock-record.ts";
 import { runSchema } from "../../../spec/run.ts";
 import type { ScratchLab } from "../scratch-lab.ts";
 import { bootIds, writeTrace } from "../scratch-run.ts";
-import { buildId, emulator, pid, records, runs, traceable } from "../scratch-trace.ts";
+import { buildId, emulator, pid, records, recordsLines, runs, traceable } from "../scratch-trace.ts";
 
 // One at a time, since each starts Node. `./lab trace` as a whole: what it makes, brings in, counts, says and keeps.
 
@@ -16,6 +17,8 @@ const asRoot = root ? test.serial : test.serial.skip;
 const folder = "var/lib/tracelab/runs/quickstart";
 const readRun = (lab: ScratchLab, name: string) => runSchema.parse(JSON.parse(lab.read(`${folder}/${name}/run.json`)));
 const noBeacon = "guest vm has no clock-beacon: its clock is not put on the host's";
+const overAgent =
+	"LTTng sees no beacons of vm's QEMU: the guest's clock is compared over its agent, and known to milliseconds";
 const traceRun = ["trace", "run", "block-io", "-d", "vm", "--name", "one"];
 
 asRoot("a run has the command's output and exit status, both layers, and their counts", async (t) => {
@@ -83,6 +86,34 @@ asRoot("one layer alone is recorded where that is asked for", async (t) => {
 		readRun(lab, "one").layers.map(({ layer }) => layer),
 		["qemu"],
 	);
+});
+
+asRoot("a guest whose QEMU shows LTTng no beacons has its clock compared over its agent, which is said", async (t) => {
+	const lab = await traceable(t);
+	lab.write("lttng/ust", "");
+	// The guest's clock is this machine's own, as the agent's answers are.
+	const wall = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+	lab.write("guest/proc/timer_list", `  .get_time:   ktime_get_real\n  .offset:     ${wall} nsecs\n`);
+	recordsLines(lab, [], [[process.hrtime.bigint(), "kernel block_rq_issue: { cpu_id = 1 }, { }"]]);
+	const limit = ["--clock-bound", "10000000000"];
+	const { code, stderr } = await lab.lab([...traceRun, "--layer", "guest", ...limit, "--", "true"]);
+	t.is(code, 0, stderr);
+	// The fake traces' wall clocks are not those of these systems.
+	const [note, ...set] = readRun(lab, "one").notes;
+	t.is(note, overAgent);
+	t.deepEqual(
+		set.map((one) => one.replace(/-?\d+ ns/, "N ns")),
+		["guest/vm/kernel", "qemu/ust/uid/64055/64-bit"].map(
+			(one) => `${one}: the wall clock was set by N ns since it was recorded`,
+		),
+	);
+	t.true(stderr.split("\n").includes(overAgent), stderr);
+	t.regex(stderr, /^guest vm is on the host's clock to \d+ ns \(guest agent, 20 pairs\)$/m);
+	const { guests } = clockRecordSchema.parse(JSON.parse(lab.read(`${folder}/one/clock.json`)));
+	t.deepEqual([guests["vm"]?.method, guests["vm"]?.pairs], ["guest agent", 20]);
+	const merged = await lab.lab(["events", "one"]);
+	t.regex(merged.stderr, /^guest vm is on the host's clock to \d+ ns \(guest agent, 20 pairs\)$/m);
+	t.regex(merged.stdout, /^\d+\.\d{9} {2}guest {2}vm {8}block_rq_issue /);
 });
 
 const listed = (...names: string[]) =>
