@@ -19,7 +19,7 @@ const ofProcess = [
 	["the process is this lab's QEMU", `/proc/${pid}/exe -> ${emulator}`],
 	["pgrep finds it under its name", `pgrep -x quickstart-vm: ${pid}`],
 	["QEMU is built with LTTng-UST", "0x01 (NEEDED) Shared library: [liblttng-ust.so.1]"],
-	["LTTng sees its tracepoints under libvirt", `lttng list -u: 2 qemu:* tracepoints in process ${pid}`],
+	["LTTng sees its tracepoints under libvirt", `lttng list -u: 3 qemu:* tracepoints in process ${pid}`],
 	["what listens, listens on 127.0.0.1", "ss -lntup: 127.0.0.1:1234"],
 ] as const;
 const ofGuest = [
