@@ -60,9 +60,12 @@ pack() {
 	run "making the image" qemu-img convert -f raw -O qcow2 "$work/raw" "$2"
 }
 
-# newest_packaged TREE: seconds since 1970.
+# newest_packaged TREE: seconds since 1970. Of what packages list, manuals and the like were left out.
 newest_packaged() {
-	# shellcheck disable=SC2185  # it gets its paths from standard input
-	(cd "$1" && cat var/lib/dpkg/info/*.list | sed 's/^/./' | tr '\n' '\0' |
-		find -files0-from - -maxdepth 0 -type f -printf '%Ts\n' 2>/dev/null | sort -n | tail -n 1)
+	(
+		cd "$1"
+		cat var/lib/dpkg/info/*.list | sed 's/^/./' | tr '\n' '\0' >"$work/packaged"
+		# shellcheck disable=SC2185  # it gets its paths from that file
+		{ find -files0-from "$work/packaged" -maxdepth 0 -type f -printf '%Ts\n' 2>/dev/null || :; } | sort -n | tail -n 1
+	)
 }

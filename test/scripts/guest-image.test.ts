@@ -17,7 +17,7 @@ function host(t: ExecutionContext): ScratchHost {
 		`tree=\${*: -2:1}; mkdir -p "$tree"/etc/systemd/system/multi-user.target.wants "$tree"/usr/lib
 		for a; do case $a in --setup-hook=*) sh -c "\${a#*=}" sh "$tree" ;; esac; done
 		mkdir -p "$tree"/var/lib/dpkg/info "$tree"/usr/bin; echo kmod >"$tree/usr/bin/kmod"
-		printf '%s\n' /. /usr /usr/bin /usr/bin/kmod >"$tree/var/lib/dpkg/info/kmod.list"
+		printf '%s\n' /. /usr /usr/bin /usr/bin/kmod /usr/share/doc/kmod/changelog.gz >"$tree/var/lib/dpkg/info/kmod.list"
 		touch -d @1675000000 "$tree/usr/bin/kmod"; touch -d @1000000000 "$tree/usr/lib"
 		ls "$tree/var/cache/apt/archives" >"$root/had"
 		[ ! -e "$root/offline" ] || { echo 'E: apt-get update failed'; exit 1; }
