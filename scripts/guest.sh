@@ -169,6 +169,8 @@ remake_disk() {
 	scratch+=("$disk.tracelab-part")
 	run "making the disk" qemu-img create -q -f qcow2 -F qcow2 -b "$root$base" "$disk.tracelab-part"
 	mv -f "$disk.tracelab-part" "$disk"
+	# Where the pool's folder was made anew as well, libvirt knows of no disk in it.
+	virsh_ pool-refresh "tracelab-$stack" >/dev/null 2>&1 || :
 	rm -f "$laid_over"
 	changed=1
 }

@@ -33,29 +33,6 @@ async function putBack(t: ExecutionContext): Promise<void> {
 	t.true(await registered());
 }
 
-test("an empty layer names its cause: QEMU is not in the group tracing", async (t) => {
-	t.timeout(600_000);
-	try {
-		host(`gpasswd -d libvirt-qemu tracing; ${restart}`);
-		await answered(t);
-		t.deepEqual(tracepoints(pidOf()), []);
-		const { code, all } = await traced(t, "outside", "block-io", "--", ...read);
-		t.is(code, 1, all);
-		const again = `a domain that runs already must be started again: ./lab -s ${stack} exec vm -- poweroff, then ./lab -s ${stack} up`;
-		t.true(
-			all.includes(
-				`lab: the layer qemu of vm recorded nothing: process ${pidOf()} of vm is not in the group tracing, so root's session daemon does not let it in\n  what to do: ./lab -s ${stack} up puts libvirt-qemu into it; ${again}`,
-			),
-			all,
-		);
-		t.notRegex(all, /the layer guest vm recorded nothing/);
-	} finally {
-		host(`virsh -c qemu:///system destroy ${libvirtName} || :`);
-		await putBack(t);
-	}
-	t.is((await traced(t, "inside", "block-io", "--", ...read)).code, 0);
-});
-
 test("a domain that runs on Debian's QEMU is not traced, and that is the cause that is named", async (t) => {
 	t.timeout(600_000);
 	const { emulator } = domainCard();

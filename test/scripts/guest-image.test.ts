@@ -31,6 +31,8 @@ function host(t: ExecutionContext): ScratchHost {
 		"mke2fs",
 		`tree=\${*: -2:1}; rm -rf "$root/packed"; cp -a "$tree" "$root/packed"; echo "$*" >"$root/mke2fs"`,
 	);
+	scratch.fake("dumpe2fs", "echo 'Inode count: 100'; echo 'Free inodes: 88'");
+	scratch.fake("debugfs", 'cp "$3" "$root/times"');
 	scratch.fake("qemu-img", `echo qcow2 >"\${*: -1}"`);
 	return scratch;
 }
@@ -63,6 +65,10 @@ test("an image is made once, with the files that make it a guest of the lab", as
 	const times = packed.map((path) => lstatSync(`${scratch.root}/${path}`).mtimeMs / 1000);
 	t.is(Math.max(...times), 1_675_000_000);
 	t.is(lstatSync(`${scratch.root}/packed/usr/lib`).mtimeMs / 1000, 1_675_000_000);
+	t.deepEqual(
+		scratch.read("times").trimEnd().split("\n"),
+		[2, 11, 12].flatMap((inode) => ["atime", "ctime"].map((time) => `set_inode_field <${inode}> ${time} @1675000000`)),
+	);
 	const applied = scratch.tree();
 	const second = await scratch.step(step, "apply", inputs);
 	t.is(second.stderr, "the guest image is up to date");
