@@ -17,13 +17,7 @@ source lib/source.sh
 source lib/kconfig.sh
 : "${fragments[*]?}" "${config[*]-}" "${base:=tinyconfig}"
 
-probe() { build_probe "the kernel"; }
-
-apply() { build_apply "the kernel" build; }
-
-remove() { build_remove "the kernel"; }
-
-rebuild() { build_again "the kernel" build; }
+thing="the kernel"
 
 # What no x86 kernel is built from, which is a third of the files; crypto/Kconfig reads every architecture's Kconfig.
 unneeded=('*/Documentation/*/*' '*/tools/testing/*' '*/tools/perf/*')

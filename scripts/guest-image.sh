@@ -10,13 +10,7 @@ source lib/debian.sh
 source lib/guest-tree.sh
 : "${suite:?}" "${packages[*]:?}"
 
-probe() { build_probe "the guest image"; }
-
-apply() { build_apply "the guest image" build; }
-
-remove() { build_remove "the guest image"; }
-
-rebuild() { build_again "the guest image" build; }
+thing="the guest image"
 
 build() {
 	local part=$1 tree=$work/tree
@@ -72,7 +66,7 @@ one_time() {
 	} | sed "s/.*/set_inode_field <&> atime @$2\nset_inode_field <&> ctime @$2/" >"$work/times"
 	# It repeats each line that it was given.
 	E2FSPROGS_FAKE_TIME=$2 debugfs -w -f "$work/times" "$raw" >/dev/null 2>&1 ||
-		die "debugfs cannot give the image's files one time" "see what it says: debugfs -R stats $raw"
+		die "debugfs cannot give the image's files one time" "see that e2fsprogs is whole: dpkg --verify e2fsprogs"
 }
 
 # newest_packaged TREE: seconds since 1970. Of what packages list, manuals and the like were left out.

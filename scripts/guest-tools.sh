@@ -7,13 +7,7 @@
 source lib/build.sh
 : "${sources[*]:?}"
 
-probe() { build_probe "the guests' toolset"; }
-
-apply() { build_apply "the guests' toolset" build; }
-
-remove() { build_remove "the guests' toolset"; }
-
-rebuild() { build_again "the guests' toolset" build; }
+thing="the guests' toolset"
 
 build() {
 	local part=$1 name

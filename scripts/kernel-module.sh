@@ -12,13 +12,7 @@
 source lib/source.sh
 : "${name:?}" "${load[*]-}" "${make[*]-}" "${kernel_prefix:?}"
 
-probe() { build_probe "module $name"; }
-
-apply() { build_apply "module $name" build; }
-
-remove() { build_remove "module $name"; }
-
-rebuild() { build_again "module $name" build; }
+thing="module $name"
 
 # The hash in the prefix covers the text of a working tree: another text is another prefix, touched files are not.
 build_stale() { build_changed; }

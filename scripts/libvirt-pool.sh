@@ -101,7 +101,7 @@ restore_activity() {
 # @pulumi/libvirt deletes the disks before this, and the pool with its folder after it. It finds no disk of a pool that
 # is undefined or inactive, and no pool that is undefined; and a folder that is gone, or has disks in it, it cannot remove.
 remove() {
-	if ! is_ours "$(look)"; then restore_definition; fi
-	[ -d "$root$folder" ] || restore_folder
+	restore_definition
+	restore_folder
 	rm -f "$root$folder/$stack"-*.qcow2
 }

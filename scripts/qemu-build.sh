@@ -10,13 +10,7 @@
 source lib/source.sh
 : "${targets[*]:?}" "${trace_backends[*]:?}" "${configure[*]-}"
 
-probe() { build_probe QEMU; }
-
-apply() { build_apply QEMU build; }
-
-remove() { build_remove QEMU; }
-
-rebuild() { build_again QEMU build; }
+thing=QEMU
 
 # Off is all that a traced guest does not use; on is what libvirt passes options for (seccomp, vhost), what the
 # lab's own domains use (virtfs for modules, slirp for a network on loopback), and both accelerators.

@@ -12,17 +12,18 @@ source lib/built.sh
 source lib/systemtap.sh
 : "${name:?}" "${module:?}" "${domain:?}"
 
+thing="probe $name"
 compiled=$root$prefix/$module.ko
 installed=$root$folder/root/probes/$module.ko
 
 probe() {
-	build_probe "probe $name"
+	build_probe "$thing"
 	! as_built "$compiled" || cmp -s "$compiled" "$installed" ||
 		drift "probe $name in $folder is not the one that was compiled"
 }
 
 apply() {
-	build_apply "probe $name" build
+	build_apply "$thing" build
 	cmp -s "$compiled" "$installed" || write_file "$installed" 644 <"$compiled"
 }
 
@@ -50,7 +51,5 @@ build() {
 remove() {
 	[ "$(cat "$stamp_file" 2>/dev/null || :)" != "$generation" ] || rm -f "$installed"
 	rmdir --ignore-fail-on-non-empty "${installed%/*}" 2>/dev/null || :
-	build_remove "probe $name"
+	build_remove "$thing"
 }
-
-rebuild() { build_again "probe $name" build; }

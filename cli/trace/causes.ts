@@ -114,11 +114,7 @@ export async function noModules({ name }: Domain, agent: GuestAgent): Promise<Ca
 	};
 }
 
-export async function notInKernel(
-	{ name }: Domain,
-	agent: GuestAgent,
-	names: readonly string[],
-): Promise<Cause | undefined> {
+async function notInKernel({ name }: Domain, agent: GuestAgent, names: readonly string[]): Promise<Cause | undefined> {
 	const { stdout } = await agent.exec(["lttng", "--no-sessiond", "list", "--kernel"]);
 	const there = [...stdout.toString().matchAll(/^ +(\w+) \(loglevel/gm)].map(([, event = ""]) => event);
 	if (there.length === 0 || names.some((pattern) => there.some((event) => matches(pattern, event)))) return undefined;

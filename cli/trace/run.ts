@@ -24,8 +24,8 @@ import { summary } from "./summary.ts";
 const bootLimit = 480;
 
 /**
- * Records what a profile, or a trace session of the stack's, names while a command runs in the first domain's guest; its output is ours, and its exit status
- * is returned. What is said of the run goes to standard error.
+ * Records what a profile, or a trace session of the stack's, names while a command runs in the first domain's guest; its
+ * output is ours, and its exit status is returned. What is said of the run goes to standard error.
  */
 export async function traceRun(
 	stack: string,

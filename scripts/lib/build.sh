@@ -5,8 +5,20 @@
 # A whole prefix holds `.tracelab-build`, a manifest (modification time, size, path) of the files that matter.
 # The last owner's remove moves the prefix into $cache_dir/builds, from where the next apply takes it back.
 # Input: prefix, the whole path, /opt/tracelab/KIND/HASH.
+#
+# A script that builds and does nothing else says in `thing` what that is, and has a function `build`, which fills the
+# folder $1. One that does more has verbs of its own in place of these.
 source lib/step.sh
 : "${prefix:?}"
+
+# shellcheck disable=SC2154  # each script's own
+probe() { build_probe "$thing"; }
+
+apply() { build_apply "$thing" build; }
+
+remove() { build_remove "$thing"; }
+
+rebuild() { build_again "$thing" build; }
 
 identity=${prefix#/opt/tracelab/}
 owners_dir=$state_dir/builds/$identity

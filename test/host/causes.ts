@@ -3,11 +3,11 @@ import { setTimeout as pause } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { edited, restart } from "./definition.ts";
 import { copy, domainCard, host, lab, libvirtName, pidOf, stack } from "./proof.ts";
-import { remove, runs, traced, tracepoints } from "./traced.ts";
+import { readDisk, remove, runs, traced, tracepoints } from "./traced.ts";
 
 // Each is provoked on the real lab, and put back whatever comes of it.
 
-const read = ["dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=20", "iflag=direct"];
+const read = readDisk(20);
 
 /** Waits until the guest of a domain that was just started answers. */
 async function answered(t: ExecutionContext): Promise<void> {

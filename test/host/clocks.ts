@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import test from "ava";
-import { execa } from "execa";
 import { findDomain } from "../../cli/card.ts";
 import { checkBound, checkOffsets, fitRun } from "../../cli/clock/run-clock.ts";
 import { guestSystemClock } from "../../cli/clock/system-clock.ts";
@@ -12,7 +11,7 @@ import { causality, mergedEvents } from "../../cli/runs/merge.ts";
 import { beaconEvent, beaconFilter } from "../../spec/beacon-match.ts";
 import { clockRecordSchema, type GuestClock } from "../../spec/clock-record.ts";
 import { copy, host, lab, libvirtName, pidOf, skip, stack } from "./proof.ts";
-import { readRun, remove, runs, traced } from "./traced.ts";
+import { readDisk, readRun, remove, runs, traced } from "./traced.ts";
 
 /** Nanoseconds that a bound stays under even where other work keeps the machine from this. */
 const generous = 20_000;
@@ -24,8 +23,8 @@ function clockOf(run: string): GuestClock {
 	return guests["vm"];
 }
 
-/** Work for the profile, and time for beacons behind a change. */
-const readAndWait = "sleep 10; dd if=/dev/vda of=/dev/null bs=64k count=20 iflag=direct";
+/** Time for beacons behind a change, and work for the profile. */
+const waitAndRead = `sleep 10; ${readDisk(20).join(" ")}`;
 
 const inGuest = async (script: string): Promise<string> => {
 	const { code, stdout, all } = await lab("exec", "vm", "--", "sh", "-c", script);
@@ -72,11 +71,10 @@ test("a stop of the guest is between two measurements, as long as it was; withou
 });
 
 test("a run's layers come in one order, in which no effect comes before its cause", async (t) => {
-	const folder = `/var/lib/tracelab/runs/${stack}/clocks`;
+	const folder = `${runs}/clocks`;
 	const [session, kernel] = ["tracelab-test-clocks", "block_rq_issue,block_rq_complete,irq_handler_entry"];
-	const removeFolder = () => rmSync(folder, { recursive: true, force: true });
-	t.teardown(removeFolder);
-	removeFolder();
+	t.teardown(() => remove("clocks"));
+	remove("clocks");
 	mkdirSync(`${folder}/clock`, { recursive: true });
 	mkdirSync(`${folder}/guest/vm`, { recursive: true });
 	host(`lttng create ${session} --output=${folder}/qemu`);
@@ -125,8 +123,7 @@ test("a run's layers come in one order, in which no effect comes before its caus
 });
 
 test("a run of the guest's layer alone has its clock in band", async (t) => {
-	const dd = ["dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=20", "iflag=direct"];
-	const { code, all } = await traced(t, "guest-alone", "block-io", "--layer", "guest", "--", ...dd);
+	const { code, all } = await traced(t, "guest-alone", "block-io", "--layer", "guest", "--", ...readDisk(20));
 	t.is(code, 0, all);
 	t.regex(all, /^guest vm is on the host's clock to \d+ ns \(in-band beacon, \d+ pairs\)$/m);
 	t.deepEqual(readRun("guest-alone").notes, []);
@@ -148,7 +145,8 @@ exec ${host("command -v lttng")} "$@"
 	writeFileSync(`${tools}/lttng`, unseeing, { mode: 0o755 });
 	remove("unseen");
 	t.teardown(() => remove("unseen"));
-	const script = "dd if=/dev/vda of=/dev/null bs=64k count=20 iflag=direct; sleep 12";
+	// Ten exchanges at either end, and between them the three of one look, after 10 s.
+	const script = `${readDisk(20).join(" ")}; sleep 12`;
 	const { code, all } = await copy.bash(
 		`PATH=${tools}:$PATH ./lab -s ${stack} trace run --name unseen --layer guest --clock-bound 1000000000 block-io -- sh -c '${script}'`,
 	);
@@ -173,11 +171,8 @@ exec ${host("command -v lttng")} "$@"
 test("a guest that is stopped in a run has its clock in two pieces, and what lies between is as long as the stop", async (t) => {
 	remove("stopped");
 	t.teardown(() => remove("stopped"));
-	const running = execa(
-		`${copy.folder}/lab`,
-		["-s", stack, "trace", "run", "--name", "stopped", "block-io", "--", "sh", "-c", `echo begun; ${readAndWait}`],
-		{ cwd: copy.folder, reject: false, all: true, stdin: "ignore", env: { NO_COLOR: "1" } },
-	);
+	const command = ["sh", "-c", `echo begun; ${waitAndRead}`];
+	const running = copy.startLab("-s", stack, "trace", "run", "--name", "stopped", "block-io", "--", ...command);
 	await new Promise<void>((begun) => running.stdout.on("data", (text) => String(text).includes("begun") && begun()));
 	const virsh = (verb: string) => host(`virsh -q -c qemu:///system ${verb} ${libvirtName}`);
 	const asked = process.hrtime.bigint();
@@ -213,7 +208,7 @@ test("a change of the clocksource in a run is found, and its clock is exact on e
 	t.teardown(() => inGuest(`echo ${from} >${file}/current_clocksource`));
 	// One change loses some microseconds of the guest's; forty lose more than the bound hides.
 	const changes = `for i in $(seq 40); do echo ${to} >$0; echo ${from} >$0; done; echo ${to} >$0`;
-	const script = `sleep 3; ${changes}; ${readAndWait}`;
+	const script = `sleep 3; ${changes}; ${waitAndRead}`;
 	const { all } = await traced(t, "changed", "block-io", "--", "sh", "-c", script, `${file}/current_clocksource`);
 	t.log(all);
 	const { pieces, clocksource } = clockOf("changed");
@@ -230,7 +225,7 @@ test("a change of the clocksource in a run is found, and its clock is exact on e
 test("a guest's wall clock that is set in a run leaves its clock in one piece", async (t) => {
 	const set = (by: string) => `date -s "$(date -d '${by}' +@%s.%N)" >/dev/null`;
 	t.teardown(() => inGuest(set("60 seconds ago")));
-	const { code, all } = await traced(t, "set", "block-io", "--", "sh", "-c", `${set("60 seconds")}; ${readAndWait}`);
+	const { code, all } = await traced(t, "set", "block-io", "--", "sh", "-c", `${set("60 seconds")}; ${waitAndRead}`);
 	t.is(code, 0, all);
 	t.is(clockOf("set").pieces.length, 1);
 	const record = clockRecordSchema.parse(JSON.parse(readFileSync(`${runs}/set/clock.json`, "utf8")));

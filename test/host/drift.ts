@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import test, { type ExecutionContext } from "ava";
 import { changed } from "./changed.ts";
-import { edited, restart } from "./definition.ts";
+import { edited, restart, virsh } from "./definition.ts";
 import { noteDrift, rowsNotInDocs } from "./drift-table.ts";
 import { ProjectCopy } from "./project-copy.ts";
 import { card, copy, domainCard, host, lab, libvirtName, pidOf, skip, stack } from "./proof.ts";
@@ -142,9 +142,7 @@ test("the domain started on another QEMU", async (t) => {
 	const other = emulator.replace("/bin/", "/bin/other-");
 	t.teardown(() => rmSync(other, { force: true }));
 	await drift.exec(t, {
-		byHand: () => {
-			return `cp ${emulator} ${other}; ${edited(`s,${emulator},${other},`)}; ${restart}`;
-		},
+		byHand: () => `cp ${emulator} ${other}; ${edited(`s,${emulator},${other},`)}; ${restart}`,
 		said: [
 			new RegExp(`^the definition of domain ${libvirtName} was edited; domain ${libvirtName} runs on .*/other-qemu`),
 		],
@@ -153,9 +151,7 @@ test("the domain started on another QEMU", async (t) => {
 });
 
 test("the domain started under another process name", drift, {
-	byHand: () => {
-		return `${edited("s/process=[^\\x27]*/process=other/")}; ${restart}`;
-	},
+	byHand: () => `${edited("s/process=[^\\x27]*/process=other/")}; ${restart}`,
 	said: [
 		new RegExp(
 			`^the definition of domain ${libvirtName} was edited; the process of ${libvirtName} is named other, not ${libvirtName}`,
@@ -171,7 +167,6 @@ test("the domain's disk deleted", drift, {
 });
 
 const pool = `tracelab-${stack}`;
-const virsh = "virsh -c qemu:///system";
 
 test("the pool stopped", drift, {
 	byHand: () => `${virsh} pool-destroy ${pool}`,

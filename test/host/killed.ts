@@ -1,6 +1,5 @@
 import { appendFileSync, existsSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
-import { execa } from "execa";
 import fc from "fast-check";
 import { copy, host, lab, killed as stack } from "./proof.ts";
 
@@ -63,13 +62,7 @@ function kill(root: number, victim: string): string[] {
 /** Runs ./lab and kills somebody in it; where nobody of that kind is there at the instant, the next to come. */
 async function killedRun(t: ExecutionContext, verb: "up" | "destroy", { victim, part }: Kill, usual: number) {
 	const args = verb === "up" ? ["up"] : ["destroy", "--yes"];
-	const running = execa(`${copy.folder}/lab`, ["-s", stack, ...args], {
-		cwd: copy.folder,
-		reject: false,
-		all: true,
-		stdin: "ignore",
-		env: { NO_COLOR: "1" },
-	});
+	const running = copy.startLab("-s", stack, ...args);
 	let going = true;
 	const ended = running.then((result) => {
 		going = false;

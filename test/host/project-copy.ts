@@ -50,6 +50,11 @@ export class ProjectCopy {
 		return this.#run(join(this.folder, "lab"), args);
 	}
 
+	/** The same while it runs, for what is done to it meanwhile. */
+	startLab(...args: string[]) {
+		return this.#start(join(this.folder, "lab"), args);
+	}
+
 	/** The literal `pulumi …`, in a shell that was set up as the README says. */
 	pulumi(command: string): Promise<Ran> {
 		return this.bash(`eval "$(./lab env)"; pulumi --color never ${command}`);
@@ -64,13 +69,12 @@ export class ProjectCopy {
 	}
 
 	async #run(program: string, args: readonly string[]): Promise<Ran> {
-		const { exitCode, stdout, stderr, all } = await execa(program, args, {
-			cwd: this.folder,
-			reject: false,
-			all: true,
-			stdin: "ignore",
-			env: { NO_COLOR: "1" },
-		});
+		const { exitCode, stdout, stderr, all } = await this.#start(program, args);
 		return { code: exitCode ?? 1, stdout, stderr, all };
+	}
+
+	#start(program: string, args: readonly string[]) {
+		const options = { reject: false, all: true, stdin: "ignore", env: { NO_COLOR: "1" } } as const;
+		return execa(program, args, { cwd: this.folder, ...options });
 	}
 }

@@ -5,9 +5,9 @@ import { gunzipSync } from "node:zlib";
 import test, { type ExecutionContext } from "ava";
 import { Viewer } from "../report/browser.ts";
 import { lab } from "./proof.ts";
-import { readRun, traced } from "./traced.ts";
+import { readDisk, readRun, traced } from "./traced.ts";
 
-const reads = ["dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=300", "iflag=direct"];
+const reads = readDisk(300);
 
 /** A file that goes with its test. */
 function scratch(t: ExecutionContext, name: string): string {

@@ -20,6 +20,10 @@ export async function traced(t: ExecutionContext, name: string, ...args: string[
 	return lab("trace", "run", "--name", name, ...args);
 }
 
+/** A guest's command that reads its disk in so many requests of 64 kB. */
+export const readDisk = (requests: number): string[] =>
+	`dd if=/dev/vda of=/dev/null bs=64k count=${requests} iflag=direct`.split(" ");
+
 /** The tracepoints that a process has registered. */
 export function tracepoints(pid: string): string[] {
 	const own = host("lttng list -u")

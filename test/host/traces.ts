@@ -8,7 +8,7 @@ import { matches } from "../../spec/profile.ts";
 import { changed } from "./changed.ts";
 import { noteDrift } from "./drift-table.ts";
 import { card, copy, domainCard, host, lab, pidOf, stack } from "./proof.ts";
-import { readRun, remove, runs, traced, tracepoints } from "./traced.ts";
+import { readDisk, readRun, remove, runs, traced, tracepoints } from "./traced.ts";
 
 /** How many events of each name babeltrace2 finds below a folder; what it warns of is an error. */
 function counted(folder: string): Record<string, number> {
@@ -53,7 +53,7 @@ test("each tracepoint that a profile names is there, in QEMU and in the guest's 
 });
 
 test("a run of block-io has both layers of the disk's work, whole, and in the numbers that babeltrace2 counts", async (t) => {
-	const dd = ["dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=200", "iflag=direct"];
+	const dd = readDisk(200);
 	const { code, all } = await traced(t, "disk", "block-io", "--", ...dd);
 	t.is(code, 0, all);
 	t.log(all);
@@ -152,7 +152,7 @@ test("a run is started, listed, stopped and fetched, and what was fetched is CTF
 		(await lab("trace", "fetch", "whole-disk", folder)).stderr,
 		`lab: run "whole-disk" is being recorded\n  what to do: end it: ./lab -s ${stack} trace stop whole-disk`,
 	);
-	const dd = ["dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=100", "iflag=direct"];
+	const dd = readDisk(100);
 	t.is((await lab("exec", "vm", "--", ...dd)).code, 0);
 	const stopped = await lab("trace", "stop");
 	t.is(stopped.code, 0, stopped.all);
@@ -288,7 +288,7 @@ test("a flight recorder of the stack file is there after an up, comes back when 
 	t.deepEqual(card().traces["flight"]?.budget, { rate: 8, events: 60000 });
 	const after = await lab("preview", "--", "--expect-no-changes");
 	t.is(after.code, 0, after.all);
-	const dd = ["dd", "if=/dev/vda", "of=/dev/null", "bs=64k", "count=50", "iflag=direct"];
+	const dd = readDisk(50);
 	await lab("exec", "vm", "--", ...dd);
 	t.teardown(() => remove("flown"));
 	const snapshot = await lab("trace", "snapshot", "flight", "--name", "flown");
