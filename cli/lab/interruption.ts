@@ -15,9 +15,10 @@ import {
 	type StateResource,
 } from "./engine.ts";
 import { removeDomain, removePool, removeVolume } from "./libvirt-objects.ts";
+import { endOrphans } from "./orphans.ts";
 import { type BegunStep, begunSteps, undo } from "./ownership.ts";
 
-/** Removes the lock that a killed pulumi left; one whose holder lives is an error. */
+/** Removes the lock that a killed pulumi left, and ends its plugins; one whose holder lives is an error. */
 export async function breakStaleLock(stack: string): Promise<void> {
 	const locks = readLocks(stack);
 	if (locks.length === 0) return;
@@ -28,6 +29,7 @@ export async function breakStaleLock(stack: string): Promise<void> {
 	say(
 		`lab: process ${locks.map(({ pid }) => pid).join(", ")}, which held the lock of stack ${quote(stack)}, is gone: removing its lock`,
 	);
+	endOrphans();
 	await must(["cancel", "--yes", "--stack", stack]);
 }
 

@@ -88,7 +88,8 @@ function left(): string {
 		`find /var/lib/tracelab /opt/tracelab -path '*${stack}*' ! -path '*/runs/*' 2>/dev/null || :;
 		virsh -c qemu:///system list --all --name | grep '^${stack}' || :;
 		virsh -c qemu:///system pool-list --all --name | grep '${stack}' || :;
-		pgrep -x '${stack}-vm' || :`,
+		pgrep -x '${stack}-vm' || :;
+		pgrep -af '^${copy.folder}/.pulumi/' || :`,
 	);
 }
 
