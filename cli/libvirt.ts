@@ -51,6 +51,13 @@ function programOf(pid: number): string {
 	}
 }
 
+/** What QEMU's monitor says to a command for people. */
+export async function monitor({ card }: Domain, command: string): Promise<string> {
+	const { code, stdout, stderr } = await virsh("qemu-monitor-command", card.libvirtName, "--hmp", command);
+	if (code === 0) return stdout.trim();
+	throw libvirtFault(stderr) ?? new LabError(`virsh qemu-monitor-command ${card.libvirtName}: ${stderr}`);
+}
+
 /** What a domain is defined with: its memory in MiB, its kernel, and the command line of that. */
 export async function definition({
 	card,

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes or removes a trace session that no stack file names, for `./lab trace run` and `start`.
 #   trace-record.sh apply|remove
+# And for `./lab verify`, which looks at one that a stack file names, probe: prints what differs.
 # The inputs of trace-session.sh come by the environment; it is run in the folder that it is in.
 source ./trace-session.sh
 
@@ -14,6 +15,10 @@ main() {
 		json_object "${outputs[@]}"
 		;;
 	remove) remove ;;
+	probe)
+		probe
+		join '; ' "${drifts[@]}"
+		;;
 	esac
 }
 

@@ -9,6 +9,9 @@ export interface Acceleration {
 	reason: string;
 }
 
+/** The reason of a domain whose stack file says what it gets. */
+export const askedFor = "the stack file asks for it";
+
 export class AccelerationError extends Error {
 	override readonly name = "AccelerationError";
 }
@@ -24,7 +27,7 @@ export function decideAcceleration(
 	wish: AccelerationWish,
 	facts: Pick<HostFacts, "kvm" | "virtualization" | "hypervisor">,
 ): Acceleration {
-	if (wish === "tcg") return { kind: "tcg", reason: "the stack file asks for it" };
+	if (wish === "tcg") return { kind: "tcg", reason: askedFor };
 	const obstacle = obstacleToKvm(facts);
 	if (wish === "kvm" && obstacle !== undefined) {
 		throw new AccelerationError(
@@ -32,7 +35,7 @@ export function decideAcceleration(
 		);
 	}
 	if (obstacle !== undefined) return { kind: "tcg", reason: obstacle };
-	if (wish === "kvm") return { kind: "kvm", reason: "the stack file asks for it" };
+	if (wish === "kvm") return { kind: "kvm", reason: askedFor };
 	return { kind: "kvm", reason: `the host has /dev/kvm and the processor shows ${facts.virtualization}` };
 }
 

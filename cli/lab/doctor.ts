@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { decideAcceleration } from "../../spec/acceleration.ts";
-import { type HostFacts, hostFactsSchema } from "../../spec/host-facts.ts";
+import type { HostFacts } from "../../spec/host-facts.ts";
 import { LabError } from "../errors.ts";
-import { onHost, project } from "../host.ts";
+import { onHost } from "../host.ts";
+import { hostFacts } from "../host-facts.ts";
 import { virsh } from "../libvirt.ts";
 import { run } from "../program.ts";
 import { paint, print, size, table } from "../terminal.ts";
@@ -54,17 +55,6 @@ export async function examine(): Promise<Finding[]> {
 		libvirt,
 		tracingFinding(),
 	];
-}
-
-async function hostFacts(): Promise<HostFacts> {
-	// It sources its library by a path from its own folder.
-	const { code, stdout, stderr } = await run("bash", [
-		"-c",
-		'cd "$0" && exec bash host-facts.sh',
-		`${project}/scripts`,
-	]);
-	if (code !== 0) throw new LabError(`scripts/host-facts.sh failed: ${stderr.trim()}`);
-	return hostFactsSchema.parse(JSON.parse(stdout));
 }
 
 async function engineFinding(): Promise<Finding> {

@@ -61,7 +61,7 @@ export function readScript(script: string): string {
 }
 
 /** The points that a probe was compiled for; nothing where it is not compiled. */
-export function compiledPoints({ prefix }: LabCard["probes"][string]): ProbePoint[] | undefined {
+export function compiledPoints({ prefix }: Pick<LabCard["probes"][string], "prefix">): ProbePoint[] | undefined {
 	const text = tryRead(onHost(`${prefix}/points`));
 	return text === undefined ? undefined : readPoints(text);
 }

@@ -45,22 +45,42 @@ const inGuest = (module: string): string => `/lab/probes/${module}.ko`;
 const loaded = (module: string): string => `/sys/module/${module}`;
 
 async function compiledProbe(probe: Probe): Promise<Compiled> {
-	const { name, built, script, domain } = probe;
+	const { built, script } = probe;
 	if (built === undefined) return compileOnce(probe);
-	const points = compiledPoints(built);
-	if (points === undefined || !existsSync(`${probesFolder(domain)}/${built.module}.ko`)) {
-		throw new LabError(`probe ${quote(name)} is not compiled`, `./lab${stackOption(domain.stack)} up compiles it`);
-	}
-	if (isEdited(built)) {
-		say(`lab: ${script} was edited since up: it is compiled for this run`);
-		return compileOnce(probe);
-	}
-	const kernel = readFileSync(onHost(`${built.prefix}/kernel`), "utf8").trim();
-	return { module: built.module, points, kernel, remove: () => {} };
+	const compiled = whatUpCompiled(probe, built);
+	if (!isEdited(built)) return compiled;
+	say(`lab: ${script} was edited since up: it is compiled for this run`);
+	return compileOnce(probe);
 }
 
-/** Looks at all that would end in an error of the kernel's that says little. */
-async function check({ name, domain }: Probe, { module, kernel }: Compiled, agent: GuestAgent): Promise<void> {
+/** @throws LabError where that is gone */
+export function whatUpCompiled({ name, domain }: Probe, { prefix, module }: NonNullable<Probe["built"]>): Compiled {
+	const points = compiledPoints({ prefix });
+	if (points === undefined || !existsSync(`${probesFolder(domain)}/${module}.ko`)) {
+		throw new LabError(`probe ${quote(name)} is not compiled`, `./lab${stackOption(domain.stack)} up compiles it`);
+	}
+	const kernel = readFileSync(onHost(`${prefix}/kernel`), "utf8").trim();
+	return { module, points, kernel, remove: () => {} };
+}
+
+/** Looks at all that would end in an error of the kernel's that says little. @throws LabError where it cannot run */
+async function check(probe: Probe, compiled: Compiled, agent: GuestAgent): Promise<void> {
+	await checkFits(probe, compiled, agent);
+	const { name, domain } = probe;
+	const { module } = compiled;
+	if ((await agent.shell('[ ! -e "$1" ] || echo running', loaded(module))) === "") return;
+	throw new LabError(
+		`probe ${quote(name)} runs in ${quote(domain.name)} already`,
+		`end that run; where it was killed: ./lab${stackOption(domain.stack)} exec ${domain.name} -- staprun -d ${module}`,
+	);
+}
+
+/** @throws LabError where it is for another kernel than the guest's, or the guest cannot see it, or has nothing to run it */
+export async function checkFits(
+	{ name, domain }: Probe,
+	{ module, kernel }: Compiled,
+	agent: GuestAgent,
+): Promise<void> {
 	const lab = `./lab${stackOption(domain.stack)}`;
 	const running = buildIdIn((await agent.exec(["cat", "/sys/kernel/notes"])).stdout);
 	if (running !== kernel) {
@@ -69,20 +89,19 @@ async function check({ name, domain }: Probe, { module, kernel }: Compiled, agen
 			`${lab} up starts ${domain.name} on the kernel that belongs to it`,
 		);
 	}
-	const looked = '[ ! -e "$1" ] || echo running; [ -e "$2" ] || echo absent';
-	const found = await agent.shell(looked, loaded(module), inGuest(module));
-	if (found.includes("running")) {
-		throw new LabError(
-			`probe ${quote(name)} runs in ${quote(domain.name)} already`,
-			`end that run; where it was killed: ${lab} exec ${domain.name} -- staprun -d ${module}`,
-		);
-	}
+	const looked = '[ -e "$1" ] || echo absent; command -v staprun >/dev/null || echo unrunnable';
+	const found = await agent.shell(looked, inGuest(module));
 	if (found.includes("absent")) {
 		throw new LabError(
 			`${quote(domain.name)} does not see ${inGuest(module)}`,
 			`its share with this host is not there; a guest that is started anew has it: virsh destroy ${domain.card.libvirtName}, then ${lab} up`,
 		);
 	}
+	if (found === "") return;
+	throw new LabError(
+		`${quote(domain.name)} has no staprun`,
+		"the image has it, by its package systemtap-runtime: put back what was taken from the guest's /usr/bin",
+	);
 }
 
 async function run(probe: Probe, { module, points }: Compiled, agent: GuestAgent, timeout: number): Promise<number> {

@@ -34,6 +34,10 @@ export function clockEvents(names: readonly string[]): string[] {
 	return recordsBeacon(names) ? [] : [beaconEvent.replace(/^qemu:/, "")];
 }
 
+/** Domains as the script is told of them. */
+export const domainLines = (domains: readonly Domain[]): string =>
+	domains.map(({ name, card }) => `${name} ${card.libvirtName} ${card.emulator}`).join("\n");
+
 async function script(verb: "apply" | "remove", { stack, session, profile, layers, domains, folder }: TraceSession) {
 	const inputs = {
 		stack,
@@ -42,7 +46,7 @@ async function script(verb: "apply" | "remove", { stack, session, profile, layer
 		session,
 		mode: "stream",
 		folder,
-		domains: domains.map(({ name, card }) => `${name} ${card.libvirtName} ${card.emulator}`).join("\n"),
+		domains: domainLines(domains),
 		...sessionInputs(profile, layers),
 	};
 	return runScript("trace-record", inputs, verb);

@@ -1,8 +1,9 @@
 import { rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
+import type { ClockRecord } from "../../spec/clock-record.ts";
 import { type Domain, stackOption } from "../card.ts";
 import { measureClock } from "../clock/clock.ts";
-import { checkBound } from "../clock/run-clock.ts";
+import { checkBound, checkOffsets } from "../clock/run-clock.ts";
 import { LabError, systemCode } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { causalityText, contradicts } from "../runs/events.ts";
@@ -24,7 +25,28 @@ export async function clock(domain: Domain): Promise<string> {
 			`measure it again when the host is less busy: ./lab${stackOption(domain.stack)} clock ${domain.name}`,
 		);
 	}
-	return `± ${clock.bound} ns (${clock.method}, ${clock.pairs} pairs; host ${host.clocksource}, guest ${guest.clocksource})`;
+	const sources = `host ${host.clocksource}, guest ${guest.clocksource}`;
+	return `± ${clock.bound} ns (${clock.method}, ${clock.pairs} pairs; ${sources}); ${wallClock(record, domain)}`;
+}
+
+/**
+ * How far REALTIME - MONOTONIC, as the metadata of traces has it, lies from the systems' own.
+ *
+ * @throws LabError where a wall clock was set since, or a trace is of no clock that is known
+ */
+function wallClock(record: ClockRecord, { name, stack }: Domain): string {
+	const [set] = checkOffsets(record);
+	if (set !== undefined)
+		throw new LabError(set, `see who sets it, then look again: ./lab${stackOption(stack)} clock ${name}`);
+	const strange = record.traces.find(({ difference }) => difference === undefined);
+	if (strange !== undefined) {
+		throw new LabError(
+			`${strange.trace}: its metadata names a clock that is neither the host's nor the guest's`,
+			`see whether it was started again meanwhile, then look again: ./lab${stackOption(stack)} clock ${name}`,
+		);
+	}
+	const most = Math.max(...record.traces.map(({ difference = 0 }) => Math.abs(difference)));
+	return `REALTIME - MONOTONIC in a trace ${most} ns from the system's`;
 }
 
 /** Reads of the disk past every cache, so that each is a request that guest and QEMU see. */
@@ -43,6 +65,7 @@ export async function trace(domain: Domain): Promise<string> {
 		});
 		if (failure !== undefined) throw failure;
 		await checkLayers(recording);
+		if (recording.clock !== undefined) wallClock(recording.clock, domain);
 		const layers = recording.run.layers.filter(({ absent }) => absent === undefined);
 		const seen = layers.map(({ layer, total }) => `${layer} ${total}`).join(", ");
 		const lost = sum(layers.map(({ discarded, lostPackets }) => discarded + lostPackets));

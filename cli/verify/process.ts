@@ -1,14 +1,17 @@
-import { type Domain, stackOption } from "../card.ts";
+import { lstatSync } from "node:fs";
+import { basename } from "node:path";
+import type { Domain } from "../card.ts";
 import { LabError } from "../errors.ts";
 import { onHost } from "../host.ts";
 import { domainProcess } from "../libvirt.ts";
 import { run } from "../program.ts";
 import { tracepointsOf, unseenQemu } from "../trace/causes.ts";
-import { up } from "./claim.ts";
+import { startedAgain, up } from "./claim.ts";
 
 // What the host shows of a domain's process.
 
-function processOf(domain: Domain): { pid: number; program: string } {
+/** @throws LabError for a domain that does not run */
+export function processOf(domain: Domain): { pid: number; program: string } {
 	const process = domainProcess(domain);
 	if (process !== undefined) return process;
 	throw new LabError(`domain ${domain.name} has no process`, `${up(domain)} starts it`);
@@ -69,18 +72,14 @@ export async function tracepoints(domain: Domain): Promise<string> {
 }
 
 export async function listeners(domain: Domain): Promise<string> {
-	const { card, name, stack } = domain;
+	const { card } = domain;
 	const { pid } = processOf(domain);
-	const { stdout } = await run("ss", ["-Hlntup"]);
-	const addresses = stdout
-		.split("\n")
-		.filter((line) => line.includes(`pid=${pid},`))
-		.map((line) => line.trim().split(/\s+/)[4] ?? "");
+	const addresses = await listening(pid, "-ntu");
 	const open = addresses.filter((address) => !/^(127\.0\.0\.1|\[::1\]):/.test(address));
 	if (open.length > 0) {
 		throw new LabError(
 			`process ${pid} listens on ${open.join(", ")}`,
-			`a domain that is started again listens on 127.0.0.1 alone: ./lab${stackOption(stack)} exec ${name} -- poweroff, then ${up(domain)}`,
+			startedAgain(domain, "listens on 127.0.0.1 alone"),
 		);
 	}
 	const stub = `127.0.0.1:${card.gdb.port}`;
@@ -90,3 +89,28 @@ export async function listeners(domain: Domain): Promise<string> {
 		`${up(domain)} starts it anew`,
 	);
 }
+
+export async function sockets(domain: Domain): Promise<string> {
+	const { pid } = processOf(domain);
+	const paths = await listening(pid, "-x");
+	// Whoever may write to a socket may connect to it.
+	const open = paths.filter((path) => (mode(path) & 0o002) !== 0);
+	if (open.length === 0)
+		return `ss -lxp: ${paths.map((path) => `${basename(path)} ${mode(path).toString(8)}`).join(", ") || "none"}`;
+	throw new LabError(
+		`process ${pid} listens on ${open.join(", ")}, which everybody may write to`,
+		`close it: chmod o-w ${open.join(" ")}`,
+	);
+}
+
+/** What a process listens on: addresses, or paths of unix sockets. */
+async function listening(pid: number, kind: "-ntu" | "-x"): Promise<string[]> {
+	const { stdout } = await run("ss", ["-Hlp", kind]);
+	return stdout
+		.split("\n")
+		.filter((line) => line.includes(`pid=${pid},`))
+		.map((line) => line.trim().split(/\s+/)[4] ?? "");
+}
+
+/** Its permissions; one that was removed has none, since nobody finds it. */
+const mode = (path: string): number => (lstatSync(onHost(path), { throwIfNoEntry: false })?.mode ?? 0) & 0o777;

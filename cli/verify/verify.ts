@@ -2,7 +2,7 @@ import { type Domain, findDomain, readCard } from "../card.ts";
 import { LabError } from "../errors.ts";
 import { mustRun, PausedError } from "../libvirt.ts";
 import { print, say } from "../terminal.ts";
-import type { Claim } from "./claim.ts";
+import { type Claim, namesOf } from "./claim.ts";
 import { claims } from "./claims.ts";
 import { verdictTable } from "./verdict-table.ts";
 
@@ -10,7 +10,7 @@ import { verdictTable } from "./verdict-table.ts";
 export interface Verdict {
 	domain: string;
 	claim: string;
-	/** Of a guest that waits for its debugger, or has no modules, some things cannot be looked at. */
+	/** Of a guest that waits for its debugger, or has no modules or probes, some things cannot be looked at. */
 	verdict: "pass" | "fail" | "not looked at";
 	/** One line of what was really seen, or what is wrong. */
 	evidence: string;
@@ -44,8 +44,8 @@ export async function verify(stack: string, { json = false }: { json?: boolean }
 }
 
 async function look(domain: Domain, { on, evidence }: Claim): Promise<Omit<Verdict, "domain" | "claim">> {
-	if (on === "its modules" && Object.keys(domain.card.modules).length === 0)
-		return { verdict: "not looked at", evidence: "the domain has no modules" };
+	if (on !== "its process" && on !== "its guest" && namesOf(domain, on).length === 0)
+		return { verdict: "not looked at", evidence: on.replace("its", "the domain has no") };
 	try {
 		if (on !== "its process") await mustRun(domain, "not paused");
 		return { verdict: "pass", evidence: await evidence(domain) };

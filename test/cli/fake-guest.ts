@@ -40,6 +40,10 @@ export class FakeGuest {
 	definition: string | undefined;
 	/** What is in its memory by physical address; elsewhere are zeros. */
 	readonly memory = new Map<bigint, Buffer>();
+	/** Where its programs are, behind its own folder of them. */
+	programs = "/usr/sbin:/usr/bin:/sbin:/bin";
+	/** What QEMU's monitor says to other commands than to show memory. */
+	readonly monitor = new Map<string, string>();
 	/** What virsh says instead of asking the agent. */
 	fault: string | undefined;
 	/** Milliseconds that virsh takes for each answer. */
@@ -114,7 +118,8 @@ export class FakeGuest {
 				? { code: 1, text: `error: failed to get domain '${args[1]}'` }
 				: { code: 0, text: this.definition };
 		}
-		if (command === "qemu-monitor-command") return { code: 0, text: this.#memory(args[2] ?? "") };
+		if (command === "qemu-monitor-command")
+			return { code: 0, text: this.monitor.get(args[2] ?? "") ?? this.#memory(args[2] ?? "") };
 		if (command === "resume") return { code: 0, text: "" };
 		if (command === "list") return { code: 0, text: "" };
 		if (command !== "qemu-agent-command") return { code: 97, text: `error: the fake has no ${command}` };
@@ -176,7 +181,7 @@ export class FakeGuest {
 
 	#exec(args: Arguments): Promise<number> {
 		const words = (args["arg"] as string[]).map((word) => this.#path(word));
-		const path = `${this.#root}/guest-bin:/usr/sbin:/usr/bin:/sbin:/bin`;
+		const path = `${this.#root}/guest-bin:${this.programs}`;
 		const child = spawn(String(args["path"]), words, { cwd: "/", env: { PATH: path }, stdio: "pipe" });
 		const started: Started = { process: child, out: [], err: [], exited: false };
 		child.stdout.on("data", (bytes: Buffer) => started.out.push(bytes));

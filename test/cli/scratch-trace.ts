@@ -44,7 +44,7 @@ export async function traceableGuest(t: ExecutionContext): Promise<{ lab: Scratc
 	lab.write("proc/sys/kernel/random/boot_id", `${bootIds.host}\n`);
 	lab.write(`guest/${clock}`, "hpet\n");
 	lab.write("guest/proc/sys/kernel/random/boot_id", `${bootIds.guest}\n`);
-	lab.write("guest/proc/timer_list", "  .get_time:   ktime_get_real\n  .offset:     1795605648000000000 nsecs\n");
+	lab.write("guest/proc/timer_list", `  .get_time:   ktime_get_real\n  .offset:     ${guestWallClock} nsecs\n`);
 	writeFileSync(lab.write("sys/kernel/notes", ""), note("GNU", 3, Buffer.from(buildId, "hex")));
 	runs(lab, emulator);
 	return { lab, guest };
@@ -71,9 +71,17 @@ export function records(lab: ScratchLab, qemu: readonly string[], guest: readonl
 	);
 }
 
-/** Makes a session turn out to have these lines of babeltrace2. */
-export function recordsLines(lab: ScratchLab, qemu: ScratchTrace["events"], guest: ScratchTrace["events"]): void {
+/** What the guest's kernel has of its wall clock, in nanoseconds ahead of CLOCK_MONOTONIC. */
+export const guestWallClock = 1_795_605_648_000_000_000n;
+
+/** Makes a session turn out to have these lines of babeltrace2; in its metadata, the wall clocks are so far ahead. */
+export function recordsLines(
+	lab: ScratchLab,
+	qemu: ScratchTrace["events"],
+	guest: ScratchTrace["events"],
+	ahead = { host: 5n, guest: 6n },
+): void {
 	const made = "../../../../../lttng/made";
-	writeTrace(lab, `${made}/host/ust/uid/64055/64-bit`, { events: qemu, bootId: bootIds.host, offset: 5n });
-	writeTrace(lab, `${made}/guest/kernel`, { events: guest, bootId: bootIds.guest, offset: 6n });
+	writeTrace(lab, `${made}/host/ust/uid/64055/64-bit`, { events: qemu, bootId: bootIds.host, offset: ahead.host });
+	writeTrace(lab, `${made}/guest/kernel`, { events: guest, bootId: bootIds.guest, offset: ahead.guest });
 }

@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { edited, restart } from "./definition.ts";
 import { copy, domainCard, host, lab, libvirtName, pidOf, stack } from "./proof.ts";
-import { readDisk, remove, runs, traced, tracepoints } from "./traced.ts";
+import { readDisk, registered, remove, runs, traced, tracepoints } from "./traced.ts";
 
 // Each is provoked on the real lab, and put back whatever comes of it.
 
@@ -16,15 +16,6 @@ async function answered(t: ExecutionContext): Promise<void> {
 		await pause(1000);
 	}
 	t.fail("the guest does not answer");
-}
-
-/** QEMU comes back to a session daemon within some seconds. */
-async function registered(): Promise<boolean> {
-	for (let tries = 0; tries < 60; tries++) {
-		if (tracepoints(pidOf()).length > 4000) return true;
-		await pause(500);
-	}
-	return false;
 }
 
 async function putBack(t: ExecutionContext): Promise<void> {

@@ -1,7 +1,8 @@
 import { readFileSync, rmSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import type { ExecutionContext } from "ava";
 import { type Run, runSchema } from "../../spec/run.ts";
-import { host, lab, stack } from "./proof.ts";
+import { host, lab, pidOf, stack } from "./proof.ts";
 
 export const runs = `/var/lib/tracelab/runs/${stack}`;
 export const readRun = (name: string): Run =>
@@ -30,4 +31,13 @@ export function tracepoints(pid: string): string[] {
 		.split(/^PID: /m)
 		.find((part) => part.startsWith(`${pid} `));
 	return [...(own ?? "").matchAll(/^ +qemu:(\w+) /gm)].map(([, name = ""]) => name);
+}
+
+/** QEMU comes back to a session daemon within some seconds. */
+export async function registered(): Promise<boolean> {
+	for (let tries = 0; tries < 60; tries++) {
+		if (tracepoints(pidOf()).length > 4000) return true;
+		await pause(500);
+	}
+	return false;
 }

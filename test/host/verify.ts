@@ -1,18 +1,61 @@
-import test from "ava";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
 import type { Verdict } from "../../cli/verify/verify.ts";
 import { difference, hostState } from "./host-state.ts";
-import { before, host, lab } from "./proof.ts";
+import { before, card, copy, domainCard, host, lab, libvirtName, pidOf, stack } from "./proof.ts";
+import { registered } from "./traced.ts";
+
+const file = `stacks/${stack}.yaml`;
+const session = `tracelab-${stack}-flight`;
+const root = `/var/lib/tracelab/domains/${libvirtName}/root`;
+const traces = "traces: { flight: { domains: [vm], profile: block-io } }\n";
+const virsh = "virsh -q -c qemu:///system";
 
 async function failures(): Promise<{ code: number; failed: Verdict[]; all: string }> {
 	const { code, stdout, all } = await lab("verify", "--json");
-	return { code, failed: (JSON.parse(stdout) as Verdict[]).filter(({ verdict }) => verdict !== "pass"), all };
+	return { code, failed: (JSON.parse(stdout) as Verdict[]).filter(({ verdict }) => verdict === "fail"), all };
+}
+
+const inGuest = async (script: string): Promise<void> => {
+	const { code, all } = await lab("exec", "vm", "--", "sh", "-c", script);
+	if (code !== 0) throw new Error(all);
+};
+
+/** Looks after something was done by hand, and puts it back: these claims alone fail, each with its words. */
+async function failing(
+	t: ExecutionContext,
+	byHand: () => Promise<void>,
+	putBack: () => Promise<void>,
+	wanted: readonly (readonly [claim: string, evidence: string | RegExp])[],
+): Promise<void> {
+	t.timeout(600_000);
+	try {
+		await byHand();
+		const { code, failed, all } = await failures();
+		t.is(code, 1, all);
+		t.deepEqual(
+			failed.map(({ claim }) => claim),
+			wanted.map(([claim]) => claim),
+			all,
+		);
+		for (const [index, [, evidence]] of wanted.entries()) {
+			const said = failed[index]?.evidence ?? "";
+			if (evidence instanceof RegExp) t.regex(said, evidence);
+			else t.is(said, evidence);
+		}
+	} finally {
+		await putBack();
+		const { code, all } = await lab("up");
+		t.is(code, 0, all);
+	}
 }
 
 test("verify looks at all that the lab claims, and all of it holds", async (t) => {
 	const { code, stdout } = await lab("verify");
 	t.is(code, 0, stdout);
 	t.log(stdout);
-	t.regex(stdout, /^\d+ hold, 0 fail$/m);
+	t.regex(stdout, /^\d+ hold, 0 fail(?:, \d not looked at)?$/m);
 });
 
 test("verify names a module that was unloaded, and the next up mends it", async (t) => {
@@ -26,6 +69,159 @@ test("verify names a module that was unloaded, and the next up mends it", async 
 	);
 	t.is((await lab("up")).code, 0);
 	t.deepEqual((await failures()).failed, []);
+});
+
+test("a probe and a flight recorder of the stack file are claims as well", async (t) => {
+	t.timeout(600_000);
+	const text = readFileSync(join(copy.folder, file), "utf8");
+	const probes = "probes: { mymodule: { script: examples/mymodule.stp, domain: vm } }\n";
+	copy.write(file, `${text.includes("probes:") ? "" : probes}${text}`.replace("domains:", `${traces}domains:`));
+	const up = await lab("up");
+	t.is(up.code, 0, up.all);
+	const { code, stdout } = await lab("verify");
+	t.log(stdout);
+	t.is(code, 0, stdout);
+	t.regex(stdout, /^ +stap_mymodule\.ko for build-id [0-9a-f]{40}$/m);
+	t.regex(stdout, new RegExp(`^ +.*${session}: \\[active snapshot\\]$`, "m"));
+	t.regex(stdout, /^19 hold, 0 fail$/m);
+});
+
+test("verify names a group that was left, a socket and a network that were opened, a probe that is gone, a recorder that was stopped", async (t) => {
+	const socket = domainCard().console.socket;
+	const monitor = (command: string) => host(`${virsh} qemu-monitor-command ${libvirtName} --hmp '${command}'`);
+	await failing(
+		t,
+		async () => {
+			host(`gpasswd -d libvirt-qemu tracing; chmod o+w ${socket}; rm ${root}/probes/stap_mymodule.ko`);
+			monitor("netdev_add user,id=stray");
+			host(`lttng stop ${session}`);
+		},
+		async () => {
+			monitor("netdev_del stray");
+			host(`chmod o-w ${socket}`);
+		},
+		[
+			[
+				"libvirt-qemu is in the session daemon's group",
+				"libvirt-qemu is not in group tracing, so root's session daemon lets none of its QEMUs in that is started from now on",
+			],
+			[
+				"its unix sockets are not for everybody",
+				`process ${pidOf()} listens on ${socket}, which everybody may write to`,
+			],
+			["it has no network card", /^info network: stray: index=0,type=user,/],
+			["its probes are compiled for its kernel", 'probe "mymodule" is not compiled'],
+			["its flight recorders record as declared", `trace session ${session} is stopped`],
+		],
+	);
+});
+
+test("verify names a daemon's folder of another group, a reason that is none, a probe that the guest cannot see, an event that is not recorded", async (t) => {
+	const { kind, reason } = domainCard().acceleration;
+	await failing(
+		t,
+		async () => {
+			host("chgrp root /run/lttng");
+			host(`sed -i 's|"reason": ".*"|"reason": "it was so"|' /var/lib/tracelab/labs/${stack}.json`);
+			await inGuest("mount -t tmpfs none /lab/probes");
+			host(`lttng disable-event --session=${session} --userspace --channel=main qemu:blk_co_preadv`);
+		},
+		async () => {
+			host("chgrp tracing /run/lttng");
+			await inGuest("umount /lab/probes");
+		},
+		[
+			[
+				"libvirt-qemu is in the session daemon's group",
+				"/run/lttng is of root: root's session daemon was started before there was a group tracing",
+			],
+			[
+				"it is accelerated as the lab card says",
+				`the lab card says ${kind}: it was so; it would be ${kind} now: ${reason}`,
+			],
+			["its probes are compiled for its kernel", '"vm" does not see /lab/probes/stap_mymodule.ko'],
+			["its flight recorders record as declared", `trace session ${session} does not record: qemu:blk_co_preadv`],
+		],
+	);
+});
+
+test("verify names an acceleration that is another, a guest without staprun, a guest whose kernel is not recorded", async (t) => {
+	const { kind, reason } = domainCard().acceleration;
+	const other = kind === "kvm" ? "tcg" : "kvm";
+	const signatures = { kvm: "KVMKVMKVM", tcg: "TCGTCGTCGTCG" };
+	await failing(
+		t,
+		async () => {
+			host(`sed -i 's|"kind": "${kind}"|"kind": "${other}"|' /var/lib/tracelab/labs/${stack}.json`);
+			await inGuest(`mv /usr/bin/staprun /usr/bin/staprun.aside; lttng -n destroy ${session}`);
+		},
+		() => inGuest("mv /usr/bin/staprun.aside /usr/bin/staprun"),
+		[
+			[
+				"it is accelerated as the lab card says",
+				`info kvm: kvm support: ${kind === "kvm" ? "enabled" : "disabled"}, and the lab card says ${other}: ${reason}`,
+			],
+			[
+				"it sees the hypervisor that is expected",
+				`signature is ${signatures[kind]}, and ${signatures[other]} is expected`,
+			],
+			["its probes are compiled for its kernel", '"vm" has no staprun'],
+			["its flight recorders record as declared", `there is no trace session ${session} in guest vm`],
+		],
+	);
+});
+
+test("verify names a probe for another kernel, and a wall clock that is set while it looks", async (t) => {
+	const kernel = `${card().probes["mymodule"]?.prefix}/kernel`;
+	const other = "ab".repeat(20);
+	// A second on, again and again, until its file is gone; what it says would keep the agent waiting.
+	const setting = `while [ -e /run/setting ]; do date -s "+1 second"; sleep 0.2; done`;
+	await failing(
+		t,
+		async () => {
+			host(`cp -p ${kernel} ${kernel}.aside; echo ${other} >${kernel}`);
+			await inGuest(`touch /run/setting; setsid sh -c '${setting}' >/dev/null 2>&1 &`);
+		},
+		async () => {
+			host(`mv ${kernel}.aside ${kernel}`);
+			await inGuest(`rm /run/setting; sleep 1; date -s @${Math.round(Date.now() / 1000) + 1} >/dev/null`);
+		},
+		[
+			[
+				"its probes are compiled for its kernel",
+				new RegExp(`^probe "mymodule" is for a kernel with build-id ${other}, and "vm" runs one with [0-9a-f]{40}$`),
+			],
+			[
+				"a trace has QEMU and the guest, causes first",
+				/^guest\/vm\/\S+: the wall clock was set by \d+ ns since it was recorded$/,
+			],
+		],
+	);
+});
+
+test("verify names the session daemon that is down, and libvirtd that is down", async (t) => {
+	t.timeout(600_000);
+	const gone = (name: string) => `while pgrep -x -r R,S,D ${name}; do sleep 0.1; done`;
+	for (const [byHand, words] of [
+		[`pkill -x lttng-sessiond; ${gone("lttng-sessiond")}`, /^root's session daemon does not answer: Error: .+$/],
+		[`pkill -9 -x libvirtd; ${gone("libvirtd")}`, /^libvirtd does not answer$/],
+	] as const) {
+		try {
+			host(byHand);
+			const { code, failed, all } = await failures();
+			t.is(code, 1, all);
+			t.is(failed[0]?.claim, "libvirtd and root's session daemon answer", all);
+			t.regex(failed[0]?.evidence ?? "", words);
+		} finally {
+			const { code, all } = await lab("up");
+			t.is(code, 0, all);
+			t.true(await registered());
+		}
+	}
+	t.deepEqual((await failures()).failed, []);
+	copy.edit(file, traces, "");
+	const { code, all } = await lab("up");
+	t.is(code, 0, all);
 });
 
 test("what came with the lab listens on loopback alone, and none of its files is writable for all", (t) => {

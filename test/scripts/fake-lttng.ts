@@ -59,8 +59,9 @@ list)
 		[ -e "$l/kernel" ]; exit
 	fi
 	if [ "\${1:-}" = --userspace ]; then cat "$l/ust" 2>/dev/null; exit; fi
-	[ -n "$xml" ] || exit 0
+	[ -n "$xml\${1:-}" ] || exit 0
 	known "$1"
+	[ -n "$xml" ] || { echo "Recording session $1: [active snapshot]"; exit; }
 	losses() { printf '<domain><type>%s</type><discarded_events>%s</discarded_events><lost_packets>%s</lost_packets></domain>' "$1" $(cat "$l/losses" 2>/dev/null || echo 0 0); }
 	losses UST; losses KERNEL
 	printf '<session><name>%s</name><enabled>%s</enabled><snapshot_mode>%s</snapshot_mode>' "$1" "$([ -e "$s/$1/on" ] && echo true || echo false)" "$(cat "$s/$1/mode")"

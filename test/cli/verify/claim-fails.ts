@@ -24,11 +24,15 @@ const places = [
 	...["var/lib/tracelab/runs", "var/lib/tracelab/traces", "var/lib/tracelab/domains/quickstart-vm/root/probes"],
 ];
 
+/** What is there as long as a lab is up. */
+const standing = ["tracelab-quickstart-flight", "stap_fire.ko"];
+
 /** What the looks at a lab have left there. */
 export function left({ root }: ScratchLab): string[] {
-	return places.flatMap((place) =>
-		existsSync(join(root, place)) ? readdirSync(join(root, place)).map((name) => `${place}/${name}`) : [],
-	);
+	return places.flatMap((place) => {
+		const there = existsSync(join(root, place)) ? readdirSync(join(root, place)) : [];
+		return there.filter((name) => !standing.includes(name)).map((name) => `${place}/${name}`);
+	});
 }
 
 /** Makes this process see a lab, with a folder of its own for what it makes for a while. */

@@ -1,16 +1,22 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
+import { LabError } from "../../../cli/errors.ts";
+import type { ScratchLab } from "../scratch-lab.ts";
 import { beacons, diskReads } from "../scratch-run.ts";
 import { pid, recordsLines } from "../scratch-trace.ts";
-import { fails, type Harm } from "./claim-fails.ts";
-import { listed, recordsReads } from "./whole-lab.ts";
+import { enter, evidenceOf, fails, type Harm } from "./claim-fails.ts";
+import { listed, recordsReads, wholeLab } from "./whole-lab.ts";
 
 // Each failure that a claim on clocks, or on a trace, can come to; none of them leaves anything behind.
 
 const clock = "host and guest are on one clock";
 const trace = "a trace has QEMU and the guest, causes first";
 
+const setSince =
+	(set: { host?: bigint; guest?: bigint }) =>
+	(lab: ScratchLab): void =>
+		recordsReads(lab, beacons(90).written, { set: { host: 0n, guest: 0n, ...set } });
 const withoutBeacon: Harm = ({ root }) => rmSync(join(root, "lab/bin/clock-beacon"));
 const notInTracing: Harm = (lab) => {
 	recordsLines(lab, [], diskReads(10).guest);
@@ -70,7 +76,32 @@ test.serial(
 	"vm: its clock is known to 26371 ns on the host's (in-band beacon), over the limit of 20000 ns",
 	"measure it again when the host is less busy: ./lab clock vm",
 );
+test.serial("host and guest are on one clock: not where the host's wall clock was set", async (t) => {
+	const { lab } = await wholeLab(t);
+	enter(t, lab);
+	setSince({ host: 60_000_000_000n })(lab);
+	const error = await t.throwsAsync<LabError>(evidenceOf(clock), { instanceOf: LabError });
+	// To what two readings of the clocks are apart.
+	t.regex(error?.message ?? "", /^qemu\/ust\/uid\/64055\/64-bit: the wall clock was set by (?:59|60)\d{9} ns since/);
+	t.is(error?.todo, "see who sets it, then look again: ./lab clock vm");
+});
+test.serial(
+	fails,
+	clock,
+	"where the trace is of another clock",
+	(lab) => lab.write("proc/sys/kernel/random/boot_id", "another\n"),
+	"qemu/ust/uid/64055/64-bit: its metadata names a clock that is neither the host's nor the guest's",
+	"see whether it was started again meanwhile, then look again: ./lab clock vm",
+);
 
+test.serial(
+	fails,
+	trace,
+	"where the guest's wall clock was set",
+	setSince({ guest: 60_000_000_000n }),
+	"guest/vm/kernel: the wall clock was set by 60000000000 ns since it was recorded",
+	"see who sets it, then look again: ./lab clock vm",
+);
 test.serial(
 	fails,
 	trace,

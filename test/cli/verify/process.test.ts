@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { emulator, pid, runs } from "../scratch-trace.ts";
@@ -12,9 +12,10 @@ const named = "pgrep finds it under its name";
 const built = "QEMU is built with LTTng-UST";
 const seen = "LTTng sees its tracepoints under libvirt";
 const local = "what listens, listens on 127.0.0.1";
+const closed = "its unix sockets are not for everybody";
 const again = "./lab up starts it anew";
 
-for (const claim of [isOurs, named, seen, local]) {
+for (const claim of [isOurs, named, seen, local, closed]) {
 	test.serial(
 		fails,
 		claim,
@@ -147,4 +148,13 @@ test.serial(
 	(lab) => listens(lab, listening("127.0.0.1:1235")),
 	`process ${pid} has no gdbstub on 127.0.0.1:1234; it listens on 127.0.0.1:1235`,
 	again,
+);
+
+test.serial(
+	fails,
+	closed,
+	"where one was opened",
+	({ root }) => chmodSync(join(root, "run/vm.sock"), 0o777),
+	`process ${pid} listens on /run/vm.sock, which everybody may write to`,
+	"close it: chmod o-w /run/vm.sock",
 );

@@ -16,11 +16,19 @@ const root = process.geteuid?.() === 0;
 const asRoot = root ? test.serial : test.serial.skip;
 
 const ofProcess = [
+	["libvirtd and root's session daemon answer", "virsh is answered by process 811, lttng by process 902"],
+	[
+		"libvirt-qemu is in the session daemon's group",
+		"id -nG libvirt-qemu: libvirt-qemu kvm tracing; /run/lttng is of tracing",
+	],
 	["the process is this lab's QEMU", `/proc/${pid}/exe -> ${emulator}`],
 	["pgrep finds it under its name", `pgrep -x quickstart-vm: ${pid}`],
+	["it is accelerated as the lab card says", "info kvm: kvm support: disabled; tcg: there is no /dev/kvm"],
 	["QEMU is built with LTTng-UST", "0x01 (NEEDED) Shared library: [liblttng-ust.so.1]"],
 	["LTTng sees its tracepoints under libvirt", `lttng list -u: 3 qemu:* tracepoints in process ${pid}`],
 	["what listens, listens on 127.0.0.1", "ss -lntup: 127.0.0.1:1234"],
+	["its unix sockets are not for everybody", "ss -lxp: vm.sock 755"],
+	["it has no network card", "info network: none"],
 ] as const;
 const ofGuest = [
 	["the guest runs the kernel of gdb's vmlinux", `build-id ${"ab".repeat(20)} in both`],
@@ -37,25 +45,30 @@ const ofGuest = [
 		"signature TCGTCGTCGTCG, hypervisorFlag true, kernelDetects none, detectVirt qemu, dmiVendor QEMU, dmiProduct Standard PC (i440FX + PIIX, 1996), clocksource tsc",
 	],
 	["SystemTap resolves the installed modules", '2 points, such as module("first").function("f@/first.c:3")'],
-	["host and guest are on one clock", "± 1367 ns (in-band beacon, 90 pairs; host tsc, guest hpet)"],
+	["its probes are compiled for its kernel", `stap_fire.ko for build-id ${"ab".repeat(20)}`],
+	[
+		"host and guest are on one clock",
+		"± 1367 ns (in-band beacon, 90 pairs; host tsc, guest hpet); REALTIME - MONOTONIC in a trace N ns from the system's",
+	],
 	[
 		"a trace has QEMU and the guest, causes first",
 		"events: qemu 110, guest 20; 0 lost; 0 of 20 effects before their causes",
 	],
+	["its flight recorders record as declared", "Recording session tracelab-quickstart-flight: [active snapshot]"],
 ] as const;
 
 asRoot("all of a lab that is as it should be holds, and nothing of the looks stays", async (t) => {
 	const { lab } = await wholeLab(t);
 	const { code, stdout, stderr } = await lab.lab(["verify"]);
 	t.deepEqual({ code, stderr }, { code: 0, stderr: "" });
-	t.deepEqual(stdout.split("\n"), [
+	t.deepEqual(stdout.replace(/\d+ ns from/, "N ns from").split("\n"), [
 		"DOMAIN  VERDICT  CLAIM",
 		...[...ofProcess, ...ofGuest].flatMap(([claim, evidence]) => [
 			`vm      pass     ${claim}`,
 			`                   ${evidence}`,
 		]),
 		"",
-		"12 hold, 0 fail",
+		"19 hold, 0 fail",
 	]);
 	t.deepEqual(left(lab), []);
 });
@@ -83,24 +96,30 @@ asRoot("of a guest that waits for its debugger, what the host shows is looked at
 	]);
 	t.deepEqual(guest.asked, []);
 	const { stdout: shown } = await lab.lab(["verify"]);
-	t.is(shown.split("\n").at(-1), "4 hold, 1 fail, 7 not looked at");
+	t.is(shown.split("\n").at(-1), "9 hold, 1 fail, 9 not looked at");
 });
 
-asRoot("a domain without modules has none to look at, and a program's words are one line", async (t) => {
-	const { lab } = await wholeLab(t);
-	const { vm } = card.domains;
-	lab.up({ ...card, domains: { vm: { ...vm, modules: {} } } });
-	lab.write("sys/kernel/notes", "");
-	const { code, stdout } = await lab.lab(["verify", "--json"]);
-	t.is(code, 1);
-	const verdicts = (JSON.parse(stdout) as Verdict[]).filter(({ verdict }) => verdict === "not looked at");
-	t.deepEqual(
-		verdicts,
-		["its modules are installed, and loaded as built", "SystemTap resolves the installed modules"].map((claim) => ({
-			...{ domain: "vm", claim, verdict: "not looked at", evidence: "the domain has no modules" },
-		})),
-	);
-});
+asRoot(
+	"a domain without modules, probes and flight recorders has none to look at, and a program's words are one line",
+	async (t) => {
+		const { lab } = await wholeLab(t);
+		const { vm } = card.domains;
+		lab.up({ ...card, domains: { vm: { ...vm, modules: {} } }, probes: {}, traces: {} });
+		lab.write("sys/kernel/notes", "");
+		const { code, stdout } = await lab.lab(["verify", "--json"]);
+		t.is(code, 1);
+		const verdicts = (JSON.parse(stdout) as Verdict[]).filter(({ verdict }) => verdict === "not looked at");
+		t.deepEqual(
+			verdicts,
+			[
+				["its modules are installed, and loaded as built", "the domain has no modules"],
+				["SystemTap resolves the installed modules", "the domain has no modules"],
+				["its probes are compiled for its kernel", "the domain has no probes"],
+				["its flight recorders record as declared", "the domain has no flight recorders"],
+			].map(([claim = "", evidence = ""]) => ({ domain: "vm", claim, verdict: "not looked at", evidence })),
+		);
+	},
+);
 
 asRoot("a guest that does not run fails each claim on it with the reason", async (t) => {
 	const { lab, guest } = await wholeLab(t);

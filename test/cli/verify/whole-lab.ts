@@ -1,11 +1,15 @@
 import { writeFileSync } from "node:fs";
 import type { ExecutionContext } from "ava";
+import { withBudget } from "../../../spec/budget.ts";
+import type { LabCard } from "../../../spec/lab-card.ts";
+import { loadProfile } from "../../../spec/load-profile.ts";
+import { sessionInputs } from "../../../spec/session-inputs.ts";
 import { debug, elf, note } from "../elf-file.ts";
 import type { FakeGuest } from "../fake-guest.ts";
 import { card, type ScratchLab } from "../scratch-lab.ts";
 import { fakeStap, kernel } from "../scratch-probe.ts";
 import { beacons, bootIds, diskReads, inOrder } from "../scratch-run.ts";
-import { buildId, contexts, pid, recordsLines, traceableGuest } from "../scratch-trace.ts";
+import { buildId, contexts, guestWallClock, pid, recordsLines, traceableGuest } from "../scratch-trace.ts";
 
 export const vmlinux = `${kernel}/vmlinux`;
 export const moduleFile = (name: string) => `/opt/tracelab/module/0123456789abcdef/${name}.ko`;
@@ -34,17 +38,65 @@ export const listening = (address: string, process = pid) =>
 export const elfOf = (id: string): Buffer =>
 	elf([{ name: ".notes", type: 7, bytes: note("GNU", 3, Buffer.from(id, "hex")) }, debug(8)]);
 
+/** A probe and a flight recorder, as the card has them. */
+export const declared: Pick<LabCard, "probes" | "traces"> = {
+	probes: {
+		fire: {
+			domain: "vm",
+			script: "/src/fire.stp",
+			prefix: "/opt/tracelab/probe/0123456789abcdef",
+			module: "stap_fire",
+		},
+	},
+	traces: {
+		flight: {
+			...{ domains: ["vm"], profile: "block-io", budget: { rate: 8, events: 40_000 } },
+			session: "tracelab-quickstart-flight",
+		},
+	},
+};
+
+/** Makes what `up` makes of the probe. */
+function compiles(lab: ScratchLab): void {
+	const { prefix, module } = declared.probes["fire"] ?? { prefix: "", module: "" };
+	lab.write(`${prefix}/points`, "");
+	lab.write(`${prefix}/kernel`, `${buildId}\n`);
+	for (const folder of ["var/lib/tracelab/domains/quickstart-vm/root", "lab"])
+		lab.write(`${folder}/probes/${module}.ko`, "");
+	lab.write("guest-bin/staprun", "#!/bin/sh\n", 0o755);
+}
+
+/** Makes what `up` makes of the flight recorder. */
+function flies(lab: ScratchLab): void {
+	const { session = "", budget } = declared.traces["flight"] ?? {};
+	const inputs = sessionInputs(withBudget(loadProfile("block-io"), budget));
+	const parts = { host: inputs.qemu.replaceAll(/ .*$/gm, ""), guest: inputs.guest };
+	for (const [where, events] of Object.entries(parts)) {
+		const folder = `lttng/${where}/${session}`;
+		for (const [name, text] of Object.entries({ mode: "1\n", on: "", size: `${inputs.size}\n`, events: `${events}\n` }))
+			lab.write(`${folder}/${name}`, text);
+		lab.write(`${folder}/pids`, where === "host" ? `${pid}\n` : "");
+	}
+}
+
 /** A lab of `vm` alone, all of whose claims hold. */
 export async function wholeLab(t: ExecutionContext): Promise<{ lab: ScratchLab; guest: FakeGuest }> {
 	const { lab, guest } = await traceableGuest(t);
 	const { vm } = card.domains;
-	lab.up({ ...card, domains: { vm } });
+	lab.up({ ...card, domains: { vm }, ...declared });
 	lab.fake("pgrep", `[ "$*" = '-x quickstart-vm' ] && echo ${pid}`);
 	lab.fake("readelf", "echo ' 0x01 (NEEDED)  Shared library: [liblttng-ust.so.1]'");
+	lab.write("run/libvirtd.pid", "811\n");
+	lab.write("run/lttng/lttng-sessiond.pid", "902\n");
+	lab.fake("id", '[ "$*" = "-nG libvirt-qemu" ] && echo libvirt-qemu kvm tracing');
+	lab.fake("stat", `case "$*" in "-c %G $root/run/lttng") echo tracing ;; *) exec /usr/bin/stat "$@" ;; esac`);
+	hasProcessor(lab, "fpu vmx");
+	guest.monitor.set("info kvm", "kvm support: disabled\r").set("info network", "");
 	lab.fake("getent", '[ "$*" = "group tracing" ] && echo tracing:x:117:');
 	const tracepoints = ["blk_co_preadv", "memory_region_ops_write", "virtio_blk_handle_read"];
 	lab.write("lttng/ust", listed(pid, ...tracepoints.map((name) => `qemu:${name}`)));
 	listens(lab, listening("127.0.0.1:1234"));
+	lab.write("run/vm.sock", "", 0o755);
 	lab.fake("gdb", "echo '#0  tick_do_update_jiffies64 (now=1) at /src/kernel/time/tick-sched.c:58'");
 	writeFileSync(lab.write(vmlinux, ""), elfOf(buildId));
 	lab.write(`${kernel}/build-id`, `${buildId}\n`);
@@ -66,12 +118,26 @@ export async function wholeLab(t: ExecutionContext): Promise<{ lab: ScratchLab; 
 	lab.write("lab/bin/clock-beacon", beaconProgram(lab), 0o755);
 	lab.write("guest-bin/dd", "#!/bin/sh\n", 0o755);
 	recordsReads(lab, written);
+	compiles(lab);
+	flies(lab);
 	return { lab, guest };
 }
 
-/** Makes `ss` say this of what listens; nobody is connected. */
+/** Makes `ss` say this of what listens on addresses; nobody is connected, and the console listens at its path. */
 export function listens(lab: ScratchLab, ...lines: readonly string[]): void {
-	lab.fake("ss", `case $1 in -Hl*) printf '%s\\n' ${lines.map((line) => `'${line}'`).join(" ")} ;; esac`);
+	const others = [
+		`u_str LISTEN 0 1 /run/vm.sock 7 * 0 users:(("qemu",pid=${pid},fd=8))`,
+		"u_str LISTEN 0 1 /run/other 8 * 0",
+	];
+	const says = (lines: readonly string[]) => `printf '%s\\n' ${lines.map((line) => `'${line}'`).join(" ")}`;
+	lab.fake("ss", `case "$*" in "-Hlp -x") ${says(others)} ;; -Hl*) ${says(lines)} ;; esac`);
+}
+
+/** Makes the host one with these flags of its processor, and without /dev/kvm. */
+export function hasProcessor(lab: ScratchLab, flags: string): void {
+	lab.write("etc/os-release", 'ID=debian\nVERSION_ID="12"\n');
+	lab.write("proc/cpuinfo", `processor\t: 0\nflags\t\t: ${flags}\n`);
+	lab.write("proc/meminfo", "MemTotal:        8000000 kB\n");
 }
 
 /** Makes a module's file, and what the guest has loaded of it. */
@@ -82,12 +148,12 @@ export function loads(lab: ScratchLab, name: string, id: string): void {
 
 /**
  * Makes a session turn out to have the beacons that QEMU saw, and ten reads of the disk: the guest's clock shifted, or its
- * side of them at another place of the disk, or not there.
+ * side of them at another place of the disk, or not there; the wall clock of the host, or of the guest, set by so much since.
  */
 export function recordsReads(
 	lab: ScratchLab,
 	written = beacons(90).written,
-	{ shift = 0n, elsewhere = false, guest = true } = {},
+	{ shift = 0n, elsewhere = false, guest = true, set = { host: 0n, guest: 0n } } = {},
 ): void {
 	const reads = diskReads(10, { shift, contexts });
 	const ofVm = written.map(([time, text]): [bigint, string] => [time, text.replace("}, {", `}, ${contexts}{`)]);
@@ -95,7 +161,12 @@ export function recordsReads(
 		time,
 		elsewhere ? text.replace(", sector = ", ", sector = 9") : text,
 	]);
-	recordsLines(lab, inOrder(ofVm, reads.qemu), guest ? moved : []);
+	// Within the millisecond that is shown.
+	const wallClock = BigInt(Date.now()) * 1_000_000n + 500_000n - process.hrtime.bigint();
+	recordsLines(lab, inOrder(ofVm, reads.qemu), guest ? moved : [], {
+		host: wallClock - set.host,
+		guest: guestWallClock - set.guest,
+	});
 }
 
 /** Prints the file `beacons`: all of it, or its halves at the begin and the end of a run. Between these it runs until it is ended. */

@@ -1,0 +1,34 @@
+import { askedFor, decideAcceleration } from "../../spec/acceleration.ts";
+import type { Domain } from "../card.ts";
+import { LabError } from "../errors.ts";
+import { hostFacts } from "../host-facts.ts";
+import { monitor } from "../libvirt.ts";
+import { startedAgain, up } from "./claim.ts";
+import { processOf } from "./process.ts";
+
+// What QEMU's monitor shows of a domain's machine.
+
+export async function acceleration(domain: Domain): Promise<string> {
+	processOf(domain);
+	const { kind, reason } = domain.card.acceleration;
+	const seen = await monitor(domain, "info kvm");
+	if (seen.endsWith(": enabled") !== (kind === "kvm")) {
+		throw new LabError(
+			`info kvm: ${seen}, and the lab card says ${kind}: ${reason}`,
+			startedAgain(domain, "runs as it is defined"),
+		);
+	}
+	const now = reason === askedFor ? { kind, reason } : decideAcceleration("auto", await hostFacts());
+	if (now.kind === kind && now.reason === reason) return `info kvm: ${seen}; ${kind}: ${reason}`;
+	throw new LabError(
+		`the lab card says ${kind}: ${reason}; it would be ${now.kind} now: ${now.reason}`,
+		`${up(domain)} decides it again`,
+	);
+}
+
+export async function network(domain: Domain): Promise<string> {
+	processOf(domain);
+	const seen = await monitor(domain, "info network");
+	if (seen === "") return "info network: none";
+	throw new LabError(`info network: ${seen.split(/\s*\n\s*/).join("; ")}`, startedAgain(domain, "has none"));
+}

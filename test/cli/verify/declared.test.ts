@@ -1,0 +1,99 @@
+import { rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "ava";
+import { note } from "../elf-file.ts";
+import { buildId, pid } from "../scratch-trace.ts";
+import { fails } from "./claim-fails.ts";
+
+// Each failure that a claim on probes and flight recorders can come to.
+
+const probes = "its probes are compiled for its kernel";
+const recorders = "its flight recorders record as declared";
+const session = "tracelab-quickstart-flight";
+
+for (const gone of [
+	"opt/tracelab/probe/0123456789abcdef/points",
+	"var/lib/tracelab/domains/quickstart-vm/root/probes/stap_fire.ko",
+]) {
+	test.serial(
+		fails,
+		probes,
+		`where ${gone.replace(/^.*\//, "")} is gone`,
+		({ root }) => rmSync(join(root, gone)),
+		'probe "fire" is not compiled',
+		"./lab up compiles it",
+	);
+}
+test.serial(
+	fails,
+	probes,
+	"where the guest runs another kernel",
+	(lab) => writeFileSync(lab.write("sys/kernel/notes", ""), note("GNU", 3, Buffer.alloc(20, 7))),
+	`probe "fire" is for a kernel with build-id ${buildId}, and "vm" runs one with ${"07".repeat(20)}`,
+	"./lab up starts vm on the kernel that belongs to it",
+);
+test.serial(
+	fails,
+	probes,
+	"where the guest does not see it",
+	({ root }) => rmSync(join(root, "lab/probes/stap_fire.ko")),
+	'"vm" does not see /lab/probes/stap_fire.ko',
+	"its share with this host is not there; a guest that is started anew has it: virsh destroy quickstart-vm, then ./lab up",
+);
+test.serial(
+	fails,
+	probes,
+	"where the guest has no staprun",
+	({ root }, guest) => {
+		rmSync(join(root, "guest-bin/staprun"));
+		// This machine may have one.
+		symlinkSync("/bin/cat", join(root, "guest-bin/cat"));
+		guest.programs = "/nowhere";
+	},
+	'"vm" has no staprun',
+	"the image has it, by its package systemtap-runtime: put back what was taken from the guest's /usr/bin",
+);
+
+const mends = "./lab up mends it";
+const harms: readonly (readonly [why: string, file: string, text: string | undefined, message: string])[] = [
+	["where one is gone", `host/${session}`, undefined, `there is no trace session ${session}`],
+	["where one is stopped", `host/${session}/on`, undefined, `trace session ${session} is stopped`],
+	["where the guest's is gone", `guest/${session}`, undefined, `there is no trace session ${session} in guest vm`],
+	["where one writes all", `host/${session}/mode`, "0\n", `trace session ${session} is none of mode snapshot`],
+	[
+		"where one follows another process",
+		`host/${session}/pids`,
+		"1\n",
+		`trace session ${session} follows process 1, and its domains have ${pid}`,
+	],
+	[
+		"where one has other buffers",
+		`guest/${session}/size`,
+		"4096\n",
+		`trace session ${session} in guest vm has buffers of another size than its budget asks for`,
+	],
+];
+for (const [why, file, text, message] of harms) {
+	test.serial(
+		fails,
+		recorders,
+		why,
+		(lab) => {
+			if (text === undefined) rmSync(join(lab.root, "lttng", file), { recursive: true });
+			else lab.write(`lttng/${file}`, text);
+		},
+		message,
+		mends,
+	);
+}
+test.serial(
+	fails,
+	recorders,
+	"where one lacks an event and has another",
+	(lab) => {
+		const file = `lttng/guest/${session}/events`;
+		lab.write(file, lab.read(file).replace("block_rq_issue\n", "sched_switch\n"));
+	},
+	`trace session ${session} in guest vm does not record: block_rq_issue`,
+	mends,
+);

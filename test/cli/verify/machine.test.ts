@@ -1,0 +1,91 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import test from "ava";
+import { askedFor } from "../../../spec/acceleration.ts";
+import { card, type ScratchLab } from "../scratch-lab.ts";
+import { enter, evidenceOf, fails } from "./claim-fails.ts";
+import { hasProcessor, wholeLab } from "./whole-lab.ts";
+
+// Each failure that a claim on a domain's machine can come to.
+
+const accelerated = "it is accelerated as the lab card says";
+const network = "it has no network card";
+const again = (what: string) => `a domain that is started again ${what}: ./lab exec vm -- poweroff, then ./lab up`;
+
+/** Has the card say so of `vm`. */
+function says(lab: ScratchLab, acceleration: { kind: "kvm" | "tcg"; reason: string }): void {
+	const { vm } = card.domains;
+	if (vm !== undefined) lab.up({ ...card, domains: { vm: { ...vm, acceleration } } });
+}
+
+for (const claim of [accelerated, network]) {
+	test.serial(
+		fails,
+		claim,
+		"where the domain does not run",
+		({ root }) => rmSync(join(root, "run/libvirt/qemu/quickstart-vm.pid")),
+		"domain vm has no process",
+		"./lab up starts it",
+	);
+	test.serial(
+		fails,
+		claim,
+		"where libvirtd is down",
+		(lab) => lab.fake("virsh", "echo 'error: failed to connect to the hypervisor' >&2; exit 1"),
+		"libvirtd does not answer",
+		"./lab up starts it; ./lab doctor says more",
+	);
+}
+
+test.serial(
+	fails,
+	accelerated,
+	"where it is emulated instead",
+	(lab) => says(lab, { kind: "kvm", reason: askedFor }),
+	"info kvm: kvm support: disabled, and the lab card says kvm: the stack file asks for it",
+	again("runs as it is defined"),
+);
+test.serial(
+	fails,
+	accelerated,
+	"where it has KVM instead",
+	(_, guest) => guest.monitor.set("info kvm", "kvm support: enabled\r"),
+	"info kvm: kvm support: enabled, and the lab card says tcg: there is no /dev/kvm",
+	again("runs as it is defined"),
+);
+test.serial(
+	fails,
+	accelerated,
+	"where the host has another reason now",
+	(lab) => hasProcessor(lab, "fpu"),
+	"the lab card says tcg: there is no /dev/kvm; it would be tcg now: there is no /dev/kvm and the processor shows neither vmx nor svm",
+	"./lab up decides it again",
+);
+test.serial(
+	fails,
+	accelerated,
+	"where the host could do better now",
+	(lab) => lab.write("dev/kvm", ""),
+	"the lab card says tcg: there is no /dev/kvm; it would be kvm now: the host has /dev/kvm and the processor shows vmx",
+	"./lab up decides it again",
+);
+
+test.serial("an acceleration that the stack file asks for is no decision of the host's", async (t) => {
+	const { lab } = await wholeLab(t);
+	enter(t, lab);
+	says(lab, { kind: "tcg", reason: askedFor });
+	t.is(await evidenceOf(accelerated), "info kvm: kvm support: disabled; tcg: the stack file asks for it");
+});
+
+test.serial(
+	fails,
+	network,
+	"where one was plugged in",
+	(_, guest) =>
+		guest.monitor.set(
+			"info network",
+			"net0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56\r\n \\ stray: index=0,type=user,net=10.0.2.0,restrict=off\r\n",
+		),
+	"info network: net0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56; \\ stray: index=0,type=user,net=10.0.2.0,restrict=off",
+	again("has none"),
+);
