@@ -12,6 +12,8 @@ export interface RunFacts {
 	readonly seconds?: number | undefined;
 	/** What was not recorded, and why: sentences. */
 	readonly notes: readonly string[];
+	/** What recorded it. */
+	readonly host: DomainFacts["facts"];
 	readonly domains: readonly DomainFacts[];
 	readonly layers: readonly LayerFacts[];
 	readonly clocks: readonly ClockFacts[];

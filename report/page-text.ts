@@ -247,11 +247,12 @@ function causes({ causality }: RunFacts): Html {
 const optionalTime = (nanoseconds: number | undefined): string =>
 	nanoseconds === undefined ? "–" : timeText(nanoseconds);
 
-function provenance({ domains }: RunFacts): Html {
-	if (domains.length === 0) return html``;
+function provenance({ host, domains }: RunFacts): Html {
+	if (host.length + domains.length === 0) return html``;
+	const all = host.length === 0 ? domains : [{ name: "the host", facts: host }, ...domains];
 	return html`<section id="provenance">
 <h2>What ran on what</h2>
-${domains.map(
+${all.map(
 	({ name, facts }) => html`<h3>${name}</h3>
 <dl class="provenance">${facts.map(([term, text]) => html`<div><dt>${term}</dt><dd>${text}</dd></div>`)}</dl>`,
 )}

@@ -13,24 +13,40 @@ export function runFacts(run: Run): Omit<RunFacts, "clocks" | "causality"> {
 		started: run.started,
 		seconds: run.ended === undefined ? undefined : secondsOf(run),
 		notes: run.notes,
+		host: hostFacts(run),
 		domains: Object.entries(domains)
 			.sort(([a], [b]) => (a < b ? -1 : 1))
-			.map(([name, domain]) => ({ name, facts: domainFacts(domain) })),
+			.map(([name, domain]) => ({ name, facts: domainFacts(domain, run.lttng.guests[name]) })),
 		layers: layers.map(({ layer, domain, discarded, lostPackets, bytes, absent }) => ({
 			...{ layer, domain, discarded, lostPackets, bytes, absent },
 		})),
 	};
 }
 
-function domainFacts({ libvirtName, pid, emulator, kernel, modules }: Run["domains"][string]): [string, string][] {
+/** A row each; what an older record does not have is none. */
+function hostFacts({ tracelab, commit, lttng, hostKernel }: Run): [string, string][] {
+	return [
+		["tracelab", commit === undefined ? tracelab : `${tracelab}, commit ${commit}`],
+		["LTTng", lttng.host],
+		...row("kernel", hostKernel),
+	];
+}
+
+function domainFacts(
+	{ libvirtName, pid, emulator, kernel, modules }: Run["domains"][string],
+	lttng: string | undefined,
+): [string, string][] {
 	return [
 		["libvirt's name", libvirtName],
 		["pid", String(pid)],
 		["emulator", emulator],
-		...(kernel === undefined ? [] : [["kernel's build-id", kernel] satisfies [string, string]]),
+		...row("kernel's build-id", kernel),
 		...Object.entries(modules).map(([name, id]): [string, string] => [`build-id of ${name}`, id]),
+		...row("LTTng in the guest", lttng),
 	];
 }
+
+const row = (name: string, text: string | undefined): [string, string][] => (text === undefined ? [] : [[name, text]]);
 
 /** As a shell would take it. */
 function shellWord(word: string): string {

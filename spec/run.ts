@@ -39,6 +39,10 @@ export const runSchema = z.object({
 	run: z.string(),
 	/** Version of tracelab that recorded it. */
 	tracelab: z.string(),
+	/** The commit of that, where it was a clone. Runs of before say neither this nor the next. */
+	commit: z.string().exactOptional(),
+	/** Release of the host's kernel. */
+	hostKernel: z.string().exactOptional(),
 	profile: z.string(),
 	/** Of the session, or of the profile: megabytes and events a second. */
 	budget: z.object({ rate: z.number(), events: z.number() }),

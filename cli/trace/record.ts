@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { withBudget } from "../../spec/budget.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
@@ -9,7 +9,6 @@ import type { Run } from "../../spec/run.ts";
 import { type Domain, findDomain, readCard, stackOption } from "../card.ts";
 import { LabError, UsageError } from "../errors.ts";
 import { GuestAgent, GuestRefusal } from "../guest/agent.ts";
-import { project } from "../host.ts";
 import { mustRun } from "../libvirt.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
@@ -19,6 +18,7 @@ import { endCalibration, warnBeforehand } from "./calibration.ts";
 import { endBeacons, startBeacons, stopped, tracedDomain } from "./guest.ts";
 import { absentHost, completeRun } from "./layers.ts";
 import { lttng, versionIn } from "./lttng.ts";
+import { recorder } from "./recorder.ts";
 import { makeSession, removeSession, type TraceSession } from "./session.ts";
 
 export interface RecordOptions {
@@ -86,7 +86,7 @@ export async function newRun(session: TraceSession, run: string, mode: Run["mode
 	return {
 		stack,
 		run,
-		tracelab: (JSON.parse(readFileSync(`${project}/package.json`, "utf8")) as { version: string }).version,
+		...(await recorder()),
 		profile: profile.name,
 		budget: profile.budget,
 		asked: {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import test, { type ExecutionContext } from "ava";
 import { Viewer } from "../report/browser.ts";
-import { lab } from "./proof.ts";
+import { copy, host, lab } from "./proof.ts";
 import { readDisk, readRun, traced } from "./traced.ts";
 
 const reads = readDisk(300);
@@ -15,6 +15,29 @@ function scratch(t: ExecutionContext, name: string): string {
 	t.teardown(() => rmSync(file, { force: true }));
 	return file;
 }
+
+test("a run has the commit that recorded it, LTTng's versions and the host's kernel, and its report shows them", async (t) => {
+	t.teardown(() => host(`rm -rf ${copy.folder}/.git`));
+	host(`cd ${copy.folder}; git init -q; git add package.json
+		git -c user.name=test -c user.email=test@localhost -c commit.gpgsign=false commit -q -m one`);
+	const commit = host(`git -C ${copy.folder} rev-parse --short=12 HEAD`);
+	const kernel = host("uname -r");
+	const recorded = await traced(t, "committed", "block-io", "--", ...reads);
+	t.is(recorded.code, 0, recorded.all);
+	const run = readRun("committed");
+	t.deepEqual([run.commit, run.hostKernel], [commit, kernel]);
+	const page = scratch(t, "committed.html");
+	const { code, all } = await lab("report", "committed", "-o", page);
+	t.is(code, 0, all);
+	const text = readFileSync(page, "utf8");
+	for (const [term, said] of [
+		["tracelab", `${run.tracelab}, commit ${commit}`],
+		["LTTng", host("lttng --version | sed 's/.*) //; s/ .*//'")],
+		["kernel", kernel],
+		["LTTng in the guest", run.lttng.guests["vm"]],
+	])
+		t.true(text.includes(`<dt>${term}</dt><dd>${said}</dd>`), `${term} ${said}`);
+});
 
 test("a report of what was just recorded has its numbers, and is drawn in a browser", async (t) => {
 	const recorded = await traced(t, "pictured", "block-io", "--", ...reads);

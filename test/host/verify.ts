@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import type { Verdict } from "../../cli/verify/verify.ts";
+import { virsh } from "./definition.ts";
 import { difference, hostState } from "./host-state.ts";
 import { before, card, copy, domainCard, host, lab, libvirtName, pidOf, stack } from "./proof.ts";
 import { registered } from "./traced.ts";
@@ -10,7 +11,6 @@ const file = `stacks/${stack}.yaml`;
 const session = `tracelab-${stack}-flight`;
 const root = `/var/lib/tracelab/domains/${libvirtName}/root`;
 const traces = "traces: { flight: { domains: [vm], profile: block-io } }\n";
-const virsh = "virsh -q -c qemu:///system";
 
 async function failures(): Promise<{ code: number; failed: Verdict[]; all: string }> {
 	const { code, stdout, all } = await lab("verify", "--json");

@@ -16,6 +16,9 @@ test("a run's record becomes what a page shows", (t) => {
 					b: { libvirtName: "lab-b", pid: 1, emulator: "/q/bin/qemu", modules: {} },
 				},
 				layers: [{ ...layer, layer: "qemu" }],
+				commit: "9c010146f0aa, edited",
+				hostKernel: "6.1.0-40-amd64",
+				lttng: { host: "2.13.9", guests: { vm: "2.13.14" } },
 			}),
 		),
 		{
@@ -27,6 +30,11 @@ test("a run's record becomes what a page shows", (t) => {
 			started: "2026-11-25T11:35:56.000Z",
 			seconds: 3.25,
 			notes: ["the host has no tracefs"],
+			host: [
+				["tracelab", "0.1.0, commit 9c010146f0aa, edited"],
+				["LTTng", "2.13.9"],
+				["kernel", "6.1.0-40-amd64"],
+			],
 			domains: [
 				{
 					name: "b",
@@ -44,6 +52,7 @@ test("a run's record becomes what a page shows", (t) => {
 						["emulator", "/q/bin/qemu"],
 						["kernel's build-id", "8f3c"],
 						["build-id of mymodule", "77aa"],
+						["LTTng in the guest", "2.13.14"],
 					],
 				},
 			],
@@ -56,4 +65,11 @@ test("of a run that still records, it is not known how long it lasts", (t) => {
 	const { ended: _, ...recording } = runRecord({ monotonic: { started: "1" } });
 	const { seconds, command, exitStatus } = runFacts(recording);
 	t.deepEqual([seconds, command, exitStatus], [undefined, undefined, undefined]);
+});
+
+test("a record that says neither a commit nor a kernel of the host has no rows of them", (t) => {
+	t.deepEqual(runFacts(runRecord()).host, [
+		["tracelab", "0.1.0"],
+		["LTTng", "2.13.9"],
+	]);
 });

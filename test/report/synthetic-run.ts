@@ -116,6 +116,11 @@ export function syntheticFacts(changes: Partial<RunFacts> = {}): RunFacts {
 		started: "2026-11-25T11:35:56.000Z",
 		seconds: 3.42,
 		notes: [],
+		host: [
+			["tracelab", "0.1.0, commit 9c010146f0aa, edited"],
+			["LTTng", "2.13.9"],
+			["kernel", "6.1.0-40-amd64"],
+		],
 		domains: [
 			{
 				name: "vm",
