@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the QEMUs that libvirt starts visible to LTTng: they run as libvirt-qemu, and root's session daemon lets
-# only root and members of the group tracing register their tracepoints.
+# Makes the QEMUs that libvirt starts visible to LTTng: root's session daemon, with which they register, and the group
+# tracing, whose members may control it, for libvirt-qemu, as whom they run.
 # No inputs. Owns on the host (ledger entries): the group tracing where it was absent (`tracing-group`),
 # libvirt-qemu's membership (`tracing-member`), root's session daemon where it started it (`lttng-sessiond`).
 source lib/ledger.sh
@@ -56,7 +56,7 @@ join_group() {
 		# libvirtd reads the groups of a user when it starts.
 		service_needs_restart libvirtd
 		run "adding $user to the group tracing" usermod --append --groups tracing "$user"
-		say "$step: added $user to group tracing; domains that run already are not traced until they start again"
+		say "$step: added $user to group tracing; domains that run already are in it when they start again"
 	fi
 }
 

@@ -166,7 +166,7 @@ async function libvirtFinding(): Promise<Finding> {
 }
 
 function tracingFinding(): Finding {
-	const why = "LTTng traces the domains of libvirt only with libvirt-qemu in group tracing";
+	const why = "LTTng lets root and the group tracing control root's session daemon, with which QEMU registers";
 	const file = onHost("/etc/group");
 	const lines = statSync(file, { throwIfNoEntry: false }) === undefined ? [] : readFileSync(file, "utf8").split("\n");
 	const members = lines.map((line) => line.split(":")).find(([name]) => name === "tracing")?.[3];

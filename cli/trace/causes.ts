@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { matches } from "../../spec/profile.ts";
 import { type Domain, stackOption } from "../card.ts";
@@ -27,7 +27,7 @@ export async function emptyQemu(domain: Domain, pid: number, names: readonly str
 
 /** Why LTTng does not see a domain's QEMU at all, where it does not. */
 export async function unseenQemu(domain: Domain, pid: number): Promise<Cause | undefined> {
-	return firstOf([() => noSessionDaemon(domain), () => notInTracing(domain, pid), () => notRegistered(domain, pid)]);
+	return firstOf([() => noSessionDaemon(domain), async () => notLetIn(domain, pid), () => notRegistered(domain, pid)]);
 }
 
 /** The same for a guest's kernel. */
@@ -69,17 +69,25 @@ export async function noSessionDaemon({ stack }: Domain): Promise<Cause | undefi
 	return { why: `root's session daemon does not answer: ${said}`, todo: `./lab${stackOption(stack)} up starts it` };
 }
 
-/** Root's session daemon takes root and members of `tracing`; a process has the groups that there were when it started. */
-export async function notInTracing({ name, stack }: Domain, pid: number): Promise<Cause | undefined> {
+/**
+ * The socket where programs register with root's session daemon is open to every account as LTTng 2.13 makes it: the
+ * group `tracing` is for who controls the daemon. Where somebody closed it, a process needs the socket's group, and has
+ * the groups that there were when it started.
+ */
+export function notLetIn({ name, stack }: Domain, pid: number): Cause | undefined {
+	const folder = "/run/lttng";
+	const [file] = globSync("lttng-ust-sock-*", { cwd: onHost(folder) });
+	if (file === undefined) return undefined;
+	const socket = `${folder}/${file}`;
+	const { mode, gid } = statSync(onHost(socket));
 	const status = text(`/proc/${pid}/status`);
 	const groups = /^Groups:\t(.*)$/m.exec(status)?.[1]?.trim().split(" ") ?? [];
 	const uid = /^Uid:\t(\d+)/m.exec(status)?.[1];
-	const [, , gid = ""] = (await run("getent", ["group", "tracing"])).stdout.trim().split(":");
-	if (uid === "0" || (gid !== "" && groups.includes(gid))) return undefined;
+	if (uid === "0" || mode & 0o002 || (mode & 0o020 && groups.includes(String(gid)))) return undefined;
 	const lab = `./lab${stackOption(stack)}`;
 	return {
-		why: `process ${pid} of ${name} is not in the group tracing, so root's session daemon does not let it in`,
-		todo: `${lab} up puts libvirt-qemu into it; a domain that runs already must be started again: ${lab} exec ${name} -- poweroff, then ${lab} up`,
+		why: `process ${pid} of ${name} may not register with root's session daemon: ${socket} has mode ${(mode & 0o777).toString(8)}, and the process the groups ${groups.join(", ")}`,
+		todo: `open the socket as LTTng does (chmod 666 ${socket}), or to the group tracing, which libvirt-qemu is in; then start the domain again: ${lab} exec ${name} -- poweroff, then ${lab} up`,
 	};
 }
 

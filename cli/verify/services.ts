@@ -36,7 +36,7 @@ export async function tracingGroup(domain: Domain): Promise<string> {
 	const groups = (await run("id", ["-nG", user])).stdout.trim();
 	if (!groups.split(" ").includes("tracing")) {
 		throw new LabError(
-			`${user} is not in group tracing, so root's session daemon lets none of its QEMUs in that is started from now on`,
+			`${user} is not in group tracing, so it may not control root's session daemon`,
 			`${up(domain)} puts it in`,
 		);
 	}

@@ -45,6 +45,26 @@ test("a domain that runs on Debian's QEMU is not traced, and that is the cause t
 	t.is((await traced(t, "ours", "block-io", "--", ...read)).code, 0);
 });
 
+test("QEMU outside the group tracing is traced as well, and a socket that is closed to it is the cause that is named", async (t) => {
+	t.timeout(600_000);
+	const socket = host("ls /run/lttng/lttng-ust-sock-*");
+	const groups = () => host(`sed -n 's/^Groups:\t//p' /proc/${pidOf()}/status`).trim();
+	try {
+		host(`gpasswd -d libvirt-qemu tracing; ${restart}`);
+		t.false(groups().split(" ").includes(host("getent group tracing | cut -d: -f3")));
+		t.true(await registered());
+		host(`chmod o-w ${socket}; ${restart}`);
+		await answered(t);
+		const { code, all } = await traced(t, "closed", "block-io", "--", ...read);
+		t.is(code, 1, all);
+		const why = `process ${pidOf()} of vm may not register with root's session daemon: ${socket} has mode 664, and the process the groups ${groups().replaceAll(" ", ", ")}\n`;
+		t.true(all.includes(why), all);
+	} finally {
+		host(`chmod o+w ${socket}; ${restart}`);
+		await putBack(t);
+	}
+});
+
 test("a guest without lttng-modules for its kernel is the cause that is named", async (t) => {
 	const modules = `/var/lib/tracelab/domains/${libvirtName}/root/lib/modules`;
 	const file = host(`find ${modules} -name lttng-tracer.ko`);

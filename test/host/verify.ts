@@ -103,7 +103,7 @@ test("verify names a group that was left, a socket and a network that were opene
 		[
 			[
 				"libvirt-qemu is in the session daemon's group",
-				"libvirt-qemu is not in group tracing, so root's session daemon lets none of its QEMUs in that is started from now on",
+				"libvirt-qemu is not in group tracing, so it may not control root's session daemon",
 			],
 			[
 				"its unix sockets are not for everybody",

@@ -16,7 +16,7 @@ function host(t: ExecutionContext, groups = `tracing:x:${gid}:\nkvm:x:106:\n`): 
 }
 
 const step = "tracing-group";
-const notTraced = "domains that run already are not traced until they start again";
+const notYet = "domains that run already are in it when they start again";
 
 test("an untouched host is drift, is mended once, and goes back", async (t) => {
 	const scratch = host(t);
@@ -26,7 +26,7 @@ test("an untouched host is drift, is mended once, and goes back", async (t) => {
 	const first = await scratch.step(step, "apply");
 	t.is(
 		first.stderr,
-		`tracing-group: added libvirt-qemu to group tracing; ${notTraced}\ntracing-group: started root's session daemon`,
+		`tracing-group: added libvirt-qemu to group tracing; ${notYet}\ntracing-group: started root's session daemon`,
 	);
 	t.true(first.calls.includes("usermod --append --groups tracing libvirt-qemu"));
 	t.false(first.calls.includes("libvirtd -d"), "a libvirtd that doesn't run is not started");

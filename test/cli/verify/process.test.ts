@@ -100,13 +100,14 @@ test.serial(
 test.serial(
 	fails,
 	seen,
-	"where it is not in the group tracing",
+	"where it may not register",
 	(lab) => {
 		lab.write("lttng/ust", listed(1, "qemu:a"));
 		lab.write(`proc/${pid}/status`, "Uid:\t64055\t64055\nGroups:\t106 \n");
+		lab.write("run/lttng/lttng-ust-sock-8", "", 0o640);
 	},
-	`process ${pid} of vm is not in the group tracing, so root's session daemon does not let it in`,
-	"./lab up puts libvirt-qemu into it; a domain that runs already must be started again: ./lab exec vm -- poweroff, then ./lab up",
+	`process ${pid} of vm may not register with root's session daemon: /run/lttng/lttng-ust-sock-8 has mode 640, and the process the groups 106`,
+	"open the socket as LTTng does (chmod 666 /run/lttng/lttng-ust-sock-8), or to the group tracing, which libvirt-qemu is in; then start the domain again: ./lab exec vm -- poweroff, then ./lab up",
 );
 test.serial(
 	fails,

@@ -31,7 +31,7 @@ test.serial(
 	group,
 	"where libvirt-qemu is in others alone",
 	(lab) => lab.fake("id", "echo libvirt-qemu kvm"),
-	"libvirt-qemu is not in group tracing, so root's session daemon lets none of its QEMUs in that is started from now on",
+	"libvirt-qemu is not in group tracing, so it may not control root's session daemon",
 	"./lab up puts it in",
 );
 test.serial(

@@ -92,7 +92,6 @@ export async function wholeLab(t: ExecutionContext): Promise<{ lab: ScratchLab; 
 	lab.fake("stat", `case "$*" in "-c %G $root/run/lttng") echo tracing ;; *) exec /usr/bin/stat "$@" ;; esac`);
 	hasProcessor(lab, "fpu vmx");
 	guest.monitor.set("info kvm", "kvm support: disabled\r").set("info network", "");
-	lab.fake("getent", '[ "$*" = "group tracing" ] && echo tracing:x:117:');
 	const tracepoints = ["blk_co_preadv", "memory_region_ops_write", "virtio_blk_handle_read"];
 	lab.write("lttng/ust", listed(pid, ...tracepoints.map((name) => `qemu:${name}`)));
 	listens(lab, listening("127.0.0.1:1234"));
