@@ -73,4 +73,6 @@ export interface CausalityFacts {
 	/** Least time from a cause to its effect, in nanoseconds. */
 	readonly least: number | undefined;
 	readonly median: number | undefined;
+	/** Why nothing was compared, where that is known. */
+	readonly absent?: string;
 }

@@ -236,8 +236,8 @@ function causes({ causality }: RunFacts): Html {
 <div class="table"><table>
 <thead><tr><th>What holds for certain</th><th class="number">Compared</th><th class="number">Violated</th><th class="number wide">Least</th><th class="number wide">Median</th></tr></thead>
 <tbody>${causality.map(
-		({ order, pairs, violations, contradictions, least, median }) =>
-			html`<tr><td>${order}${contradictions > 0 && html` <span class="bad">${countText(contradictions)} times by more than the clocks' bound, which is false there</span>`}</td><td class="number">${countText(pairs)}</td><td class="number ${pairs > 0 && (violations > 0 ? "bad" : "good")}">${pairs === 0 ? "–" : countText(violations)}</td><td class="number wide">${optionalTime(least)}</td><td class="number wide">${optionalTime(median)}</td></tr>`,
+		({ order, pairs, violations, contradictions, least, median, absent }) =>
+			html`<tr><td>${order}${absent !== undefined && html` <span class="note">not compared, as ${absent}</span>`}${contradictions > 0 && html` <span class="bad">${countText(contradictions)} times by more than the clocks' bound, which is false there</span>`}</td><td class="number">${countText(pairs)}</td><td class="number ${pairs > 0 && (violations > 0 ? "bad" : "good")}">${pairs === 0 ? "–" : countText(violations)}</td><td class="number wide">${optionalTime(least)}</td><td class="number wide">${optionalTime(median)}</td></tr>`,
 	)}</tbody>
 </table></div>
 <p class="note">Times are from a cause to its effect.</p>

@@ -26,11 +26,13 @@ export interface CausalityCheck {
 	/** The least time from cause to effect, in nanoseconds: below zero where the order is violated. */
 	readonly least: number | undefined;
 	readonly median: number | undefined;
+	/** Why nothing was compared, where that is known. */
+	readonly absent?: string;
 }
 
 export interface Causality {
 	readonly checks: readonly CausalityCheck[];
-	/** Requests that were seen on one side only, or of which it is not clear which is which. */
+	/** Requests and interrupts that were seen on one side only, or of which it is not clear which is which. */
 	readonly unpaired: number;
 }
 
@@ -40,7 +42,7 @@ interface Request {
 	end?: Instant;
 }
 
-type Instant = Pick<OrderedEvent, "time" | "bound">;
+export type Instant = Pick<OrderedEvent, "time" | "bound">;
 
 /** Requests to the same place are told apart by their order: the guest has no two of them under way at once. */
 type Requests = Map<string, Request[]>;
@@ -129,15 +131,15 @@ export class DiskRequests {
 }
 
 /** No more of an event than is needed: a run has millions. */
-const instant = ({ time, bound }: OrderedEvent): Instant => ({ time, bound });
+export const instant = ({ time, bound }: OrderedEvent): Instant => ({ time, bound });
 
 /** The time from a cause to its effect, and by how much it may be off. */
-interface Lead {
+export interface Lead {
 	time: number;
 	bound: number;
 }
 
-const leadOf = (cause: Instant, effect: Instant): Lead => ({
+export const leadOf = (cause: Instant, effect: Instant): Lead => ({
 	time: effect.time - cause.time,
 	bound: cause.bound + effect.bound,
 });
@@ -147,7 +149,7 @@ function whole(requests: readonly Request[] = []): Required<Request>[] {
 	return requests.flatMap(({ begin, end }) => (end === undefined ? [] : [{ begin, end }]));
 }
 
-function check(order: string, leads: readonly Lead[]): CausalityCheck {
+export function check(order: string, leads: readonly Lead[]): CausalityCheck {
 	const times = leads.map(({ time }) => time).sort((one, two) => one - two);
 	return {
 		order,

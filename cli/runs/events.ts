@@ -1,4 +1,5 @@
-import { type Causality, type CausalityCheck, DiskRequests } from "../../spec/causality.ts";
+import type { Causality, CausalityCheck } from "../../spec/causality.ts";
+import { CausalityWatch } from "../../spec/causality-watch.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
 import { UsageError } from "../errors.ts";
 import { print, say } from "../terminal.ts";
@@ -18,7 +19,7 @@ export interface EventsOptions {
 
 /** Prints the events of a run, all layers in one order. */
 export async function showEvents(stack: string, run: string, options: EventsOptions): Promise<number> {
-	const { base, clock, events } = await mergedEvents(runFolder(stack, run));
+	const { record, base, clock, events } = await mergedEvents(runFolder(stack, run));
 	for (const said of clockText(clock)) say(said);
 	const wanted = ({ layer, domain, name }: MergedEvent) =>
 		(options.layer === undefined || options.layer === layer) &&
@@ -30,10 +31,10 @@ export async function showEvents(stack: string, run: string, options: EventsOpti
 		for (const event of near) print(line(event));
 		return 0;
 	}
-	const requests = new DiskRequests();
+	const watch = new CausalityWatch(record);
 	let text = "";
 	for await (const event of events) {
-		requests.see(event);
+		watch.see(event);
 		if (!wanted(event)) continue;
 		text += `${line(event)}\n`;
 		if (text.length < 1 << 16) continue;
@@ -41,7 +42,7 @@ export async function showEvents(stack: string, run: string, options: EventsOpti
 		text = "";
 	}
 	await written(text);
-	const result = requests.result();
+	const result = watch.result();
 	for (const said of causalityText(result)) say(said);
 	return contradicts(result) ? 1 : 0;
 }
@@ -103,10 +104,13 @@ export function contradicts({ checks }: Causality): boolean {
 /** A line for each check, and one for what could not be checked. */
 export function causalityText({ checks, unpaired }: Causality): string[] {
 	const lines = checks.map((check) => `${check.order}: ${outcome(check)}`);
-	return unpaired === 0 ? lines : [...lines, `${unpaired} requests were not compared: one side has more of them`];
+	return unpaired === 0
+		? lines
+		: [...lines, `${unpaired} requests and interrupts were not compared: one side has more of them`];
 }
 
-function outcome({ pairs, violations, contradictions, least = 0, median = 0 }: CausalityCheck): string {
+function outcome({ pairs, violations, contradictions, least = 0, median = 0, absent }: CausalityCheck): string {
+	if (absent !== undefined) return `not compared, as ${absent}`;
 	if (pairs === 0) return "nothing to compare";
 	if (violations === 0) return `${pairs} times, never violated; ${least} ns at least, ${median} ns in the middle`;
 	const verdict =

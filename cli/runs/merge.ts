@@ -1,10 +1,11 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Causality, DiskRequests, type OrderedEvent } from "../../spec/causality.ts";
+import type { Causality, OrderedEvent } from "../../spec/causality.ts";
+import { CausalityWatch } from "../../spec/causality-watch.ts";
 import { ClockMap } from "../../spec/clock-map.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
 import type { CtfLine, Fields } from "../../spec/ctf-line.ts";
-import { pidsOf } from "../../spec/run.ts";
+import { pidsOf, type Run } from "../../spec/run.ts";
 import { runClock } from "../clock/run-clock.ts";
 import { LabError } from "../errors.ts";
 import { ctfEvents, ctfTraces, earliest } from "./ctf.ts";
@@ -58,6 +59,8 @@ export class MergedEvent implements OrderedEvent {
 }
 
 export interface MergedRun {
+	/** What it says of itself, where it does. */
+	record: Run | undefined;
 	/** The host's CLOCK_MONOTONIC, in nanoseconds, that the events' times are relative to. */
 	base: bigint;
 	/** What puts the guests' events on it. */
@@ -106,15 +109,15 @@ export async function mergedEvents(folder: string): Promise<MergedRun> {
 			sources.push(new Source(trace, (line) => new MergedEvent(line, place(line), "guest", name)));
 		}
 	}
-	return { base, clock, events: inOneOrder(sources) };
+	return { record, base, clock, events: inOneOrder(sources) };
 }
 
-/** Checks on the requests of the guests' disks that no effect comes before its cause. */
+/** Checks on what the guests' disks do that no effect comes before its cause. */
 export async function causality(folder: string): Promise<Causality> {
-	const requests = new DiskRequests();
-	const { events } = await mergedEvents(folder);
-	for await (const event of events) requests.see(event);
-	return requests.result();
+	const { record, events } = await mergedEvents(folder);
+	const watch = new CausalityWatch(record);
+	for await (const event of events) watch.see(event);
+	return watch.result();
 }
 
 /** A trace that is read as far as its next event. */

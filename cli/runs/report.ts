@@ -19,7 +19,7 @@ import { page } from "../../report/page.ts";
 import { perfettoJson } from "../../report/perfetto.ts";
 import { runFacts } from "../../report/run-record.ts";
 import { beaconEvent, beaconPort, type HostBeacon, matchBeacons, readBeacons } from "../../spec/beacon-match.ts";
-import { DiskRequests } from "../../spec/causality.ts";
+import { CausalityWatch } from "../../spec/causality-watch.ts";
 import type { ClockPair } from "../../spec/clock-fit.ts";
 import { ClockMap } from "../../spec/clock-map.ts";
 import type { GuestClock } from "../../spec/clock-record.ts";
@@ -67,7 +67,7 @@ async function timed(file: string, write: () => Promise<number>): Promise<void> 
 
 async function writePage(stack: string, folder: string, recorded: Recorded, file: string): Promise<number> {
 	const merged = await mergedEvents(folder);
-	const watch = new Watch();
+	const watch = new Watch(merged.record);
 	const report = await aggregate(watch.over(merged.events));
 	if (report.total === 0) {
 		throw new LabError(
@@ -75,7 +75,7 @@ async function writePage(stack: string, folder: string, recorded: Recorded, file
 			`record one: ./lab${stackOption(stack)} trace run PROFILE -- COMMAND`,
 		);
 	}
-	const facts = { ...recorded, clocks: clockFacts(folder, merged, watch), causality: watch.requests.result().checks };
+	const facts = { ...recorded, clocks: clockFacts(folder, merged, watch), causality: watch.causality.result().checks };
 	await replace(file, async (part) => writeFileSync(part, await page(facts, report)));
 	return report.total;
 }
@@ -99,13 +99,17 @@ async function writePerfetto(folder: string, facts: Recorded, file: string): Pro
 
 /** What else a page says of events, seen as they pass. */
 class Watch {
-	readonly requests = new DiskRequests();
+	readonly causality: CausalityWatch;
 	/** QEMU's side of the beacons, by domain. */
 	readonly beacons = new Map<string, HostBeacon[]>();
 
+	constructor(record: Run | undefined) {
+		this.causality = new CausalityWatch(record);
+	}
+
 	async *over(events: AsyncIterable<MergedEvent>): AsyncGenerator<TraceEvent> {
 		for await (const event of events) {
-			this.requests.see(event);
+			this.causality.see(event);
 			if (event.name === beaconEvent && event.domain !== undefined) this.#beacon(event, event.domain);
 			yield event;
 		}

@@ -87,6 +87,20 @@ export function diskReads(count: number, { shift = 0n, contexts = "" } = {}) {
 	return { qemu, guest };
 }
 
+/** The interrupts of those reads: each is sent 3 µs after QEMU is done, and handled 20 µs before the guest is. */
+export function diskInterrupts(count: number) {
+	const [qemu, guest]: [[bigint, string][], [bigint, string][]] = [[], []];
+	for (let request = 0; request < count; request++) {
+		const at = 900_100_000_000n + BigInt(request) * 1_000_000n;
+		const call = (time: bigint, name: string, fields: string) =>
+			qemu.push([hostTime(time), `ust qemu:virtio_${name}: { cpu_id = 0 }, { vdev = 0x1, ${fields}vq = 0x3 }`]);
+		call(at + 45_000n, "queue_notify", "n = 0, ");
+		call(at + 103_000n, "notify_irqfd", "");
+		guest.push([at + 170_000n, 'kernel irq_handler_entry: { cpu_id = 1 }, { irq = 29, name = "virtio2-req.0" }']);
+	}
+	return { qemu, guest };
+}
+
 /** Events of one trace, in their order. */
 export const inOrder = (...events: readonly (readonly (readonly [bigint, string])[])[]) =>
 	events.flat().sort(([one], [two]) => (one < two ? -1 : 1));

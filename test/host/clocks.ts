@@ -81,7 +81,9 @@ test("a run's layers come in one order, in which no effect comes before its caus
 	t.teardown(() => host(`lttng destroy ${session} || :`));
 	host(`lttng track --session=${session} --userspace --vpid=${pidOf()}`);
 	host(`lttng enable-event --session=${session} --userspace ${beaconEvent} --filter='${beaconFilter}'`);
-	host(`lttng enable-event --session=${session} --userspace 'qemu:virtio_blk_*'`);
+	host(
+		`lttng enable-event --session=${session} --userspace 'qemu:virtio_blk_*,qemu:virtio_notify*,qemu:virtio_queue_notify'`,
+	);
 	host(`lttng start ${session}`);
 	await inGuest(`set -e; rm -rf /tmp/clocks; lttng create clocks --output=/tmp/clocks; trap 'lttng destroy clocks' EXIT
 		lttng enable-event --session=clocks --kernel ${kernel}; lttng start clocks
@@ -112,7 +114,9 @@ test("a run's layers come in one order, in which no effect comes before its caus
 		seen.add(layer);
 	}
 	t.deepEqual([...seen].sort(), ["guest", "qemu"]);
-	for (const { order, pairs, violations, contradictions, least } of (await causality(folder)).checks) {
+	const { checks } = await causality(folder);
+	t.is(checks.length, 3);
+	for (const { order, pairs, violations, contradictions, least } of checks) {
 		t.log(`${order}: ${pairs} pairs, ${least} ns at least; bound ${record.guests["vm"]?.bound} ns`);
 		t.true(pairs >= 190, String(pairs));
 		t.deepEqual([violations, contradictions], [0, 0]);
@@ -127,6 +131,11 @@ test("a run of the guest's layer alone has its clock in band", async (t) => {
 	t.is(code, 0, all);
 	t.regex(all, /^guest vm is on the host's clock to \d+ ns \(in-band beacon, \d+ pairs\)$/m);
 	t.deepEqual(readRun("guest-alone").notes, []);
+	const { stderr } = await lab("events", "guest-alone", "--layer", "host");
+	t.regex(
+		stderr,
+		/then the guest sees it \(irq_handler_entry\): not compared, as the run did not record virtio_notify, /,
+	);
 });
 
 test("a run whose QEMU LTTng does not see has its clock over the agent, which says so, and is true", async (t) => {

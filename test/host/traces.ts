@@ -80,6 +80,7 @@ test("a run of block-io has both layers of the disk's work, whole, and in the nu
 	t.is(sessions(), "");
 	const events = await lab("events", "disk", "--match", "^vm:(block_rq|qemu:virtio_blk)");
 	t.regex(events.stderr, /then QEMU handles it .*: \d+ times, never violated/);
+	t.regex(events.stderr, /then the guest sees it \(irq_handler_entry\): \d{3,} times, never violated; \d+ ns at least/);
 });
 
 test("a command's exit status is the run's", async (t) => {

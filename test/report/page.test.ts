@@ -102,9 +102,16 @@ test("a clock that jumped says where, and a bound that is false is named", async
 	const text = readable(
 		await made({
 			clocks: [{ ...clock, pieces }],
-			causality: [{ order: "a, then b", pairs: 10, violations: 2, contradictions: 1, least: -50, median: 7 }],
+			causality: [
+				{ order: "a, then b", pairs: 10, violations: 2, contradictions: 1, least: -50, median: 7 },
+				{
+					...{ order: "c, then d", pairs: 0, violations: 0, contradictions: 0, least: undefined, median: undefined },
+					absent: "4 events and packets were lost",
+				},
+			],
 		}),
 	);
+	t.true(text.includes("c, then d not compared, as 4 events and packets were lost 0 – – –"), text);
 	t.true(
 		text.includes("the guest stood still for 5.0 ms 1.00\u202fs 0.000\u202f005\u202f000\u202fs 1.00 ppm 5.00\u202fms"),
 		text,

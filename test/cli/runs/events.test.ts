@@ -1,6 +1,7 @@
 import test, { type ExecutionContext } from "ava";
+import { runRecord } from "../../spec/run-record.ts";
 import { ScratchLab } from "../scratch-lab.ts";
-import { beacons, bootIds, diskReads, fakeBabeltrace, inOrder, writeTrace } from "../scratch-run.ts";
+import { beacons, bootIds, diskInterrupts, diskReads, fakeBabeltrace, inOrder, writeTrace } from "../scratch-run.ts";
 
 /** A run in which the guest reads from its disk ten times, each request 50 µs down and 90 µs up; then `shift`ed. */
 async function recorded(t: ExecutionContext, shift = 0n): Promise<ScratchLab> {
@@ -40,7 +41,8 @@ test.serial("all layers come in one order, on the host's clock", async (t) => {
 	t.regex(bound, /^guest vm is on the host's clock to 1\d{3} ns \(in-band beacon, 60 pairs\)$/);
 	t.regex(checks[0] ?? "", /: 10 times, never violated; (?:49|50)\d{3} ns at least, (?:49|50)\d{3} ns in the middle$/);
 	t.regex(checks[1] ?? "", /: 10 times, never violated; (?:89|90)\d{3} ns at least, (?:89|90)\d{3} ns in the middle$/);
-	t.is(checks.length, 2);
+	t.true(checks[2]?.endsWith("then the guest sees it (irq_handler_entry): nothing to compare"));
+	t.is(checks.length, 3);
 	const requests = lines.filter((line) => line.includes("sector")).slice(0, 3);
 	t.deepEqual(
 		requests.map((line) => line.replace(/^\S+/, "T")),
@@ -65,6 +67,32 @@ test.serial("effects before their causes are counted; over the bound they make i
 	t.true(first.startsWith(down), first);
 	t.regex(second, /: 10 times, never violated; (?:149|150)\d{3} ns at least/);
 	t.true(second.startsWith(up), second);
+});
+
+test.serial("interrupts of the disk are compared, and why they are not is said", async (t) => {
+	const lab = await recorded(t);
+	const [reads, interrupts] = [diskReads(10), diskInterrupts(10)];
+	const [bootId, offset] = [bootIds.host, 5n];
+	writeTrace(lab, "one/qemu/ust/uid/64055/64-bit", {
+		...{ events: inOrder(beacons(60).written, reads.qemu, interrupts.qemu), bootId, offset },
+	});
+	writeTrace(lab, "one/guest/vm/kernel", {
+		...{ events: inOrder(reads.guest, interrupts.guest), bootId: bootIds.guest, offset },
+	});
+	const said = async (guest: string[]) => {
+		const asked = { qemu: ["virtio_*"], guest, host: [] };
+		lab.write("var/lib/tracelab/runs/quickstart/one/run.json", JSON.stringify(runRecord({ asked })));
+		const { code, stderr } = await lab.lab(["events", "one", "--layer", "host"]);
+		t.is(code, 0, stderr);
+		return stderr.split("\n")[3] ?? "";
+	};
+	const order =
+		"QEMU interrupts the guest for its disk \\(virtio_notify, …_irqfd\\), then the guest sees it \\(irq_handler_entry\\)";
+	t.regex(
+		await said(["block_*", "irq_*"]),
+		new RegExp(`^${order}: 10 times, never violated; 6[67]\\d{3} ns at least, 6[67]\\d{3} ns in the middle$`),
+	);
+	t.regex(await said(["block_*"]), new RegExp(`^${order}: not compared, as the run did not record irq_handler_entry$`));
 });
 
 test.serial("events are chosen by layer, name, and the time that they are next to", async (t) => {
