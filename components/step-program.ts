@@ -26,7 +26,7 @@ export function stepProgram(script: string, inputs: Readonly<Record<string, Step
 	const program = `${[...assignments, scriptText(script)].join("\n")}\nstep_main "$@" </dev/null`;
 	// No text has its own hash in it.
 	const end = `STEP_${createHash("sha256").update(program).digest("hex").slice(0, 32)}`;
-	return `step_program=$(cat <<'${end}'\n${program}\n${end}\n)\neval "$step_program"\n`;
+	return `step_program=$(cat <<'${end}'\n${program}\n${end}\n)\nprogram_line=$LINENO\neval "$step_program"\n`;
 }
 
 /** The text of a script together with the libraries that it sources. */
@@ -47,15 +47,17 @@ function quoted(value: string): string {
 	return `'${value.replaceAll("'", "'\\''")}'`;
 }
 
-/** The text of a script with each `source lib/…` line replaced by that file, once. */
+/**
+ * The text of a script with each `source lib/…` line replaced by that file, once. Where a file's lines begin or go on
+ * there is a mark, `# LINE "FILE"`: it says what the next line is, as those of the C preprocessor do.
+ */
 function inlined(path: string, seen: Set<string>): string {
 	if (seen.has(path)) return "";
 	seen.add(path);
-	return readFileSync(new URL(path, scripts), "utf8")
-		.split("\n")
-		.map((line) => {
-			const library = /^source (lib\/\S+)$/.exec(line)?.[1];
-			return library === undefined ? line : inlined(library, seen);
-		})
-		.join("\n");
+	const [shebang, ...lines] = readFileSync(new URL(path, scripts), "utf8").split("\n");
+	const parts = lines.map((line, i) => {
+		const library = /^source (lib\/\S+)$/.exec(line)?.[1];
+		return library === undefined ? line : `${inlined(library, seen)}\n# ${i + 3} "scripts/${path}"`;
+	});
+	return [shebang, `# 2 "scripts/${path}"`, ...parts].join("\n");
 }

@@ -8,7 +8,6 @@ later=75
 
 main() {
 	need_root
-	trap on_exit EXIT
 	# What an up is making, or taking from the cache, is locked; one that comes now waits, and then makes it anew.
 	try_lock "build-${identity//\//-}" || exit "$later"
 	! has_owners || exit "$later"

@@ -5,8 +5,6 @@
 text=$(<"${script:?}")
 source lib/systemtap.sh
 
-trap on_exit EXIT
-trap 'exit 143' TERM INT HUP
 work=$(mktemp -d /tmp/tracelab-probe-XXXXXX)
 scratch+=("$work")
 rotate_log

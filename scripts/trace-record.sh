@@ -6,8 +6,6 @@
 source ./trace-session.sh
 
 main() {
-	trap on_exit EXIT
-	trap 'exit 143' TERM INT HUP
 	rotate_log
 	case $1 in
 	apply)

@@ -12,7 +12,7 @@
 #   generation  an opaque word; apply stamps it, probe reports it (see components/step.ts)
 # and step_program, the text that is being run (components/step-program.ts).
 # TRACELAB_ROOT, from the environment, puts every path below a scratch root; tests use it.
-set -euo pipefail
+set -eEuo pipefail
 shopt -s inherit_errexit
 umask 022
 export LC_ALL=C.UTF-8
@@ -42,8 +42,12 @@ say() { printf '%s\n' "$*" >&2; }
 die() {
 	say "tracelab: $step: $1"
 	[ -z "${2:-}" ] || say "  what to do: $2"
-	exit 1
+	end
 }
+
+# end: after an error was said. A subshell ends with a status by which the shells above know that.
+said=120
+end() { exit $((BASHPID == $$ ? 1 : said)); }
 
 # drift SENTENCE: probe found the host other than wanted.
 drift() { drifts+=("$1"); }
@@ -126,7 +130,7 @@ failed() {
 	else
 		say "  what to do: mend what the log shows, then run up again: it carries on from what was built"
 	fi
-	exit 1
+	end
 }
 
 # rotate_log: where the log is long, it moves aside before a run adds to it, in place of the one that did so before. So
@@ -144,9 +148,31 @@ on_exit() {
 	exit "$rc"
 }
 
+# on_error STATUS LINE COMMAND STATUSES: the error for a command of no run or die that ends the step under `set -e`;
+# STATUSES are those of a pipeline's parts, of which COMMAND is the last. What fails in a subshell, fails in the step's own
+# shell next, or is let pass there.
+on_error() {
+	[ "$BASHPID" = $$ ] || return 0
+	[ "$1" != "$said" ] || exit 1
+	say "tracelab: $step: $(line_of "$2"): \`${3%%$'\n'*}\` failed (exit ${4// / | })"
+	say "  what to do: mend what the lines above say; where they say nothing, this is a fault of tracelab's: report it"
+}
+
+# line_of LINE: FILE:LINE; a step's program has marks of what it was put together from (components/step-program.ts).
+line_of() {
+	if [ -z "${program_line:-}" ]; then
+		printf '%s:%s' "${BASH_SOURCE[2]:-$0}" "$1"
+	else
+		awk -v "line=$(($1 - program_line))" 'NR > line {exit} {at++} /^# [0-9]+ "scripts\/[^"]+"$/ {at = $2 - 1; file = $3}
+			END {gsub(/"/, "", file); print file ":" at}' <<<"${step_program:?}"
+	fi
+}
+
+trap on_exit EXIT
+trap 'exit 143' TERM INT HUP
+trap 'on_error "$?" "$LINENO" "$BASH_COMMAND" "${PIPESTATUS[*]}"' ERR
+
 step_main() {
-	trap on_exit EXIT
-	trap 'exit 143' TERM INT HUP
 	local stamp=''
 	case ${1:-} in
 	probe)

@@ -107,7 +107,7 @@ does_not_compile() {
 	say "tracelab: $step: stap does not compile $script:"
 	say "  | ${said//$'\n'/$'\n'  | }"
 	say "  what to do: $(what_to_do "$said")"
-	exit 1
+	end
 }
 
 # what_to_do SAID: the likeliest cause first.

@@ -65,5 +65,8 @@ test("a library is in the program once, however many source it", (t) => {
 	const program = stepProgram("guest", common);
 	t.is(program.split("step_main() {").length, 2);
 	t.notRegex(program, /^source lib/m);
-	t.regex(program, /\nstep_main "\$@" <\/dev\/null\nSTEP_[0-9a-f]{32}\n\)\neval "\$step_program"\n$/);
+	t.regex(
+		program,
+		/\nstep_main "\$@" <\/dev\/null\nSTEP_[0-9a-f]{32}\n\)\nprogram_line=\$LINENO\neval "\$step_program"\n$/,
+	);
 });

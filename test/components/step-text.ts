@@ -44,7 +44,9 @@ export function word(program: string, name: string): string | undefined {
 /** A program's assignments, and the rest: the script with its libraries, and the call. */
 export function split(wrapped: string): { head: string; body: string } {
 	const [, , program = ""] =
-		/^step_program=\$\(cat <<'(STEP_[0-9a-f]{32})'\n([\s\S]*)\n\1\n\)\neval "\$step_program"\n$/.exec(wrapped) ?? [];
+		/^step_program=\$\(cat <<'(STEP_[0-9a-f]{32})'\n([\s\S]*)\n\1\n\)\nprogram_line=\$LINENO\neval "\$step_program"\n$/.exec(
+			wrapped,
+		) ?? [];
 	const at = program.indexOf("#!/usr/bin/env bash\n");
 	return { head: program.slice(0, at), body: program.slice(at) };
 }

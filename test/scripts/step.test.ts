@@ -1,4 +1,4 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { scriptText } from "../../components/step-program.ts";
@@ -209,3 +209,71 @@ test("a lock that is held for an hour is an error that says how to find its hold
 		`  what to do: see who holds it: fuser -v ${file}`,
 	]);
 });
+
+const mend =
+	"  what to do: mend what the lines above say; where they say nothing, this is a fault of tracelab's: report it";
+
+/** The number of the only line of a script that has that text. */
+function lineOf(script: string, text: string): number {
+	const lines = readFileSync(new URL(`../../scripts/${script}`, import.meta.url), "utf8").split("\n");
+	return lines.findIndex((line) => line.includes(text)) + 1;
+}
+
+for (const [where, command, code, script, text, said] of [
+	["a script", "rm", 3, "lab-card.sh", '\trm -f "$file"', '`rm -f "$file"` failed (exit 3)'],
+	[
+		"a library",
+		"mkdir",
+		4,
+		"lib/step.sh",
+		'| write_file "$undo_file" 600',
+		'`write_file "$undo_file" 600` failed (exit 0 | 4)',
+	],
+] as const) {
+	test(`a command of ${where} that fails without a word is named, with its line`, async (t) => {
+		const scratch = host(t);
+		scratch.fake(command, `exit ${code}`);
+		const run = await scratch.step("lab-card", command === "rm" ? "remove" : "apply", { card: '# 7 "scripts/x.sh"\n' });
+		t.is(run.code, code);
+		t.is(run.stderr, `tracelab: lab-card: scripts/${script}:${lineOf(script, text)}: ${said}\n${mend}`);
+	});
+}
+
+for (const [what, body, said] of [
+	["in a substitution", "x=$(false; echo on)", "`x=$(false; echo on)` failed (exit 1)"],
+	[
+		"in a subshell in a subshell",
+		"y=$(x=$(sh -c 'exit 5'); echo $x)",
+		"`y=$(x=$(sh -c 'exit 5'); echo $x)` failed (exit 5)",
+	],
+	["in a pipeline", "true | sh -c 'exit 6' | cat", "`cat` failed (exit 0 | 6 | 0)"],
+	["in a function", "f() { [ a = b ]; }; f", "`[ a = b ]` failed (exit 1)"],
+] as const) {
+	test(`a failure ${what} is said once`, async (t) => {
+		const { stderr } = await step(host(t), "apply", `apply() { ${body}; say 'went on'; }`);
+		t.regex(stderr, /^tracelab: test: \S+:\d+: /);
+		t.is(stderr.replace(/: \S+:\d+:/, ":"), `tracelab: test: ${said}\n${mend}`);
+	});
+}
+
+for (const [what, body, code, said] of [
+	["that a condition looks at", "if false; then :; fi; false || :; ! true; x=$(false) || :", 0, ""],
+	["that a subshell's caller lets pass", 'echo "$(false)" <(false) >/dev/null', 0, ""],
+	[
+		"of an error that was said in a subshell",
+		"x=$(y=$(die 'it broke' 'mend it'); echo on)",
+		1,
+		"tracelab: test: it broke\n  what to do: mend it",
+	],
+	["of an error that was said in a pipeline", "echo one | die 'it broke' | cat", 1, "tracelab: test: it broke"],
+	["of a command that run ran", "( run 'making it' false )", 1, undefined],
+] as const) {
+	test(`a failure ${what} has no words of its own`, async (t) => {
+		const scratch = host(t);
+		const run = await step(scratch, "apply", `apply() { ${body}; }`);
+		t.is(run.code, code);
+		const failed = `tracelab: test: making it failed (exit 1); the last lines of ${scratch.root}/var/log/tracelab/quick/test.log:`;
+		const carryOn = "  what to do: mend what the log shows, then run up again: it carries on from what was built";
+		t.is(run.stderr, said ?? `${failed}\n${carryOn}`);
+	});
+}
