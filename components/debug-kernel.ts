@@ -21,17 +21,20 @@ export interface DebugKernelArgs {
 export class DebugKernel extends LabComponent {
 	/** /opt/tracelab/kernel/HASH: known before it is built. */
 	readonly prefix: string;
+	/** What is known once it is built: its version as uname -r has it, and vmlinux's GNU build-id in hexadecimal. */
+	readonly built: pulumi.Output<{ release: string; buildId: string }>;
 
 	constructor(name: string, args: DebugKernelArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("DebugKernel", name, opts);
 		const { source, fragments, config } = args.kernel;
 		const texts = fragmentTexts(fragments);
 		this.prefix = buildPrefix("kernel", { source, texts, config });
-		this.step("build", {
+		const build = this.step("build", {
 			script: "debug-kernel",
 			identity: this.prefix,
 			inputs: { prefix: this.prefix, source: sourceInput(source), fragments: texts, config },
 		});
+		this.built = build.outputs.apply(({ release = "", buildId = "" }) => ({ release, buildId }));
 		this.registerOutputs({ prefix: this.prefix });
 	}
 }

@@ -163,20 +163,22 @@ export class Lab extends LabComponent {
 		probes: Record<string, SystemtapProbe>,
 		traces: Record<string, TraceSession>,
 	): pulumi.Output<LabCard> {
-		return pulumi.all(each(domains, (_, domain) => domain.card)).apply((cards) => ({
+		return pulumi.output({
 			stack: this.#stack.name,
 			tracelab: version(),
-			qemu: each(builds.qemu, (_, { prefix, emulator }) => ({ prefix, binary: emulator })),
-			kernels: each(builds.kernels, (_, { prefix }) => ({
+			qemu: each(builds.qemu, (_, { prefix, emulator, version }) => ({ prefix, binary: emulator, version })),
+			kernels: each(builds.kernels, (_, { prefix, built }) => ({
 				prefix,
 				vmlinux: `${prefix}/vmlinux`,
 				source: `${prefix}/source`,
+				release: built.release,
+				buildId: built.buildId,
 			})),
 			images: each(builds.images, (_, { prefix }) => ({ prefix })),
-			domains: cards,
+			domains: each(domains, (_, domain) => domain.card),
 			probes: each(probes, (_, probe) => probe.card),
 			traces: each(traces, (_, trace) => trace.card),
-		}));
+		});
 	}
 
 	#writeCard(after: pulumi.Resource[]): void {

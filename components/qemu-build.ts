@@ -21,12 +21,14 @@ export class QemuBuild extends LabComponent {
 	readonly prefix: string;
 	/** What libvirt runs. */
 	readonly emulator: string;
+	/** QEMU's own version, known once it is built. */
+	readonly version: pulumi.Output<string>;
 
 	constructor(name: string, args: QemuBuildArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("QemuBuild", name, opts);
 		this.prefix = qemuPrefix(args.qemu);
 		this.emulator = `${this.prefix}/bin/qemu-system-x86_64`;
-		this.step("build", {
+		const build = this.step("build", {
 			script: "qemu-build",
 			identity: this.prefix,
 			inputs: {
@@ -37,6 +39,7 @@ export class QemuBuild extends LabComponent {
 				configure: args.qemu.configure,
 			},
 		});
+		this.version = build.outputs.apply(({ version = "" }) => version);
 		this.registerOutputs({ prefix: this.prefix });
 	}
 }

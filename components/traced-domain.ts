@@ -138,7 +138,7 @@ export class TracedDomain extends LabComponent {
 	#defineDomain(name: string, port: pulumi.Output<number>, disk: libvirt.Volume, share: Step): libvirt.Domain {
 		const { domain, qemu, kernel, libvirtHost } = this.#args;
 		const { kind } = this.#args.acceleration;
-		const commandLine = kernelCommandLine(this.#args.domainName, domain.kernelArguments);
+		const commandLine = this.#commandLine();
 		return new libvirt.Domain(
 			`${name}-domain`,
 			{
@@ -220,6 +220,10 @@ export class TracedDomain extends LabComponent {
 		return this.step("hypervisor-facts", { script: "hypervisor-facts", inputs }, [share, guest]).outputs;
 	}
 
+	#commandLine(): string {
+		return kernelCommandLine(this.#args.domainName, this.#args.domain.kernelArguments);
+	}
+
 	#console(): { log: string; socket: string } {
 		return {
 			log: `/var/log/tracelab/${pulumi.getStack()}/console-${this.#args.domainName}.log`,
@@ -237,7 +241,9 @@ export class TracedDomain extends LabComponent {
 			processName: domain.processName,
 			emulator: qemu.emulator,
 			acceleration: this.#args.acceleration,
+			qemu: domain.qemu,
 			kernel: domain.kernel,
+			commandLine: this.#commandLine(),
 			image: domain.image,
 			gdb: { port: gdbPort, paused: domain.gdb.paused },
 			console: this.#console(),

@@ -13,11 +13,18 @@
 #   vmlinux-gdb.py scripts/gdb/           the kernel's own gdb commands (lx-…)
 #   modules/lib/modules/RELEASE/          its modules
 #   build/ source/                        what external modules are built against, and what gdb shows
+# Outputs release and buildId.
 source lib/source.sh
 source lib/kconfig.sh
 : "${fragments[*]?}" "${config[*]-}" "${base:=tinyconfig}"
 
 thing="the kernel"
+
+apply() {
+	build_apply "$thing" build
+	output release "$(<"$root$prefix/release")"
+	output buildId "$(<"$root$prefix/build-id")"
+}
 
 # What no x86 kernel is built from, which is a third of the files; crypto/Kconfig reads every architecture's Kconfig.
 unneeded=('*/Documentation/*/*' '*/tools/testing/*' '*/tools/perf/*')

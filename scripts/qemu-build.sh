@@ -7,10 +7,16 @@
 #   trace_backends  trace backends, such as ust (LTTng-UST)
 #   configure       further options of QEMU's configure
 # Owns the prefix: bin/, version (QEMU's own), source-version (what it was built from).
+# Outputs version.
 source lib/source.sh
 : "${targets[*]:?}" "${trace_backends[*]:?}" "${configure[*]-}"
 
 thing=QEMU
+
+apply() {
+	build_apply "$thing" build
+	output version "$(<"$root$prefix/version")"
+}
 
 # Off is all that a traced guest does not use; on is what libvirt passes options for (seccomp, vhost), what the
 # lab's own domains use (virtfs for modules, slirp for a network on loopback), and both accelerators.

@@ -20,8 +20,12 @@ const domain = z.object({
 	emulator: z.string(),
 	/** kvm or tcg, and why. */
 	acceleration: z.object({ kind: z.enum(["kvm", "tcg"]), reason: z.string() }),
+	/** Name in `qemu` of this card. */
+	qemu: z.string(),
 	/** Name in `kernels` of this card. */
 	kernel: z.string(),
+	/** What that kernel is given: /proc/cmdline of the guest. */
+	commandLine: z.string(),
 	/** Name in `images` of this card. */
 	image: z.string(),
 	/** The gdbstub, on 127.0.0.1. */
@@ -39,6 +43,18 @@ const kernel = z.object({
 	prefix: z.string(),
 	vmlinux: z.string(),
 	source: z.string(),
+	/** As uname -r has it. */
+	release: z.string(),
+	/** GNU build-id of vmlinux, in hexadecimal. */
+	buildId: z.string(),
+});
+
+const qemu = z.object({
+	/** /opt/tracelab/qemu/HASH */
+	prefix: z.string(),
+	binary: z.string(),
+	/** QEMU's own, such as 7.2.22. */
+	version: z.string(),
 });
 
 const probe = z.object({
@@ -68,7 +84,7 @@ export const labCardSchema = z.object({
 	stack: z.string(),
 	/** Version of tracelab that brought it up. */
 	tracelab: z.string(),
-	qemu: z.record(z.string(), z.object({ prefix: z.string(), binary: z.string() })),
+	qemu: z.record(z.string(), qemu),
 	kernels: z.record(z.string(), kernel),
 	images: z.record(z.string(), z.object({ prefix: z.string() })),
 	domains: z.record(z.string(), domain),

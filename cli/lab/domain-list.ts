@@ -8,7 +8,7 @@ import { paint, print, table } from "../terminal.ts";
 export async function list(stack: string, { json = false }: { json?: boolean }): Promise<void> {
 	const lab = readCard(stack);
 	const domains = await describeDomains(stack, lab);
-	print(json ? JSON.stringify(domains.map(asJson), null, 2) : domainTable(lab, domains));
+	print(json ? JSON.stringify(domains.map(asJson), null, 2) : domainTable(domains));
 }
 
 /** A domain of a lab, with what it does now. */
@@ -41,13 +41,13 @@ export const asJson = ({ name, card, state, process }: Described) => ({
 	modules: Object.keys(card.modules).sort(),
 });
 
-export function domainTable(lab: LabCard, domains: readonly Described[]): string {
+export function domainTable(domains: readonly Described[]): string {
 	const rows = domains.map(({ name, card, state, process }) => [
 		paint("bold", name),
 		paint(state === "running" ? "green" : "yellow", state),
 		process === undefined ? card.processName : `${card.processName} (${process.pid})`,
 		process === undefined || process.program === "" || process.program === card.emulator
-			? emulatorName(lab, card.emulator)
+			? card.qemu
 			: paint("red", `${process.program}, not ${card.emulator}`),
 		card.acceleration.kind,
 		card.kernel,
@@ -57,9 +57,4 @@ export function domainTable(lab: LabCard, domains: readonly Described[]): string
 	const accelerations = Object.fromEntries(domains.map(({ name, card }) => [name, card.acceleration]));
 	const shown = table(["DOMAIN", "STATE", "PROCESS", "QEMU", "ACCEL", "KERNEL", "GDB", "MODULES"], rows);
 	return [shown, ...accelerationLines(accelerations)].join("\n");
-}
-
-/** The stack file's name of a QEMU, as for the kernel. */
-function emulatorName(lab: LabCard, emulator: string): string {
-	return Object.entries(lab.qemu).find(([, { binary }]) => binary === emulator)?.[0] ?? emulator;
 }

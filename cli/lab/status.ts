@@ -67,7 +67,7 @@ async function whatIsUp(stack: string, labs: readonly string[]): Promise<Up> {
 		const lab = readCard(stack);
 		const domains = await describeDomains(stack, lab);
 		const sessions = await listSessions(stack, lab);
-		const tables = [domainTable(lab, domains), sessionTable(sessions)].filter((part) => part !== "");
+		const tables = [domainTable(domains), sessionTable(sessions)].filter((part) => part !== "");
 		return { domains: domains.map(asJson), sessions, shown: [head, ...tables].join("\n\n") };
 	} catch (error) {
 		// A libvirtd that is down is drift, and what is said of that is worth more than this error.

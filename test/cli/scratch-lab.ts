@@ -13,7 +13,9 @@ const domain = (name: string, port: number): LabCard["domains"][string] => ({
 	processName: `quickstart-${name}`,
 	emulator: `${prefix("qemu")}/bin/qemu-system-x86_64`,
 	acceleration: { kind: "tcg", reason: "there is no /dev/kvm" },
+	qemu: "main",
 	kernel: "main",
+	commandLine: "root=/dev/vda rw",
 	image: "main",
 	gdb: { port, paused: false },
 	console: { log: `/var/lib/tracelab/${name}.log`, socket: `/run/${name}.sock` },
@@ -25,9 +27,15 @@ const domain = (name: string, port: number): LabCard["domains"][string] => ({
 export const card: LabCard = {
 	stack: "quickstart",
 	tracelab: "0.1.0",
-	qemu: { main: { prefix: prefix("qemu"), binary: `${prefix("qemu")}/bin/qemu-system-x86_64` } },
+	qemu: { main: { prefix: prefix("qemu"), binary: `${prefix("qemu")}/bin/qemu-system-x86_64`, version: "7.2.22" } },
 	kernels: {
-		main: { prefix: prefix("kernel"), vmlinux: `${prefix("kernel")}/vmlinux`, source: `${prefix("kernel")}/source` },
+		main: {
+			prefix: prefix("kernel"),
+			vmlinux: `${prefix("kernel")}/vmlinux`,
+			source: `${prefix("kernel")}/source`,
+			release: "6.1.0",
+			buildId: "ab".repeat(20),
+		},
 	},
 	images: { main: { prefix: prefix("image") } },
 	domains: {

@@ -100,6 +100,9 @@ test.serial("the parts wait for each other in one direction", async (t) => {
 		"domain-vm-hypervisor-facts",
 		"domain-vm-module-load",
 		"domain-vm-share",
+		// What it says of them is known when they are built.
+		"kernel-main-build",
+		"qemu-main-build",
 	]);
 });
 
@@ -169,8 +172,16 @@ test.serial("the card is exactly what came up, and it is what the schema says", 
 	const card = {
 		stack: "quickstart",
 		tracelab: version,
-		qemu: { main: { prefix: qemu, binary: emulator } },
-		kernels: { main: { prefix: kernel, vmlinux: `${kernel}/vmlinux`, source: `${kernel}/source` } },
+		qemu: { main: { prefix: qemu, binary: emulator, version: "7.2.22" } },
+		kernels: {
+			main: {
+				prefix: kernel,
+				vmlinux: `${kernel}/vmlinux`,
+				source: `${kernel}/source`,
+				release: "6.1.192",
+				buildId: "8f3c1de0a7c64b1f99d1b51d7e0b6a83f2f9a3c1",
+			},
+		},
 		images: { main: { prefix: image } },
 		domains: {
 			vm: {
@@ -181,7 +192,9 @@ test.serial("the card is exactly what came up, and it is what the schema says", 
 					kind: "tcg",
 					reason: "there is no /dev/kvm and the processor shows neither vmx nor svm",
 				},
+				qemu: "main",
 				kernel: "main",
+				commandLine: "root=/dev/vda rw console=ttyS0 nokaslr systemd.hostname=vm",
 				image: "main",
 				gdb: { port: 1234, paused: false },
 				console: {

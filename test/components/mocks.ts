@@ -62,9 +62,11 @@ export interface Run<T> {
 
 /** What steps print when they are applied, by script; the others print nothing. */
 const printed: Readonly<Record<string, Record<string, string>>> = {
+	"debug-kernel": { release: "6.1.192", buildId: "8f3c1de0a7c64b1f99d1b51d7e0b6a83f2f9a3c1" },
 	"gdb-port": { port: "1234" },
 	"hypervisor-facts": { signature: "TCGTCGTCGTCG" },
 	"libvirt-host": { uri: "qemu:///system" },
+	"qemu-build": { version: "7.2.22" },
 };
 
 const knownTypes = [

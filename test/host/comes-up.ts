@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync } from "node:fs";
+import { readlinkSync } from "node:fs";
 import test from "ava";
 import { card, copy, domainCard, host, lab, libvirtName, pidOf, stack } from "./proof.ts";
 
@@ -46,9 +46,15 @@ test("the running kernel, gdb's vmlinux and the module are of one build", async 
 	const notes = await lab("exec", "vm", "--", "od", "-An", "-v", "-tx1", "/sys/kernel/notes");
 	t.regex(notes.stdout.replace(/\s/g, ""), new RegExp(`474e5500${buildId}`));
 	const release = (await lab("exec", "vm", "--", "uname", "-r")).stdout;
-	t.is(release, readFileSync(`${kernel?.prefix}/release`, "utf8").trim());
+	t.like(kernel, { buildId, release });
 	const { file } = domainCard().modules["mymodule"] ?? { file: "" };
 	t.is(host(`modinfo -F vermagic ${file}`).split(" ")[0], release);
+});
+
+test("the card has the kernel's command line and QEMU's version", async (t) => {
+	const { qemu, emulator, commandLine } = domainCard();
+	t.is((await lab("exec", "vm", "--", "cat", "/proc/cmdline")).stdout, commandLine);
+	t.regex(host(`${emulator} --version`), new RegExp(`^QEMU emulator version ${card().qemu[qemu]?.version}\\s`));
 });
 
 test("the module is installed and loaded, and its code runs", async (t) => {

@@ -4,8 +4,8 @@ import { type LabCard, labCardPath, labCardSchema } from "../../spec/lab-card.ts
 const card: LabCard = {
 	stack: "quickstart",
 	tracelab: "0.1.0",
-	qemu: { main: { prefix: "/q", binary: "/q/bin/qemu-system-x86_64" } },
-	kernels: { main: { prefix: "/k", vmlinux: "/k/vmlinux", source: "/k/source" } },
+	qemu: { main: { prefix: "/q", binary: "/q/bin/qemu-system-x86_64", version: "7.2.22" } },
+	kernels: { main: { prefix: "/k", vmlinux: "/k/vmlinux", source: "/k/source", release: "6.1.192", buildId: "8f3c" } },
 	images: { main: { prefix: "/i" } },
 	domains: {
 		vm: {
@@ -13,7 +13,9 @@ const card: LabCard = {
 			processName: "quickstart-vm",
 			emulator: "/q/bin/qemu-system-x86_64",
 			acceleration: { kind: "tcg", reason: "there is no /dev/kvm" },
+			qemu: "main",
 			kernel: "main",
+			commandLine: "root=/dev/vda rw",
 			image: "main",
 			gdb: { port: 1234, paused: false },
 			console: { log: "/log", socket: "/socket" },
@@ -51,6 +53,7 @@ function faults(changed: unknown): string[] {
 }
 
 const { vm } = card.domains;
+const { main } = card.kernels;
 const withDomain = (change: object) => ({ ...card, domains: { vm: { ...vm, ...change } } });
 
 const refuses = test.macro({
@@ -74,6 +77,6 @@ test(refuses, "a module without its source", withDomain({ modules: { m: { file: 
 test(refuses, "a probe without its script", { ...card, probes: { first: { ...card.probes["first"], script: 1 } } }, [
 	"probes.first.script",
 ]);
-test(refuses, "a kernel without vmlinux", { ...card, kernels: { main: { prefix: "/k", source: "/s" } } }, [
+test(refuses, "a kernel without vmlinux", { ...card, kernels: { main: { ...main, vmlinux: undefined } } }, [
 	"kernels.main.vmlinux",
 ]);
