@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { lookAtHost } from "./components/host.ts";
 import { Lab } from "./components/lab.ts";
 import { AccelerationError } from "./spec/acceleration.ts";
+import { DiskSpaceError } from "./spec/disk-space.ts";
 import { loadStack, StackFileError } from "./spec/load-stack.ts";
 
 async function declareLab() {
@@ -11,8 +12,8 @@ async function declareLab() {
 		return new Lab(stack.name, { stack, facts: await lookAtHost() }).card;
 	} catch (error) {
 		// The engine shows a RunError's text and no stack trace.
-		const forPeople = error instanceof StackFileError || error instanceof AccelerationError;
-		throw forPeople ? new pulumi.RunError(error.message) : error;
+		const forPeople = [StackFileError, AccelerationError, DiskSpaceError].some((kind) => error instanceof kind);
+		throw error instanceof Error && forPeople ? new pulumi.RunError(error.message) : error;
 	}
 }
 

@@ -28,7 +28,7 @@ export class DebugKernel extends LabComponent {
 		super("DebugKernel", name, opts);
 		const { source, fragments, config } = args.kernel;
 		const texts = fragmentTexts(fragments);
-		this.prefix = buildPrefix("kernel", { source, texts, config });
+		this.prefix = kernelPrefix(args.kernel);
 		const build = this.step("build", {
 			script: "debug-kernel",
 			identity: this.prefix,
@@ -37,4 +37,9 @@ export class DebugKernel extends LabComponent {
 		this.built = build.outputs.apply(({ release = "", buildId = "" }) => ({ release, buildId }));
 		this.registerOutputs({ prefix: this.prefix });
 	}
+}
+
+/** Where a kernel with this specification is installed. */
+export function kernelPrefix({ source, fragments, config }: KernelSpec): string {
+	return buildPrefix("kernel", { source, texts: fragmentTexts(fragments), config });
 }

@@ -22,14 +22,19 @@ export class GuestImage extends LabComponent {
 
 	constructor(name: string, args: GuestImageArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("GuestImage", name, opts);
-		const { suite } = args.image;
-		const packages = [...new Set([...guestPackages, ...args.image.packages])].sort();
-		this.prefix = buildPrefix("image", { suite, packages });
+		this.prefix = imagePrefix(args.image);
 		this.step("build", {
 			script: "guest-image",
 			identity: this.prefix,
-			inputs: { prefix: this.prefix, suite, packages },
+			inputs: { prefix: this.prefix, suite: args.image.suite, packages: allPackages(args.image) },
 		});
 		this.registerOutputs({ prefix: this.prefix });
 	}
 }
+
+/** Where an image with this specification is installed. */
+export function imagePrefix(image: ImageSpec): string {
+	return buildPrefix("image", { suite: image.suite, packages: allPackages(image) });
+}
+
+const allPackages = ({ packages }: ImageSpec): string[] => [...new Set([...guestPackages, ...packages])].sort();

@@ -3,6 +3,7 @@ import * as libvirt from "@pulumi/libvirt";
 import * as pulumi from "@pulumi/pulumi";
 import { type Acceleration, accelerationLines, decideAcceleration } from "../spec/acceleration.ts";
 import { withBudget } from "../spec/budget.ts";
+import { checkDiskSpace } from "../spec/disk-space.ts";
 import type { HostFacts } from "../spec/host-facts.ts";
 import { hostPackages } from "../spec/host-packages.ts";
 import { checkSignature } from "../spec/hypervisor.ts";
@@ -10,13 +11,13 @@ import type { LabCard } from "../spec/lab-card.ts";
 import { loadProfile } from "../spec/load-profile.ts";
 import type { Stack } from "../spec/schema.ts";
 import { LabComponent } from "./component.ts";
-import { DebugKernel } from "./debug-kernel.ts";
-import { GuestImage } from "./guest-image.ts";
+import { DebugKernel, kernelPrefix } from "./debug-kernel.ts";
+import { GuestImage, imagePrefix } from "./guest-image.ts";
 import { GuestTools } from "./guest-tools.ts";
 import { Host } from "./host.ts";
 import { KernelModule } from "./kernel-module.ts";
 import { LibvirtHost } from "./libvirt-host.ts";
-import { QemuBuild } from "./qemu-build.ts";
+import { QemuBuild, qemuPrefix } from "./qemu-build.ts";
 import { SystemtapProbe } from "./systemtap-probe.ts";
 import { TraceSession } from "./trace-session.ts";
 import { TracedDomain } from "./traced-domain.ts";
@@ -45,12 +46,14 @@ export class Lab extends LabComponent {
 	constructor(name: string, args: LabArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("Lab", name, opts);
 		this.#stack = args.stack;
-		// First of all: kvm where it cannot work is an error, and nothing was changed then.
+		// First of all: kvm where it cannot work, or builds that cannot fit, are an error, and nothing was changed then.
 		const accelerations = each(args.stack.domains, (_, { acceleration }) =>
 			decideAcceleration(acceleration, args.facts),
 		);
 		each(args.stack.domains, (name, { hypervisor }) => checkSignature(name, hypervisor, named(accelerations, name)));
+		const tight = checkDiskSpace(largeBuilds(args.stack), args.facts);
 		for (const line of accelerationLines(accelerations)) pulumi.log.info(line, this);
+		if (tight !== undefined) pulumi.log.warn(tight, this);
 		const host = new Host("host", { packages: hostPackages }, { parent: this });
 		const builds = this.#build(host);
 		const domains = this.#run(host, builds, accelerations);
@@ -193,6 +196,17 @@ interface Builds {
 	images: Record<string, GuestImage>;
 	tools: GuestTools;
 	modules: Record<string, KernelModule>;
+}
+
+/** Prefixes of what is large on a disk, by what it is called. */
+function largeBuilds({ qemu, kernels, images }: Stack): Record<string, string> {
+	const called = <Spec>(kind: string, specs: Readonly<Record<string, Spec>>, prefix: (spec: Spec) => string) =>
+		Object.entries(specs).map(([name, spec]) => [`${kind} ${name}`, prefix(spec)]);
+	return Object.fromEntries([
+		...called("qemu", qemu, qemuPrefix),
+		...called("kernel", kernels, kernelPrefix),
+		...called("image", images, imagePrefix),
+	]);
 }
 
 /** The same keys, in sorted order, with what `make` makes of each. */

@@ -53,6 +53,35 @@ os_field() {
 	done <"$root/etc/os-release"
 }
 
+# free FOLDER: bytes on its file system, or on that where it would be made.
+free() {
+	local folder=$root$1 blocks size
+	until [ -e "$folder" ]; do folder=${folder%/*}; done
+	read -r blocks size < <(stat -f -c '%a %S' "${folder:-/}")
+	printf '%d' $((blocks * size))
+}
+
+# builds: what is whole, for a lab or in the cache; build_bytes: what builds took (lib/build.sh). No subshell for each.
+builds() {
+	local file found=()
+	for file in "$root"/{opt/tracelab,var/cache/tracelab/builds}/{qemu,kernel,image}/*/.tracelab-build; do
+		file=${file%/.tracelab-build}
+		[ ! -e "$file/.tracelab-build" ] || found+=("\"${file#"${file%/*/*}/"}\"")
+	done
+	join , "${found[@]}"
+}
+
+build_bytes() {
+	local file bytes found=()
+	for file in "$root"/var/cache/tracelab/durations/{qemu,kernel,image}/*.bytes; do
+		[ -e "$file" ] || continue
+		read -r bytes <"$file"
+		file=${file%.bytes}
+		found+=("\"${file#"${file%/*/*}/"}\":$bytes")
+	done
+	json_object "${found[@]}"
+}
+
 truth() { if "$@"; then printf true; else printf false; fi; }
 
 facts() {
@@ -71,7 +100,10 @@ facts() {
 		"\"systemd\":$(truth test -d "$root/run/systemd/system")" \
 		"\"apparmor\":$(truth test "$apparmor" = Y)" \
 		"\"euid\":$EUID" \
-		"\"compiler\":$(json_string "$compiler")"
+		"\"compiler\":$(json_string "$compiler")" \
+		"\"free\":{\"opt\":$(free /opt/tracelab),\"cache\":$(free /var/cache/tracelab)}" \
+		"\"builds\":[$(builds)]" \
+		"\"buildBytes\":$(build_bytes)"
 }
 
 facts

@@ -24,6 +24,12 @@ export const hostFactsSchema = z.strictObject({
 	euid: z.int().nonnegative(),
 	/** gcc's full version; empty where there is none yet. */
 	compiler: z.string(),
+	/** Bytes free where builds and where their caches are: on the file systems of /opt/tracelab and /var/cache/tracelab. */
+	free: z.strictObject({ opt: z.int().nonnegative(), cache: z.int().nonnegative() }),
+	/** QEMUs, kernels and images that are built, for a lab or in the cache: KIND/HASH. */
+	builds: z.array(z.string()),
+	/** Bytes that these took while they were made, and the last of each kind: by KIND/HASH and KIND/last. */
+	buildBytes: z.record(z.string(), z.int()),
 });
 
 export type HostFacts = z.infer<typeof hostFactsSchema>;

@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readFileSync, statfsSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { decideAcceleration } from "../../spec/acceleration.ts";
+import { firstUp } from "../../spec/disk-space.ts";
 import type { HostFacts } from "../../spec/host-facts.ts";
 import { LabError } from "../errors.ts";
 import { onHost } from "../host.ts";
@@ -8,9 +9,6 @@ import { virsh } from "../libvirt.ts";
 import { run } from "../program.ts";
 import { paint, print, size, table } from "../terminal.ts";
 import { pulumi } from "./engine.ts";
-
-/** Bytes that a first `up` needs for builds and their caches. */
-const needed = 12e9;
 
 /** One thing that was looked at. `missing` stops the lab; `note` is what `up` sees to, or what only costs. */
 export interface Finding {
@@ -50,7 +48,10 @@ export async function examine(): Promise<Finding[]> {
 		plugins,
 		root,
 		await packagesFinding(),
-		diskFinding(),
+		diskSpace(
+			Math.min(facts.free.opt, facts.free.cache),
+			facts.builds.some((id) => id.startsWith("kernel/")),
+		),
 		...hostFindings(facts),
 		libvirt,
 		tracingFinding(),
@@ -99,29 +100,11 @@ async function packagesFinding(): Promise<Finding> {
 	};
 }
 
-function diskFinding(): Finding {
-	// Whichever of the two folders is on the fuller file system.
-	const free = Math.min(...["/opt", "/var/cache"].map((folder) => freeBytes(onHost(folder))));
-	return diskSpace(free, anyBuild());
-}
-
 /** A lab that was built needs no room for a first build any more. */
 export function diskSpace(free: number, built: boolean): Finding {
-	const state = free >= needed ? "ok" : built ? "note" : "missing";
-	const found = `${size(free)} free in /opt and /var/cache${state === "ok" ? "" : `, a first up needs ${size(needed)}`}`;
+	const state = free >= firstUp ? "ok" : built ? "note" : "missing";
+	const found = `${size(free)} free in /opt and /var/cache${state === "ok" ? "" : `, a first up needs ${size(firstUp)}`}`;
 	return { name: "disk space", state, found, why: "sources, builds with debug information, and their caches" };
-}
-
-function freeBytes(folder: string): number {
-	let there = folder;
-	while (!existsSync(there)) there = there.slice(0, there.lastIndexOf("/")) || "/";
-	const { bavail, bsize } = statfsSync(there);
-	return bavail * bsize;
-}
-
-function anyBuild(): boolean {
-	const folder = onHost("/opt/tracelab/kernel");
-	return existsSync(folder) && readdirSync(folder).length > 0;
 }
 
 export function hostFindings(facts: HostFacts): Finding[] {

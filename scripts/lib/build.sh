@@ -91,6 +91,7 @@ build_anew() {
 	"$2" "$work/prefix"
 	build_listing "$work/prefix" >"$work/manifest"
 	mv "$work/manifest" "$work/prefix/.tracelab-build"
+	remember bytes "$(du -s --block-size=1 "$work" | cut -f 1)"
 	[ ! -e "$root$prefix" ] || mv -T "$root$prefix" "$work/old"
 	mv -T "$work/prefix" "$root$prefix"
 	say "$1 built in $((SECONDS - begun)) s"
@@ -198,7 +199,8 @@ use_ccache() {
 }
 
 # remember WHAT NUMBER, recall WHAT: of this very build, or else of the last of its kind, which is a fair guess. WHAT is
-# `built` (seconds for all of it, which a preview tells), or seconds or lines of the long command in it.
+# `built` (seconds for all of it, which a preview tells), `bytes` (on disk while it was made), or seconds or lines of the long
+# command in it.
 remember() {
 	local file
 	for file in "$cache_dir/durations/$identity" "$cache_dir/durations/${identity%/*}/last"; do

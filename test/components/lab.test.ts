@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import test from "ava";
 import { Lab } from "../../components/lab.ts";
 import { AccelerationError } from "../../spec/acceleration.ts";
+import { DiskSpaceError } from "../../spec/disk-space.ts";
 import { hostPackages } from "../../spec/host-packages.ts";
 import { labCardSchema } from "../../spec/lab-card.ts";
 import { loadStack } from "../../spec/load-stack.ts";
@@ -244,6 +245,21 @@ test.serial("a name that leads nowhere is an error that says what there is", asy
 	if (vm === undefined) throw new Error("quickstart has no vm");
 	const stack: Stack = { ...quickstart, domains: { vm: { ...vm, qemu: "nowhere" } } };
 	await t.throwsAsync(runLab(stack), { message: 'no "nowhere" among main' });
+});
+
+test.serial("builds that cannot fit on the disk are an error before anything of the host is declared", async (t) => {
+	const stack = loadStack("quickstart");
+	const full = { ...withoutKvm, free: { opt: 0, cache: 0 } };
+	await t.throwsAsync(runLab(stack, full), {
+		instanceOf: DiskSpaceError,
+		message: /^image main, kernel main, qemu main cannot be built: /,
+	});
+	const { resources } = await runStack("quickstart");
+	const builds = resources.flatMap(({ inputs }) => [inputs["triggers"]].flat().map(String));
+	// These very builds are meant: with them there, nothing is said.
+	await t.notThrowsAsync(
+		runLab(stack, { ...full, builds: builds.map((prefix) => prefix.replace("/opt/tracelab/", "")) }),
+	);
 });
 
 test.serial("kvm where it cannot work is an error before anything of the host is declared", async (t) => {

@@ -14,6 +14,9 @@ export const withKvm: HostFacts = {
 	apparmor: false,
 	euid: 0,
 	compiler: "12.2.0",
+	free: { opt: 100e9, cache: 100e9 },
+	builds: [],
+	buildBytes: {},
 };
 
 /** The same host as a virtual machine whose own host shows its processor no vmx. */

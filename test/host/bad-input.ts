@@ -95,6 +95,22 @@ test("without root and without sudo, up says so and changes nothing", async (t) 
 	t.is(JSON.stringify(card()), before);
 });
 
+test("builds that cannot fit on the disk are an error before anything is changed", async (t) => {
+	const before = JSON.stringify(card());
+	host("mount -t tmpfs -o size=64k tracelab-full /opt/tracelab");
+	try {
+		const { code, all } = await copy.lab("-s", stack, "up");
+		t.not(code, 0);
+		t.regex(
+			all,
+			/image main, kernel main, qemu main cannot be built: .* \/opt has 0\.0 GB free\n.*what to do: make room/,
+		);
+	} finally {
+		host("umount /opt/tracelab");
+	}
+	t.is(JSON.stringify(card()), before);
+});
+
 for (const [what, options, said] of [
 	["a full disk", "size=64k", /No space left on device[\s\S]*what to do: make room on the disk/],
 	[

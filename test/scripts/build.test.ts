@@ -183,11 +183,15 @@ test("a move into the cache that was killed half way is no build", async (t) => 
 	t.is(words(await thing(scratch, "apply")), "thing built in N s");
 });
 
-test("how long a build took is kept, of itself and of its kind, and a build that is taken from the cache changes nothing", async (t) => {
+test("how long a build took, and how much of the disk, is kept, of itself and of its kind, and a build that is taken from the cache changes nothing", async (t) => {
 	const scratch = host(t);
-	const durations = ["0123456789abcdef", "last"].map((name) => `var/cache/tracelab/durations/thing/${name}.built`);
+	const kept = (what: string) =>
+		["0123456789abcdef", "last"].map((name) => `var/cache/tracelab/durations/thing/${name}.${what}`);
+	const durations = kept("built");
 	await thing(scratch, "apply");
 	for (const file of durations) t.regex(scratch.read(file), /^\d+\n$/);
+	// A file of at least a block.
+	for (const file of kept("bytes")) t.true(Number(scratch.read(file)) >= 4096);
 	for (const file of durations) scratch.write(file, "1324\n");
 	await thing(scratch, "remove");
 	await thing(scratch, "apply", "exit 9");

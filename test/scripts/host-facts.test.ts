@@ -23,6 +23,7 @@ async function facts(scratch: ScratchHost) {
 
 test("a bare host has its facts said, and nothing is changed", async (t) => {
 	const scratch = host(t, "hypervisor");
+	scratch.fake("stat", "echo 10 4096");
 	const before = scratch.tree();
 	t.deepEqual(await facts(scratch), {
 		os: { id: "debian", version: "12" },
@@ -36,6 +37,9 @@ test("a bare host has its facts said, and nothing is changed", async (t) => {
 		apparmor: false,
 		euid: process.geteuid?.() ?? -1,
 		compiler: "12.2.0",
+		free: { opt: 40_960, cache: 40_960 },
+		builds: [],
+		buildBytes: {},
 	});
 	t.deepEqual(scratch.tree(), before);
 });
@@ -65,4 +69,18 @@ test("a host without a compiler says so with an empty version", async (t) => {
 	const scratch = host(t, "vmx");
 	scratch.fake("gcc", "exit 127");
 	t.is((await facts(scratch)).compiler, "");
+});
+
+test("finished builds are said, for a lab or in the cache, and what they took", async (t) => {
+	const scratch = host(t, "vmx");
+	scratch.write("opt/tracelab/kernel/0123/.tracelab-build", "");
+	scratch.write("opt/tracelab/kernel/4567.work/prefix/vmlinux", "");
+	scratch.write("opt/tracelab/module/0123/.tracelab-build", "");
+	scratch.write("var/cache/tracelab/builds/image/89ab/.tracelab-build", "");
+	scratch.write("var/cache/tracelab/durations/kernel/0123.bytes", "2600000000\n");
+	scratch.write("var/cache/tracelab/durations/kernel/last.bytes", "2700000000\n");
+	scratch.write("var/cache/tracelab/durations/kernel/last.built", "7\n");
+	const { builds, buildBytes } = await facts(scratch);
+	t.deepEqual(builds, ["kernel/0123", "image/89ab"]);
+	t.deepEqual(buildBytes, { "kernel/0123": 2.6e9, "kernel/last": 2.7e9 });
 });

@@ -28,6 +28,9 @@ const facts: HostFacts = {
 	apparmor: false,
 	euid: 0,
 	compiler: "12.2.0",
+	free: { opt: 100e9, cache: 100e9 },
+	builds: [],
+	buildBytes: {},
 };
 
 test("a host with everything", (t) => {
@@ -109,7 +112,7 @@ test.serial("a host of a lab has all", async (t) => {
 		lab.fake("pulumi", `case $1 in version) echo v3.259.0 ;; *) echo '${JSON.stringify(plugins)}' ;; esac`);
 		lab.fake("virsh", "");
 		lab.write("etc/group", "root:x:0:\ntracing:x:107:me,libvirt-qemu\n");
-		lab.write("opt/tracelab/kernel/0123456789abcdef/vmlinux", "");
+		lab.write("opt/tracelab/kernel/0123456789abcdef/.tracelab-build", "");
 	});
 	t.is(stderr, "");
 	t.deepEqual(row("pulumi"), ["ok", "pulumi", "v3.259.0"]);
