@@ -64,6 +64,8 @@ export async function startRecording(stack: string, what: string, options: Recor
 	};
 	const recording: Recording = { folder, session, run: await newRun(session, run, "stream") };
 	mkdirSync(folder, { recursive: true });
+	// Before there is any session: where this is killed, `trace stop` finds what there is of them by it.
+	writeRun(folder, recording.run);
 	try {
 		if (options.beforehand) await warnBeforehand(recording);
 		const untraced = await makeSession(session);
@@ -181,7 +183,7 @@ export async function stopRecording(recording: Recording): Promise<string[]> {
 		await removeSession(session);
 		writeRun(folder, run);
 		throw new LabError(
-			`trace session ${name} is gone: root's session daemon was ended or started again while it recorded, or somebody destroyed it\n${(error as Error).message}`,
+			`trace session ${name} is gone: root's session daemon was ended or started again while it recorded, somebody destroyed it, or what made it was killed before\n${(error as Error).message}`,
 			`./lab${stackOption(session.stack)} up starts the daemon; then record it again`,
 		);
 	}

@@ -36,7 +36,7 @@ export async function traceStart(stack: string, what: string, options: RecordOpt
 	print(`${recording.run.run} records; ./lab${stackOption(stack)} trace stop ends it`);
 }
 
-/** Ends a run that `trace start` began, or that was left when `trace run` was killed. */
+/** Ends a run that `trace start` began, or that was left when `trace run` or `start` was killed. */
 export async function traceStop(stack: string, name: string | undefined, clockBound?: number): Promise<void> {
 	const recording = recordingOf(stack, name);
 	const clocks = await stopRecording(recording);

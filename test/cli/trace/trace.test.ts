@@ -210,7 +210,7 @@ asRoot("a session daemon that was started again while it recorded is the cause t
 	t.is(code, 1);
 	t.regex(
 		stderr,
-		/lab: trace session tracelab-quickstart-one is gone: root's session daemon was ended or started again while it recorded, or somebody destroyed it\n/,
+		/lab: trace session tracelab-quickstart-one is gone: root's session daemon was ended or started again while it recorded, somebody destroyed it, or what made it was killed before\n/,
 	);
 	t.deepEqual(readRun(lab, "one").notes.at(-1), "trace session tracelab-quickstart-one was gone when the run ended");
 });
@@ -262,6 +262,20 @@ asRoot("a command is calibrated once it is a long one, and what is over the budg
 	);
 	const short = await lab.lab(["trace", "run", "flight", "--name", "two", "--", "sleep", "0.1"]);
 	t.notRegex(short.stderr, /costs/);
+});
+
+asRoot("of a start that is killed while it calibrates, stop leaves nothing", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	lab.fake("babeltrace2", "kill -9 $PPID");
+	t.is((await lab.lab(["trace", "start", "block-io", "-d", "vm", "--name", "one"])).code, undefined);
+	t.true(calibration(lab, "one").length > 0);
+	t.regex((await lab.lab(["trace", "ls"])).stdout, /^one +block-io +vm +\S+Z +recording$/m);
+	const { code, stderr } = await lab.lab(["trace", "stop"]);
+	t.is(code, 1);
+	t.regex(stderr, /^lab: trace session tracelab-quickstart-one is gone: .* or what made it was killed before$/m);
+	t.deepEqual(calibration(lab, "one"), []);
+	t.is((await lab.lab(["trace", "stop"])).code, 1, "there is nothing more to stop");
 });
 
 asRoot("a calibration that fails is said, and the recording goes on", async (t) => {

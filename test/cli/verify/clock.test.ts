@@ -180,6 +180,6 @@ test.serial(
 	trace,
 	"where the session goes while it records",
 	(lab) => lab.write("guest-bin/dd", `#!/bin/sh\nrm -r '${lab.root}/lttng/host'\n`, 0o755),
-	"trace session tracelab-quickstart-verify-OWN-PID is gone: root's session daemon was ended or started again while it recorded, or somebody destroyed it\nlttng stop failed: Error: Session name not found",
+	"trace session tracelab-quickstart-verify-OWN-PID is gone: root's session daemon was ended or started again while it recorded, somebody destroyed it, or what made it was killed before\nlttng stop failed: Error: Session name not found",
 	"./lab up starts the daemon; then record it again",
 );
