@@ -1,12 +1,14 @@
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { decideAcceleration } from "../../spec/acceleration.ts";
 import { firstUp } from "../../spec/disk-space.ts";
 import type { HostFacts } from "../../spec/host-facts.ts";
+import { hostPackages } from "../../spec/host-packages.ts";
 import { LabError } from "../errors.ts";
-import { onHost } from "../host.ts";
+import { onHost, project } from "../host.ts";
 import { hostFacts } from "../host-facts.ts";
 import { virsh } from "../libvirt.ts";
-import { run } from "../program.ts";
+import { type Ran, run } from "../program.ts";
 import { paint, print, size, table } from "../terminal.ts";
 import { pulumi } from "./engine.ts";
 
@@ -35,35 +37,65 @@ export async function doctor(): Promise<number> {
 }
 
 export async function examine(): Promise<Finding[]> {
-	const [facts, engine, plugins, root, libvirt] = await Promise.all([
+	const [facts, engine, plugins, root, packages, libvirtd, sessiond] = await Promise.all([
 		hostFacts(),
 		engineFinding(),
 		pluginFinding(),
 		rootFinding(),
-		libvirtFinding(),
+		hostPackagesFinding(),
+		daemonFinding("libvirtd", "runs the domains", () => virsh("list", "--name")),
+		daemonFinding("lttng-sessiond", "root's: records the tracepoints of QEMU", () =>
+			run("lttng", ["--no-sessiond", "list"]),
+		),
 	]);
 	return [
 		{ name: "node", state: "ok", found: process.version, why: "runs ./lab and the program of pulumi up" },
 		engine,
+		{
+			name: "language host",
+			state: existsSync(languageHost) ? "ok" : "missing",
+			found: originOf(languageHost) ?? "nothing: run scripts/setup",
+			why: "runs the lab's program in Node.js for pulumi",
+		},
 		plugins,
 		root,
 		await packagesFinding(),
+		packages,
 		diskSpace(
 			Math.min(facts.free.opt, facts.free.cache),
 			facts.builds.some((id) => id.startsWith("kernel/")),
 		),
 		...hostFindings(facts),
-		libvirt,
+		libvirtd,
+		sessiond,
 		tracingFinding(),
 	];
+}
+
+const pulumiHome = `${project}/.pulumi`;
+const languageHost = `${pulumiHome}/bin/pulumi-language-nodejs`;
+
+/** Of what Go's linker notes in a program, the package of our own two: toolchain/pulumi/go.mod. */
+const ownPackage = "path\ttracelab/toolchain/";
+
+/** Whose a part of Pulumi is; nothing where it is not there. */
+export function originOf(file: string): string | undefined {
+	if (!existsSync(file)) return undefined;
+	if (lstatSync(file).isSymbolicLink()) return `from PATH: ${dirname(realpathSync(file))}`;
+	return readFileSync(file).includes(ownPackage) ? "our own, built from toolchain/" : "Pulumi's own";
 }
 
 async function engineFinding(): Promise<Finding> {
 	const why = "compares the host with the stack file and changes what differs";
 	const { code, stdout } = await pulumi(["version"]);
 	return code === 0
-		? { name: "pulumi", state: "ok", found: stdout.trim(), why }
+		? { name: "pulumi", state: "ok", found: withOrigin(stdout.trim(), `${pulumiHome}/bin/pulumi`), why }
 		: { name: "pulumi", state: "missing", found: "nothing: run scripts/setup", why };
+}
+
+function withOrigin(version: string, file: string): string {
+	const origin = originOf(file);
+	return origin === undefined ? version : `${version} (${origin})`;
 }
 
 async function pluginFinding(): Promise<Finding> {
@@ -75,8 +107,11 @@ async function pluginFinding(): Promise<Finding> {
 		there.some((plugin) => plugin.name === name && plugin.version === version);
 	const lacking = Object.entries(wanted).filter(([name, version]) => !has(name, version));
 	const text = (plugins: [string, string][]) => plugins.map((plugin) => plugin.join(" ")).join(", ");
+	const found = Object.entries(wanted).map(([name, version]) =>
+		withOrigin(`${name} ${version}`, `${pulumiHome}/plugins/resource-${name}-v${version}/pulumi-resource-${name}`),
+	);
 	return lacking.length === 0
-		? { name: "pulumi plugins", state: "ok", found: text(Object.entries(wanted)), why }
+		? { name: "pulumi plugins", state: "ok", found: found.join(", "), why }
 		: { name: "pulumi plugins", state: "missing", found: `no ${text(lacking)}: run scripts/setup`, why };
 }
 
@@ -98,6 +133,20 @@ async function packagesFinding(): Promise<Finding> {
 		found: apt ? "there" : "not there: Debian 12 is what this was made on",
 		why,
 	};
+}
+
+async function hostPackagesFinding(): Promise<Finding> {
+	const why = "compilers, libvirt, LTTng, gdb, SystemTap: what makes guests, and looks into them";
+	// Where there is no dpkg, that there is no apt-get says what to do.
+	const { stdout } = await run("dpkg-query", ["-W", "-f", "${db:Status-Abbrev} ${Package}\\n"]).catch(() => ({
+		stdout: "",
+	}));
+	const installed = new Set([...stdout.matchAll(/^.i {2}(\S+)$/gm)].map(([, name]) => name));
+	const [first = "", ...more] = hostPackages.filter((name) => !installed.has(name));
+	const others = more.length === 0 ? "" : ` and ${more.length} more`;
+	return first === ""
+		? { name: "host packages", state: "ok", found: `all ${hostPackages.length} are installed`, why }
+		: { name: "host packages", state: "note", found: `not installed: ${first}${others}: up sees to it`, why };
 }
 
 /** A lab that was built needs no room for a first build any more. */
@@ -134,14 +183,12 @@ export function hostFindings(facts: HostFacts): Finding[] {
 	];
 }
 
-async function libvirtFinding(): Promise<Finding> {
-	const why = "runs the domains";
-	const answer = await virsh("list", "--name").catch((error: unknown) => error);
-	if (answer instanceof LabError)
-		return { name: "libvirtd", state: "note", found: "not installed: up installs it", why };
-	const answers = (answer as { code: number }).code === 0;
+async function daemonFinding(name: string, why: string, ask: () => Promise<Ran>): Promise<Finding> {
+	const answer = await ask().catch((error: unknown) => error);
+	if (answer instanceof LabError) return { name, state: "note", found: "not installed: up installs it", why };
+	const answers = (answer as Ran).code === 0;
 	return {
-		name: "libvirtd",
+		name,
 		state: answers ? "ok" : "note",
 		found: answers ? "answers" : "does not answer: up starts it",
 		why,

@@ -65,6 +65,9 @@ test("doctor finds nothing missing on a host with a lab", async (t) => {
 	const { code, stdout } = await lab("doctor");
 	t.is(code, 0, stdout);
 	t.regex(stdout, /^ok +libvirtd +answers +runs the domains$/m);
+	t.regex(stdout, /^ok +lttng-sessiond +answers +root's: /m);
+	t.regex(stdout, /^ok +host packages +all \d+ are installed +/m);
+	t.regex(stdout, /^ok +language host +(our own, built from toolchain\/|Pulumi's own|from PATH: \/\S+) +/m);
 	t.regex(stdout, /^ok +group tracing +libvirt-qemu is in it/m);
 	t.regex(stdout, /nothing necessary is missing$/);
 });

@@ -1,6 +1,8 @@
+import { readFileSync, realpathSync, symlinkSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
-import { diskSpace, hostFindings } from "../../../cli/lab/doctor.ts";
+import { diskSpace, hostFindings, originOf } from "../../../cli/lab/doctor.ts";
 import type { HostFacts } from "../../../spec/host-facts.ts";
+import { hostPackages } from "../../../spec/host-packages.ts";
 import { ScratchLab } from "../scratch-lab.ts";
 
 const disk = test.macro({
@@ -91,7 +93,7 @@ test.serial("a new host lacks pulumi, and all else is for up to see to", async (
 	});
 	t.is(stderr, "");
 	t.is(code, 1);
-	t.regex(String(last), /^missing: pulumi, pulumi plugins(, disk space)?$/);
+	t.regex(String(last), /^missing: pulumi(, language host)?, pulumi plugins(, disk space)?$/);
 	t.deepEqual(row("pulumi"), ["MISSING", "pulumi", "nothing: run scripts/setup"]);
 	t.deepEqual(row("pulumi plugins"), [
 		"MISSING",
@@ -100,6 +102,13 @@ test.serial("a new host lacks pulumi, and all else is for up to see to", async (
 	]);
 	t.deepEqual(row("node"), ["ok", "node", process.version]);
 	t.deepEqual(row("libvirtd"), ["note", "libvirtd", "does not answer: up starts it"]);
+	t.deepEqual(row("lttng-sessiond"), ["note", "lttng-sessiond", "does not answer: up starts it"]);
+	const others = hostPackages.length - 1;
+	t.deepEqual(row("host packages"), [
+		"note",
+		"host packages",
+		`not installed: ${hostPackages[0]} and ${others} more: up sees to it`,
+	]);
 	t.deepEqual(row("group tracing"), ["note", "group tracing", "no such group: up makes it"]);
 });
 
@@ -111,15 +120,48 @@ test.serial("a host of a lab has all", async (t) => {
 		];
 		lab.fake("pulumi", `case $1 in version) echo v3.259.0 ;; *) echo '${JSON.stringify(plugins)}' ;; esac`);
 		lab.fake("virsh", "");
+		lab.fake("lttng", "");
+		lab.fake("dpkg-query", `printf 'ii  %s\\n' ${hostPackages.join(" ")}; echo 'rc  removed'`);
 		lab.write("etc/group", "root:x:0:\ntracing:x:107:me,libvirt-qemu\n");
 		lab.write("opt/tracelab/kernel/0123456789abcdef/.tracelab-build", "");
 	});
 	t.is(stderr, "");
-	t.deepEqual(row("pulumi"), ["ok", "pulumi", "v3.259.0"]);
-	t.deepEqual(row("pulumi plugins"), ["ok", "pulumi plugins", "command 1.2.1, terraform-provider 1.1.3"]);
+	// Whose they are depends on this project's set-up.
+	const [state, , version = ""] = row("pulumi") ?? [];
+	t.is(state, "ok");
+	t.regex(version, /^v3\.259\.0( \(.*\))?$/);
+	t.regex(row("pulumi plugins")?.join() ?? "", /^ok,pulumi plugins,command 1\.2\.1.*, terraform-provider 1\.1\.3/);
 	t.deepEqual(row("libvirtd"), ["ok", "libvirtd", "answers"]);
+	t.deepEqual(row("lttng-sessiond"), ["ok", "lttng-sessiond", "answers"]);
+	t.deepEqual(row("host packages"), ["ok", "host packages", `all ${hostPackages.length} are installed`]);
 	t.deepEqual(row("group tracing"), ["ok", "group tracing", "libvirt-qemu is in it"]);
 	t.deepEqual(row("apt-get"), ["ok", "apt-get", "there"]);
+});
+
+test.serial("a package that was removed, or is installed in half, is not installed", async (t) => {
+	const { row } = await examined(t, (lab) => {
+		lab.fake("pulumi", "exit 127");
+		lab.fake("virsh", "");
+		const [first, second, ...others] = hostPackages;
+		lab.fake("dpkg-query", `printf 'ii  %s\\n' ${others.join(" ")}; echo 'rc  ${first}'; echo 'iU  ${second}'`);
+	});
+	const [first] = hostPackages;
+	t.is(row("host packages")?.[2], `not installed: ${first} and 1 more: up sees to it`);
+});
+
+test("whose a part of Pulumi is, is seen in it", async (t) => {
+	const lab = await ScratchLab.for(t);
+	t.is(originOf(`${lab.root}/nothing`), undefined);
+	t.is(originOf(lab.write("official", "\0path\tgithub.com/pulumi/pulumi/pkg/v3/cmd/pulumi\n")), "Pulumi's own");
+	const ours = lab.write("ours", "\0path\ttracelab/toolchain/pulumi/pulumi-language-nodejs\nmod");
+	t.is(originOf(ours), "our own, built from toolchain/");
+	symlinkSync(ours, `${lab.root}/linked`);
+	t.is(originOf(`${lab.root}/linked`), `from PATH: ${realpathSync(lab.root)}`);
+});
+
+test("the name by which our own parts are known is that of their module", (t) => {
+	const go = new URL("../../../toolchain/pulumi/go.mod", import.meta.url);
+	t.regex(readFileSync(go, "utf8"), /^module tracelab\/toolchain\/pulumi$/m);
 });
 
 test.serial("a group without libvirt-qemu, and plugins of another version, are seen", async (t) => {
