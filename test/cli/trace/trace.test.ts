@@ -317,7 +317,7 @@ asRoot("a run that is started goes on until it is stopped, is listed, and fetche
 	const stopped = await lab.lab(["trace", "stop"]);
 	t.is(stopped.code, 0, stopped.stderr);
 	t.regex(stopped.stdout, /^run one: block-io of vm for /);
-	t.regex((await lab.lab(["trace", "ls"])).stdout, /^one +block-io +vm +\S+Z +[\d.]+ s +2 +\d+ B +0$/m);
+	t.regex((await lab.lab(["trace", "ls"])).stdout, /^one +block-io +vm +\S+Z +(?:\d+ min )?[\d.]+ s +2 +\d+ B +0$/m);
 	const fetched = await lab.lab(["trace", "fetch", "one", lab.root]);
 	t.deepEqual([fetched.code, fetched.stdout], [0, join(lab.root, "one")]);
 	t.true(existsSync(join(lab.root, "one/guest/vm/kernel/metadata")));
