@@ -180,7 +180,17 @@ without_empty_folders() {
 # objects_folder: where objects go while building: into the work folder, or, for a person's own working tree, to
 # a folder that stays, so that the next build makes only what changed.
 objects_folder() {
-	if [ "${source[kind]:-}" = path ] && [[ $work != */again ]]; then printf '%s' "$cache_dir/work/$identity"; else printf '%s' "$work/objects"; fi
+	local kept=$cache_dir/work/$identity
+	if [ "${source[kind]:-}" != path ] || [[ $work == */again ]]; then
+		printf '%s' "$work/objects"
+		return
+	fi
+	# make and ninja go by times: objects of a time to come are newer than whatever is edited now.
+	if [ -n "$(find "$kept" -newermt '2 seconds' -print -quit 2>/dev/null)" ]; then
+		say "$step: the clock was set back since $kept was compiled: all of it is compiled again"
+		rm -rf --one-file-system -- "$kept"
+	fi
+	printf '%s' "$kept"
 }
 
 # Debug information names the place where the sources will be. The compiler is given this name instead, of the

@@ -1,3 +1,4 @@
+import { utimesSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import { ScratchHost, treeHash } from "./run-step.ts";
 
@@ -165,6 +166,22 @@ test("an edited source is drift and built again where its objects are", async (t
 	t.is(code, 0);
 	t.false(calls.some((call) => call.endsWith("tinyconfig")));
 	t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], "");
+});
+
+test("an edit after the clock was set back is compiled: objects of a time to come are dropped", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs(scratch));
+	const kept = `${scratch.root}/var/cache/tracelab/work/${prefix.replace("/opt/tracelab/", "")}`;
+	const later = Date.now() / 1000 + 3600;
+	utimesSync(`${kept}/.config`, later, later);
+	scratch.write("mine/fork.c", "int fork;\n");
+	const { code, calls, stderr } = await scratch.step(step, "apply", inputs(scratch));
+	t.is(code, 0, stderr);
+	t.true(
+		stderr.includes(`debug-kernel: the clock was set back since ${kept} was compiled: all of it is compiled again\n`),
+		stderr,
+	);
+	t.true(calls.some((call) => call.endsWith("tinyconfig")));
 });
 
 test("a tree that was built in place is an error before anything is done to it", async (t) => {
