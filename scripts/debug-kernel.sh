@@ -83,6 +83,7 @@ configure_kernel() {
 	fi
 	run "merging the configuration" make "${kbuild[@]}" olddefconfig
 	kconfig_check "$tree" "$objects/.config" "$wanted"
+	record config "$(sha256sum <"$objects/.config" | cut -c 1-64)"
 	cp "$wanted" "$objects/tracelab.asked"
 }
 

@@ -11,15 +11,31 @@ source lib/guest-tree.sh
 : "${suite:?}" "${packages[*]:?}"
 
 thing="the guest image"
+tools=(mmdebstrap e2fsprogs qemu-utils)
 
 build() {
 	local part=$1 tree=$work/tree
+	[ -z "${pin[packages]:-}" ] || record_source
 	bootstrap "$tree"
 	guest_tree "$tree"
 	# shellcheck disable=SC2016  # dpkg-query's own variables
 	dpkg-query --admindir="$tree/var/lib/dpkg" -W -f '${Package} ${Version}\n' >"$part/packages"
+	record packages "$(sort "$part/packages")"
 	pack "$tree" "$part/image.qcow2"
 }
+
+# record_source: the packages that mmdebstrap would install now, as apt has them for a host that has none.
+record_source() (
+	local chosen
+	mkdir -p "$work" "${log_file%/*}"
+	lock apt-sources
+	apt_own "$suite"
+	: >"$work/status"
+	chosen=$(apt-get "${apt_options[@]}" --simulate -o "Dir::State::status=$work/status" -o APT::Install-Recommends=false \
+		install '?essential' '?priority(required)' apt "${packages[@]}" 2>>"$log_file") ||
+		die "Debian's $suite has not all packages of the image" "see the last lines of $log_file"
+	record packages "$(sed -nE 's/^Inst ([^ ]+) \(([^ ]+) .*/\1 \2/p' <<<"$chosen" | sort)"
+)
 
 # bootstrap TREE: with the packages kept for the next image.
 bootstrap() {

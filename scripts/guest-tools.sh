@@ -8,6 +8,7 @@ source lib/build.sh
 : "${sources[*]:?}"
 
 thing="the guests' toolset"
+tools+=(libc6-dev)
 
 build() {
 	local part=$1 name

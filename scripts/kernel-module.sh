@@ -14,13 +14,29 @@ source lib/source.sh
 
 thing="module $name"
 
-# The hash in the prefix covers the text of a working tree: another text is another prefix, touched files are not.
-build_stale() { build_changed; }
+# The hash in the prefix covers the text of a working tree: another text is another prefix, touched files are not. With a lock,
+# the kernel may be made again in its place, of another version.
+build_stale() {
+	local stale wanted made
+	stale=$(build_changed)
+	wanted=$(cat "$root$kernel_prefix/build-id" 2>/dev/null || :)
+	made=$(cat "$root$prefix/.tracelab-build-record/kernel" 2>/dev/null || :)
+	if [ -z "$stale" ] && [ ${#pin[@]} != 0 ] && [ -n "$wanted" ] && [ "$made" != "$wanted" ]; then
+		stale="$thing is for a kernel with build-id $made, and $kernel_prefix has $wanted"
+	fi
+	printf '%s' "$stale"
+}
+
+record_source() {
+	record kernel "$(<"$root$kernel_prefix/build-id")"
+	(source_get)
+}
 
 # build PART: in a copy, so that nothing is written into a person's own tree.
 build() {
 	local part=$1 tree=$work/source objects=$work/objects kernel=$root$kernel_prefix wanted file made
 	[ -e "$kernel/build/Makefile" ] || die "the kernel $kernel_prefix is not built" "run up again: it builds it"
+	record kernel "$(<"$kernel/build-id")"
 	source_fetch "$tree"
 	cp -rL "$tree" "$part/source"
 	rm -rf "$part/source/.git"

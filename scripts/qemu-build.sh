@@ -12,6 +12,7 @@ source lib/source.sh
 : "${targets[*]:?}" "${trace_backends[*]:?}" "${configure[*]-}"
 
 thing=QEMU
+tools+=(meson)
 
 apply() {
 	build_apply "$thing" build

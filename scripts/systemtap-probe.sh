@@ -13,6 +13,7 @@ source lib/systemtap.sh
 : "${name:?}" "${module:?}" "${domain:?}"
 
 thing="probe $name"
+tools+=(systemtap)
 compiled=$root$prefix/$module.ko
 installed=$root$folder/root/probes/$module.ko
 
@@ -39,12 +40,15 @@ build_stale() {
 	printf '%s' "$stale"
 }
 
+record_source() { record kernel "$(<"$root$kernel_prefix/build-id")"; }
+
 build() {
 	local part=$1
 	mkdir "$work/stap"
 	compile_probe "$module" "$part" "$work/stap"
 	printf '%s' "$text" >"$part/${script##*/}"
 	cp "$root$kernel_prefix/build-id" "$part/kernel"
+	record_source
 }
 
 # Where a successor was applied before, what is installed is its own.

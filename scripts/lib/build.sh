@@ -2,13 +2,17 @@
 # Content-addressed builds: /opt/tracelab/KIND/HASH, made whole or not at all, shared by stacks.
 #
 # A build is made in PREFIX.work and gets its name in one rename, so a kill at any instant leaves no half of it.
-# A whole prefix holds `.tracelab-build`, a manifest (modification time, size, path) of the files that matter.
+# A whole prefix holds `.tracelab-build`, a manifest (modification time, size, path) of the files that matter, and
+# `.tracelab-build-record/`, a file for each fact of what it was made of and what it came to, as a lock pins them.
 # The last owner's remove moves the prefix into $cache_dir/builds, from where the next apply takes it back.
-# Input: prefix, the whole path, /opt/tracelab/KIND/HASH.
+# Inputs:
+#   prefix  the whole path, /opt/tracelab/KIND/HASH
+#   and those of lib/pins.sh
 #
 # A script that builds and does nothing else says in `thing` what that is, and has a function `build`, which fills the
 # folder $1. One that does more has verbs of its own in place of these.
 source lib/step.sh
+source lib/pins.sh
 : "${prefix:?}"
 
 # shellcheck disable=SC2154  # each script's own
@@ -19,6 +23,21 @@ apply() { build_apply "$thing" build; }
 remove() { build_remove "$thing"; }
 
 rebuild() { build_again "$thing" build; }
+
+# inputs: what the build would be made of now, whatever the lock says.
+inputs() {
+	local fact
+	pin=()
+	lock "build-${identity//\//-}"
+	scratch+=("$work")
+	rm -rf --one-file-system -- "$work"
+	record_known
+	record_source
+	for fact in "$work/record"/*; do output "${fact##*/}" "$(<"$fact")"; done
+}
+
+# record_source: what it would be made from, where that is not all in its inputs.
+record_source() { :; }
 
 identity=${prefix#/opt/tracelab/}
 owners_dir=$state_dir/builds/$identity
@@ -34,22 +53,29 @@ build_probe() {
 	local what=$1 stale
 	if ! whole "$root$prefix"; then
 		drift "$what is not built ($prefix is absent)"
+		hold_here
 		return
 	fi
 	[ -e "$owners_dir/$stack" ] || drift "$what is built, not yet used by stack $stack"
 	stale=$(build_stale)
-	[ -z "$stale" ] || drift "$stale"
+	if [ -n "$stale" ]; then
+		drift "$stale"
+		hold_here
+	fi
 }
+
+# hold_here: holds what can be known of a build at once, for a probe that finds it is to be made.
+hold_here() { :; }
 
 # build_stale: says why a finished build is to be made again (lib/source.sh has one that knows working trees).
 build_stale() { build_changed; }
 
-# build_changed: names the first file that is absent or not as the manifest has it. Sizes and modification times
-# stand in for hashes: a probe must stay fast.
+# build_changed: names the first file that is absent or not as the manifest has it, or what is not as the lock has it.
+# Sizes and modification times stand in for hashes: a probe must stay fast.
 build_changed() {
 	local first
 	first=$(comm -13 <(build_listing "$root$prefix") "$root$prefix/.tracelab-build" | sed -n 1p)
-	[ -z "$first" ] || printf '%s is not as it was built' "$prefix/${first#* * }"
+	if [ -n "$first" ]; then printf '%s is not as it was built' "$prefix/${first#* * }"; else build_unlike_lock; fi
 }
 
 # build_listing FOLDER: a line for each file that a user of the build relies on. source/ and build/ are a
@@ -84,11 +110,15 @@ build_apply() {
 
 # build_anew NAME FUNCTION: what was there before stays until the new build is whole.
 build_anew() {
-	local begun=$SECONDS
+	local begun=$SECONDS result
 	rm -rf --one-file-system -- "$work"
 	mkdir -p "$work/prefix" ||
 		die "nothing can be built in ${prefix%/*}" "mend what the line above says (mount, df -h ${prefix%/*}), then run up again"
+	record_known
 	"$2" "$work/prefix"
+	result=$(build_hash "$work/prefix")
+	record result "$result"
+	mv "$work/record" "$work/prefix/.tracelab-build-record"
 	build_listing "$work/prefix" >"$work/manifest"
 	mv "$work/manifest" "$work/prefix/.tracelab-build"
 	remember bytes "$(du -s --block-size=1 "$work" | cut -f 1)"
@@ -127,16 +157,21 @@ build_again() {
 	output differing "$differing"
 }
 
-# build_contents FOLDER: the hash of each file, the target of each link, and its path. The manifest has times, which are
-# nobody's content; Python's caches come and go.
-build_contents() {
-	local skipped=(\( -name __pycache__ -o -name '.tracelab-build*' \) -prune)
+# build_contents FOLDER: the manifest has times, which are nobody's content; Python's caches come and go.
+build_contents() { contents "$1" -name __pycache__ -o -name '.tracelab-build*'; }
+
+# contents FOLDER TEST…: the hash of each file, the target of each link, and its path, but for what find's tests leave out.
+contents() {
 	(
 		cd "$1"
-		find . "${skipped[@]}" -o -type f -print0 | sort -z | xargs -0 -r sha256sum
-		find . "${skipped[@]}" -o -type l -printf '%l  %p\n' | sort
+		shift
+		find . \( "$@" \) -prune -o -type f -print0 | sort -z | xargs -0 -r sha256sum
+		find . \( "$@" \) -prune -o -type l -printf '%l  %p\n' | sort
 	)
 }
+
+# build_hash FOLDER: one hash over its contents, but for what was noted of a working tree's place and times.
+build_hash() { build_contents "$1" | grep -v '  \./source-version$' | sha256sum | cut -c 1-64; }
 
 # show_difference ONE OTHER: in the step's log, where diffoscope is there to tell what the bytes mean.
 show_difference() {

@@ -15,75 +15,97 @@ stalled=60
 # becomes a link to the person's own tree, which is never written to.
 source_fetch() (
 	# In a shell of its own: its locks end with it, so that one build does not wait for all of another.
-	mkdir -p "${log_file%/*}"
+	source_get
 	case ${source[kind]} in
-	debian) debian_source "$@" ;;
-	git) git_source "$1" ;;
-	tarball) tarball_source "$@" ;;
-	path) path_source "$1" ;;
-	*) die "unknown kind of source: ${source[kind]}" ;;
+	debian) debian_unpack "$@" ;;
+	git) git_unpack "$1" ;;
+	tarball) tarball_unpack "$@" ;;
+	path)
+		mkdir -p "${1%/*}"
+		ln -s "${source[path]}" "$1"
+		source_is "$1" "${source[path]} $(tree_state)"
+		;;
 	esac
 )
 
+record_source() (source_get)
+
+# source_get: has the source on this host, verified, records what it is, and holds it to the lock: of a Debian package and of
+# a git repository it gets what the lock pins.
+source_get() {
+	mkdir -p "${log_file%/*}"
+	case ${source[kind]} in
+	debian) debian_get ;;
+	git) git_get ;;
+	tarball) tarball_get ;;
+	path) path_get ;;
+	*) die "unknown kind of source: ${source[kind]}" ;;
+	esac
+}
+
 source_is() { printf '%s\n' "$2" >"$1.version"; }
 
-debian_source() {
-	local folder=$1 package=${source[package]} suite=${source[suite]:-}
+# debian_get: makes the variables version and archive, the package's version and its .dsc or .deb.
+debian_get() {
+	local suite=${source[suite]:-}
 	[ -n "$suite" ] || suite=$(host_suite)
 	lock apt-sources
 	apt_own "$suite"
 	mkdir -p "$sources/debian"
-	case $package in
-	# The kernel's source is a tarball inside a binary package.
-	linux-source-*) debian_tarball "$package" "$suite" "$@" ;;
-	# As is that of a module for any kernel: there as it is, below /usr/src.
-	*-dkms) debian_dkms "$package" "$suite" "$folder" ;;
-	*) debian_patched "$package" "$suite" "$folder" ;;
+	case ${source[package]} in
+	# The kernel's source is a tarball inside a binary package, and that of a module for any kernel is in one as it is.
+	linux-source-* | *-dkms) debian_deb "${source[package]}" "$suite" ;;
+	*) debian_dsc "${source[package]}" "$suite" ;;
 	esac
+	record version "$version"
+	record sha256 "$(sha256sum <"$archive" | cut -c 1-64)"
 }
 
-# debian_patched PACKAGE SUITE FOLDER: with Debian's patches applied, as dpkg-source does it: what upstream's
-# tarball has and Debian's lacks (QEMU's firmware) is accounted for in them.
-debian_patched() {
-	local package=$1 suite=$2 folder=$3 listing dsc
-	listing=$(apt-get "${apt_options[@]}" --only-source --print-uris source "$package" 2>/dev/null || :)
+# debian_unpack FOLDER [EXCLUDED…]
+debian_unpack() {
+	local package=${source[package]} folder=$1
+	shift
+	case $package in
+	linux-source-*)
+		mkdir -p "$folder"
+		run "unpacking $package" unpack_deb_tarball "$archive" "$folder" "${@/#/--exclude=}"
+		;;
+	# What is in the package's /usr/src/NAME-VERSION.
+	*-dkms)
+		mkdir -p "$folder"
+		run "unpacking $package" unpack_deb "$archive" "$folder"
+		;;
+	# With Debian's patches applied, as dpkg-source does it: what upstream's tarball has and Debian's lacks (QEMU's
+	# firmware) is accounted for in them.
+	*)
+		mkdir -p "${folder%/*}"
+		run "unpacking the source of $package" dpkg-source --no-check -x "$archive" "$folder"
+		;;
+	esac
+	source_is "$folder" "$package $version"
+}
+
+# debian_dsc PACKAGE SUITE: downloads a source package.
+debian_dsc() {
+	local package=$1 suite=$2 listing dsc which=$1${pin[version]:+=${pin[version]}}
+	listing=$(apt-get "${apt_options[@]}" --only-source --print-uris source "$which" 2>/dev/null || :)
 	dsc=$(awk '$2 ~ /\.dsc$/ {print $2; exit}' <<<"$listing")
 	[ -n "$dsc" ] || no_package "source package $package" "$suite"
 	# What is there already is checked and kept by apt.
 	run "downloading the source of $package" in_folder "$sources/debian" \
-		apt-get "${apt_options[@]}" --only-source --download-only source "$package"
-	mkdir -p "${folder%/*}"
-	run "unpacking the source of $package" dpkg-source --no-check -x "$sources/debian/$dsc" "$folder"
-	source_is "$folder" "$package $(sed -n 's/^Version: //p' "$sources/debian/$dsc")"
+		apt-get "${apt_options[@]}" --only-source --download-only source "$which"
+	archive=$sources/debian/$dsc
+	version=$(sed -n 's/^Version: //p' "$archive")
 }
 
-# debian_deb PACKAGE SUITE: downloads a binary package; makes the variables version and deb, its version and its file.
+# debian_deb PACKAGE SUITE: downloads a binary package.
 debian_deb() {
-	local package=$1 suite=$2
-	version=$(apt-cache "${apt_options[@]}" --no-all-versions show "$package" 2>/dev/null | sed -n 's/^Version: //p' || :)
+	local package=$1 suite=$2 which=$1${pin[version]:+=${pin[version]}}
+	version=$(apt-cache "${apt_options[@]}" --no-all-versions show "$which" 2>/dev/null | sed -n 's/^Version: //p' || :)
 	[ -n "$version" ] || no_package "package $package" "$suite"
-	deb=$sources/debian/${package}_${version//:/%3a}_all.deb
+	archive=$sources/debian/${package}_${version//:/%3a}_all.deb
 	# apt checks the sum of what it downloads, and gives it its name only then.
-	[ -e "$deb" ] || run "downloading $package" in_folder "$sources/debian" apt-get "${apt_options[@]}" download "$package=$version"
-}
-
-# debian_tarball PACKAGE SUITE FOLDER [EXCLUDED…]
-debian_tarball() {
-	local package=$1 folder=$3 version deb
-	debian_deb "$1" "$2"
-	shift 3
-	mkdir -p "$folder"
-	run "unpacking $package" unpack_deb_tarball "$deb" "$folder" "${@/#/--exclude=}"
-	source_is "$folder" "$package $version"
-}
-
-# debian_dkms PACKAGE SUITE FOLDER: what is in the package's /usr/src/NAME-VERSION.
-debian_dkms() {
-	local package=$1 folder=$3 version deb
-	debian_deb "$1" "$2"
-	mkdir -p "$folder"
-	run "unpacking $package" unpack_deb "$deb" "$folder"
-	source_is "$folder" "$package $version"
+	[ -e "$archive" ] || run "downloading $package" in_folder "$sources/debian" apt-get "${apt_options[@]}" download "$package=$version"
 }
 
 unpack_deb() { dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --strip-components=4 --wildcards './usr/src/*/*'; }
@@ -93,12 +115,16 @@ unpack_deb_tarball() {
 		tar -x -C "$2" --strip-components=1 "${@:3}"
 }
 
-no_package() { die "Debian's $2 has no $1" "see what there is: apt-cache search --names-only, or packages of other suites: debian:PACKAGE/SUITE"; }
+no_package() {
+	[ -z "${pin[version]:-}" ] || die "Debian's $2 has no $1 ${pin[version]} any more, which the lock pins" "take what there is now: $lock_update"
+	die "Debian's $2 has no $1" "see what there is: apt-cache search --names-only, or packages of other suites: debian:PACKAGE/SUITE"
+}
 
 in_folder() { (cd "$1" && "${@:2}"); }
 
-git_source() {
-	local folder=$1 url=${source[url]} ref=${source[ref]} mirror commit
+# git_get: makes the variables mirror and commit.
+git_get() {
+	local url=${source[url]} ref=${pin[commit]:-${source[ref]}} todo
 	mirror=$sources/git/$(printf '%s' "$url" | sha256sum | cut -c 1-16)
 	lock "source-${mirror##*/}"
 	[ -d "$mirror" ] || run "making a place for $url" git init -q --bare "$mirror"
@@ -109,9 +135,15 @@ git_source() {
 			'+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*'
 		commit=$(git -C "$mirror" rev-parse --verify --quiet "$ref^{commit}" || :)
 	fi
-	[ -n "$commit" ] || die "$url has no $ref" "give a tag, a branch or a commit that is there: git ls-remote $url"
-	run "unpacking $ref of $url" git_checkout "$mirror" "$commit" "$url" "$folder"
-	source_is "$folder" "$url $commit"
+	todo="give a tag, a branch or a commit that is there: git ls-remote $url"
+	[ -z "${pin[commit]:-}" ] || todo="the lock pins it; take what ${source[ref]} is now: $lock_update"
+	[ -n "$commit" ] || die "$url has no $ref" "$todo"
+	record commit "$commit"
+}
+
+git_unpack() {
+	run "unpacking ${source[ref]} of ${source[url]}" git_checkout "$mirror" "$commit" "${source[url]}" "$1"
+	source_is "$1" "${source[url]} $commit"
 }
 
 fetching() { git -C "$1" -c http.lowSpeedLimit=1 -c "http.lowSpeedTime=$stalled" fetch -q "${@:2}"; }
@@ -133,27 +165,32 @@ git_checkout() {
 		find "$4" -maxdepth 1 -type f -exec touch -d "@$(git -C "$4" log -1 --format=%ct)" {} +
 }
 
-tarball_source() {
-	local folder=$1 url=${source[url]} wanted=${source[sha256]} file sum
-	shift
-	file=$sources/sha256/$wanted
+# tarball_get: makes the variable archive, the tarball.
+tarball_get() {
+	local url=${source[url]} wanted=${source[sha256]} sum
+	record sha256 "$wanted"
+	archive=$sources/sha256/$wanted
 	lock "source-$wanted"
-	if [ ! -e "$file" ]; then
-		mkdir -p "${file%/*}"
-		trap 'rm -f "$file.part"' EXIT
-		run "downloading $url" curl --fail --location --silent --show-error \
-			--speed-limit 1 --speed-time "$stalled" --output "$file.part" "$url"
-		sum=$(sha256sum <"$file.part")
-		sum=${sum%% *}
-		[ "$sum" = "$wanted" ] || die "$url has the sha256 $sum, not $wanted; nothing of it was kept" \
-			"check the address and the sum in the stack file; if both are right, the file was changed since"
-		mv "$file.part" "$file"
-		trap - EXIT
-	fi
+	[ ! -e "$archive" ] || return 0
+	mkdir -p "${archive%/*}"
+	trap 'rm -f "$archive.part"' EXIT
+	run "downloading $url" curl --fail --location --silent --show-error \
+		--speed-limit 1 --speed-time "$stalled" --output "$archive.part" "$url"
+	sum=$(sha256sum <"$archive.part")
+	sum=${sum%% *}
+	[ "$sum" = "$wanted" ] || die "$url has the sha256 $sum, not $wanted; nothing of it was kept" \
+		"check the address and the sum in the stack file; if both are right, the file was changed since"
+	mv "$archive.part" "$archive"
+	trap - EXIT
+}
+
+tarball_unpack() {
+	local folder=$1
+	shift
 	mkdir -p "$folder"
-	run "unpacking $url" tar -xf "$file" -C "$folder" "${@/#/--exclude=}"
+	run "unpacking ${source[url]}" tar -xf "$archive" -C "$folder" "${@/#/--exclude=}"
 	without_top "$folder"
-	source_is "$folder" "$url $wanted"
+	source_is "$folder" "${source[url]} ${source[sha256]}"
 }
 
 # without_top FOLDER: most tarballs hold one folder with everything in it.
@@ -166,11 +203,19 @@ without_top() {
 	mv -T "$1.top" "$1"
 }
 
-path_source() {
+path_get() {
+	local tree
 	[ -d "${source[path]}" ] || die "the folder ${source[path]} is not there" "mend the path in the stack file"
-	mkdir -p "${1%/*}"
-	ln -s "${source[path]}" "$1"
-	source_is "$1" "${source[path]} $(tree_state)"
+	tree=$(tree_hash)
+	record tree "$tree"
+}
+
+hold_here() { [ -z "${pin[tree]:-}" ] || hold tree "$(tree_hash)"; }
+
+# tree_hash: one hash over a working tree's contents, less what builds leave in it.
+tree_hash() {
+	contents "${source[path]}" -name .git -o -name __pycache__ -o -name '*.o' -o -name '*.ko' -o -name '*.mod' -o \
+		-name '*.mod.c' -o -name '.*.cmd' -o -name Module.symvers -o -name modules.order | sha256sum | cut -c 1-64
 }
 
 # tree_state: what a working tree looks like now: a digest of names, sizes and times, fast enough for a probe.

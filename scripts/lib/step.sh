@@ -197,10 +197,10 @@ step_main() {
 		if [ -z "$stamp" ] || [ "$stamp" = "$generation" ]; then rm -f "$stamp_file" "$undo_file"; fi
 		rmdir -p --ignore-fail-on-non-empty "${stamp_file%/*}" "${undo_file%/*}" 2>/dev/null || :
 		;;
-	rebuild)
+	rebuild | inputs)
 		need_root
 		rotate_log
-		rebuild
+		"$1"
 		json_object "${outputs[@]}"
 		;;
 	*) die "unknown verb ${1:-}" ;;

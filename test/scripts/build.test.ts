@@ -15,10 +15,18 @@ function host(t: ExecutionContext): ScratchHost {
 }
 
 /** A step whose build is `make`, the body of a function that fills the folder $1. */
-function thing(scratch: ScratchHost, verb: string, make = recipe, stack = "quick"): Promise<StepRun> {
+function thing(
+	scratch: ScratchHost,
+	verb: string,
+	make = recipe,
+	stack = "quick",
+	pin: Readonly<Record<string, string>> = {},
+): Promise<StepRun> {
 	const verbs =
 		"probe() { build_probe thing; }; apply() { build_apply thing make; }; remove() { build_remove thing; }; rebuild() { build_again thing make; }";
-	return scratch.library("build", `make() { ${make}\n}\n${verbs}\nstep_main ${verb}`, {
+	const pins = Object.entries(pin).map(([fact, value]) => `[${fact}]='${value}'`);
+	const text = `pin=(${pins.join(" ")})\nmake() { ${make}\n}\n${verbs}\nstep_main ${verb}`;
+	return scratch.library("build", text, {
 		prefix,
 		stack,
 		step: "thing",
@@ -51,6 +59,95 @@ test("a build is made once, and the second apply changes nothing and says so", a
 	const second = await thing(scratch, "apply", "exit 9");
 	t.is(second.stderr, "thing is up to date");
 	t.deepEqual(scratch.tree(), before);
+});
+
+const facts = ".tracelab-build-record";
+
+test("what a build was made with and came to is noted in it, and the same content is the same result", async (t) => {
+	const scratch = host(t);
+	scratch.fake("dpkg-query", "printf '%s\\n' 'zlib 2' 'gcc-12 12.2.0-14' 'binutils 2.40-2'; exit 1");
+	await thing(scratch, "apply");
+	const noted = (fact: string) => scratch.read(`${prefix}/${facts}/${fact}`);
+	t.is(noted("build"), "thing/0123456789abcdef\n");
+	t.is(noted("tools"), "binutils 2.40-2\ngcc-12 12.2.0-14\nzlib 2\n");
+	const result = noted("result");
+	t.regex(result, /^[0-9a-f]{64}\n$/);
+	const again = async (make: string) => {
+		scratch.write(`${prefix}/x`, "changed by hand\n");
+		t.is((await thing(scratch, "apply", make)).code, 0);
+		return noted("result");
+	};
+	// When it was built, and what its source's place was, are nobody's content.
+	t.is(await again(`${recipe}; touch -d @1 "$1/x"; echo /home/me >"$1/source-version"`), result);
+	t.not(await again(`${recipe}; echo y >"$1/x"`), result);
+	t.not(await again(`${recipe}; ln -s x "$1/y"`), result);
+});
+
+/** A build's pins, as it is when nothing differs. */
+async function pins(t: ExecutionContext): Promise<{ scratch: ScratchHost; pin: Record<string, string> }> {
+	const scratch = host(t);
+	scratch.fake("dpkg-query", "echo 'binutils 2.40-2'; cat \"$root/gcc\"");
+	scratch.write("gcc", "gcc-12 12.2.0-14\n");
+	await thing(scratch, "apply");
+	const names = ["build", "result", "tools"];
+	const pin = Object.fromEntries(names.map((fact) => [fact, scratch.read(`${prefix}/${facts}/${fact}`).trimEnd()]));
+	return { scratch, pin };
+}
+
+test("a build that is as the lock pins it is built once, and one that came to the same of other tools is the same", async (t) => {
+	const { scratch, pin } = await pins(t);
+	for (const more of [{}, { tools: "binutils 2.39-1" }]) {
+		t.is((await thing(scratch, "probe", "exit 9", "quick", { ...pin, ...more })).stdout["drift"], "");
+		t.is((await thing(scratch, "apply", "exit 9", "quick", { ...pin, ...more })).stderr, "thing is up to date");
+	}
+});
+
+test("a build that is there and is not what the lock pins is drift, and is made again", async (t) => {
+	const { scratch, pin } = await pins(t);
+	scratch.write(`${prefix}/x`, "by hand\n");
+	await thing(scratch, "apply", `${recipe}; echo y >"$1/x"`);
+	const drift = `result of ${prefix} is not what the lock pins`;
+	t.is((await thing(scratch, "probe", recipe, "quick", pin)).stdout["drift"], drift);
+	const { stderr } = await thing(scratch, "apply", recipe, "quick", pin);
+	t.is(stderr.split("\n")[0], `thing: ${drift}: building it again`);
+	t.is((await thing(scratch, "probe", recipe, "quick", pin)).stdout["drift"], "");
+});
+
+test("a build that came to something else than the lock pins is refused, and what was there stays", async (t) => {
+	const { scratch, pin } = await pins(t);
+	const wrong = { ...pin, result: "0".repeat(64) };
+	const before = installed(scratch);
+	const { code, stderr } = await thing(scratch, "apply", recipe, "quick", wrong);
+	t.is(code, 1);
+	t.deepEqual(stderr.split("\n").slice(1), [
+		`tracelab: thing: the lock pins result ${wrong.result}, and here it is ${pin["result"]}`,
+		"  what to do: nothing was installed; ./lab rebuild --check thing -s quick tells whether it comes out the same twice, or: ./lab lock --update thing -s quick",
+	]);
+	t.deepEqual(installed(scratch), before);
+});
+
+test("other tools than the lock pins are an error before anything is built", async (t) => {
+	const { scratch, pin } = await pins(t);
+	scratch.write("gcc", "gcc-13 13.1\n");
+	scratch.write(`${prefix}/x`, "by hand\n");
+	const { code, stderr } = await thing(scratch, "apply", 'echo built >"$root/built"', "quick", pin);
+	t.is(code, 1);
+	t.deepEqual(stderr.split("\n").slice(1), [
+		"tracelab: thing: the lock pins tools gcc-12 12.2.0-14, and here it is gcc-13 13.1",
+		"  what to do: go back to what the lock pins, or: ./lab lock --update thing -s quick",
+	]);
+	t.false(Object.keys(scratch.tree()).includes("built"));
+});
+
+test("what a build would be made of now is told without building it, whatever the lock pins", async (t) => {
+	const { scratch, pin } = await pins(t);
+	scratch.write("gcc", "gcc-13 13.1\n");
+	const before = installed(scratch);
+	t.deepEqual((await thing(scratch, "inputs", "exit 9", "quick", pin)).stdout, {
+		build: "thing/0123456789abcdef",
+		tools: "binutils 2.40-2\ngcc-13 13.1",
+	});
+	t.deepEqual(installed(scratch), before);
 });
 
 test("a build that comes out the same when it is made again is said so, and stays as it is", async (t) => {

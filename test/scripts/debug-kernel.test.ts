@@ -74,7 +74,9 @@ test("a kernel is laid out for those who boot, debug and build modules for it", 
 	t.deepEqual(
 		files.map((path) => path.slice(prefix.length)),
 		[
-			...[".tracelab-build", "System.map", "build/.config", "build/Makefile", "build/System.map", "build/base"],
+			".tracelab-build",
+			...["build", "config", "result", "tools", "tree"].map((fact) => `.tracelab-build-record/${fact}`),
+			...["System.map", "build/.config", "build/Makefile", "build/System.map", "build/base"],
 			...["build/include/config/kernel.release", "build/scripts/gdb/linux/constants.py", "build/scripts/module.lds"],
 			...["build/source", "build/vmlinux", "build-id", "bzImage", "config", "modules/lib/modules/6.1.9/kernel/x.ko"],
 			...["release", "scripts/gdb/linux/constants.py", "scripts/gdb/linux/utils.py", "source", "source-version"],
@@ -193,7 +195,7 @@ test("a tree that was built in place is an error before anything is done to it",
 		stderr.split("\n")[1],
 		`tracelab: debug-kernel: the tree ${scratch.root}/mine was built in place, so it cannot be built elsewhere`,
 	);
-	t.deepEqual(calls, []);
+	t.false(calls.some((call) => call.startsWith("make")));
 });
 
 test("a kernel without debug information is an error", async (t) => {

@@ -121,3 +121,31 @@ test("the guest's agent is started on the port of its name, whatever its number"
 	const { stdout } = await scratch.bash(agent);
 	t.is(stdout["said"], "--method=virtio-serial --path=/dev/vport2p1 --statedir=/run");
 });
+
+/** An apt of our own that would install kmod in that version. */
+function offers(scratch: ScratchHost, version: string): void {
+	scratch.write("etc/os-release", "VERSION_CODENAME=bookworm\n");
+	scratch.fake(
+		"apt-get",
+		`case "$*" in *" update") ;; *--simulate*) printf '%s\n' 'Inst kmod (${version} Debian:12/stable [amd64])' 'Conf kmod (${version})' ;; esac`,
+	);
+}
+
+test("an image's packages are recorded, and where the lock pins other ones nothing is installed", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	const packages = "kmod 30-1";
+	t.is(scratch.read(`${prefix}/.tracelab-build-record/packages`), `${packages}\n`);
+	await scratch.step(step, "remove", inputs);
+	await scratch.bash(`rm -r '${scratch.root}/var/cache/tracelab/builds'`);
+	offers(scratch, "31-1");
+	const { code, stderr, calls } = await scratch.step(step, "apply", { ...inputs, pin: { packages } });
+	t.is(code, 1);
+	t.deepEqual(stderr.split("\n"), [
+		"tracelab: guest-image: the lock pins packages kmod 30-1, and here it is kmod 31-1",
+		"  what to do: go back to what the lock pins, or: ./lab lock --update guest-image -s quick",
+	]);
+	t.false(calls.some((call) => call.startsWith("mmdebstrap")));
+	offers(scratch, "30-1");
+	t.is((await scratch.step(step, "apply", { ...inputs, pin: { packages } })).code, 0);
+});

@@ -11,6 +11,7 @@ function host(t: ExecutionContext, vermagic = "6.1.0 SMP mod_unload"): ScratchHo
 	t.teardown(() => scratch.clean());
 	scratch.write(`${kernel}/build/Makefile`, "");
 	scratch.write(`${kernel}/release`, "6.1.0\n");
+	scratch.write(`${kernel}/build-id`, "aaaaaaaa\n");
 	scratch.write("mine/Kbuild", "obj-m := hello.o\n");
 	scratch.write("mine/hello.c", "int x;\n");
 	scratch.fake(
@@ -47,7 +48,11 @@ test("a module is built in a copy of its source, and the second apply changes no
 	const files = Object.keys(scratch.tree()).filter((path) => path.startsWith(`${prefix.slice(1)}/`));
 	t.deepEqual(
 		files.map((path) => path.slice(prefix.length)),
-		[".tracelab-build", "hello.ko", "kernel", "source", "source/Kbuild", "source/hello.c"],
+		[
+			...[".tracelab-build", ".tracelab-build-record"],
+			...["build", "kernel", "result", "tools", "tree"].map((fact) => `.tracelab-build-record/${fact}`),
+			...["hello.ko", "kernel", "source", "source/Kbuild", "source/hello.c"],
+		],
 	);
 	t.is(scratch.read(`${prefix}/kernel`), "fedcba9876543210\n");
 	t.is(scratch.read(`${prefix}/hello.ko`), `int x;\n${prefix}/source\n`);
@@ -115,4 +120,19 @@ test("a file that was only touched does not make a module again", async (t) => {
 	await scratch.step(step, "apply", inputs(scratch));
 	scratch.write("mine/hello.c", "int x;\n");
 	t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], "");
+});
+
+test("with a lock, a module is made again for a kernel that was, and held to the kernel that is pinned", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs(scratch));
+	scratch.write(`${kernel}/build-id`, "bbbbbbbb\n");
+	t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], "");
+	const build = "module/0123456789abcdef";
+	const drift = `module hello is for a kernel with build-id aaaaaaaa, and ${kernel} has bbbbbbbb`;
+	t.is((await scratch.step(step, "probe", { ...inputs(scratch), pin: { build } })).stdout["drift"], drift);
+	const held = await scratch.step(step, "apply", { ...inputs(scratch), pin: { build, kernel: "aaaaaaaa" } });
+	t.is(held.code, 1);
+	t.is(held.stderr.split("\n")[1], "tracelab: kernel-module: the lock pins kernel aaaaaaaa, and here it is bbbbbbbb");
+	t.is((await scratch.step(step, "apply", { ...inputs(scratch), pin: { build } })).code, 0);
+	t.is((await scratch.step(step, "probe", { ...inputs(scratch), pin: { build } })).stdout["drift"], "");
 });

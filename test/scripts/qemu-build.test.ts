@@ -68,7 +68,9 @@ test("QEMU is configured with what was asked for, and only its emulators are bui
 	t.deepEqual(
 		files.map((path) => path.slice(prefix.length)),
 		[
-			...[".tracelab-build", "bin", "bin/qemu-system-aarch64", "bin/qemu-system-x86_64"],
+			...[".tracelab-build", ".tracelab-build-record"],
+			...["build", "result", "tools", "tree"].map((fact) => `.tracelab-build-record/${fact}`),
+			...["bin", "bin/qemu-system-aarch64", "bin/qemu-system-x86_64"],
 			...["source-version", "version"],
 		],
 	);
@@ -127,4 +129,20 @@ test("a QEMU without the tracepoints that were asked for is never installed", as
 	t.true(stderr.includes("tracelab: qemu-build: the new qemu-system-x86_64 is not linked with LTTng-UST\n"), stderr);
 	t.false(prefix.slice(1) in scratch.tree());
 	t.is((await scratch.step(step, "apply", inputs(scratch, { trace_backends: ["log"] }))).code, 0);
+});
+
+test("a tree that is not what the lock pins is an error of the probe, and of apply before anything is configured", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs(scratch));
+	const tree = scratch.read(`${prefix}/.tracelab-build-record/tree`).trimEnd();
+	const locked = { ...inputs(scratch), pin: { tree } };
+	t.is((await scratch.step(step, "probe", locked)).stdout["drift"], "");
+	scratch.write("mine/vl.c", "int other;\n");
+	for (const verb of ["probe", "apply"] as const) {
+		await scratch.bash(`rm -f "${scratch.root}/configured"`);
+		const { code, stderr } = await scratch.step(step, verb, locked);
+		t.is(code, 1);
+		t.true(stderr.includes(`tracelab: qemu-build: the lock pins tree ${tree}, and here it is `), stderr);
+		t.false("configured" in scratch.tree());
+	}
 });

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import test, { type ExecutionContext } from "ava";
 import { scriptText } from "../../components/step-program.ts";
 import { ScratchHost, type StepRun, treeHash } from "./run-step.ts";
@@ -11,12 +12,16 @@ function host(t: ExecutionContext): ScratchHost {
 	return scratch;
 }
 
+const entries = (map: Source): string =>
+	Object.entries(map)
+		.map(([key, value]) => `[${key}]='${value}'`)
+		.join(" ");
+
 /** Fetches into the folder `got`, then runs `more`. */
-function fetched(scratch: ScratchHost, source: Source, more = "", excluded = ""): Promise<StepRun> {
-	const entries = Object.entries(source).map(([key, value]) => `[${key}]='${value}'`);
+function fetched(scratch: ScratchHost, source: Source, more = "", excluded = "", pin: Source = {}): Promise<StepRun> {
 	const program = [
-		`stack=quick step=build generation=g prefix=${prefix}`,
-		`declare -A source=(${entries.join(" ")})`,
+		`stack=quick step=qemu-main-build generation=g prefix=${prefix}`,
+		`declare -A source=(${entries(source)}) pin=(${entries(pin)})`,
 		scriptText("lib/source"),
 		"trap on_exit EXIT",
 		`source_fetch "$root/got" ${excluded}`,
@@ -72,7 +77,7 @@ test("a tarball with another sum is an error with both, and nothing of it is kep
 	t.is(
 		stderr,
 		[
-			`tracelab: build: ${url} has the sha256 ${sha256}, not ${wrong}; nothing of it was kept`,
+			`tracelab: qemu-main-build: ${url} has the sha256 ${sha256}, not ${wrong}; nothing of it was kept`,
 			"  what to do: check the address and the sum in the stack file; if both are right, the file was changed since",
 		].join("\n"),
 	);
@@ -88,7 +93,10 @@ test("a tarball that is not there is an error with curl's words", async (t) => {
 	const url = `file://${scratch.root}/nothing`;
 	const { code, stderr } = await fetched(scratch, { kind: "tarball", url, sha256: "0".repeat(64) });
 	t.is(code, 1);
-	t.true(stderr.startsWith(`tracelab: build: downloading ${url} failed (exit 37); the last lines of `), stderr);
+	t.true(
+		stderr.startsWith(`tracelab: qemu-main-build: downloading ${url} failed (exit 37); the last lines of `),
+		stderr,
+	);
 });
 
 /** A repository with a tag v1 and, after it, a branch main; their commits. */
@@ -133,7 +141,7 @@ test("a ref that a git repository doesn't have is an error that says so", async 
 	t.is(code, 1);
 	t.is(
 		stderr,
-		`tracelab: build: ${url} has no v9\n  what to do: give a tag, a branch or a commit that is there: git ls-remote ${url}`,
+		`tracelab: qemu-main-build: ${url} has no v9\n  what to do: give a tag, a branch or a commit that is there: git ls-remote ${url}`,
 	);
 });
 
@@ -144,7 +152,7 @@ test("a git repository that is not there is an error with git's words", async (t
 	t.is(code, 1);
 	t.regex(
 		stderr,
-		/^tracelab: build: fetching file:.* failed \(exit 128\); the last lines of .*\n(.*\n)*.*does not appear/,
+		/^tracelab: qemu-main-build: fetching file:.* failed \(exit 128\); the last lines of .*\n(.*\n)*.*does not appear/,
 	);
 });
 
@@ -175,7 +183,7 @@ test("a working tree that is not there is an error", async (t) => {
 	t.is(code, 1);
 	t.is(
 		stderr,
-		"tracelab: build: the folder /nowhere/at/all is not there\n  what to do: mend the path in the stack file",
+		"tracelab: qemu-main-build: the folder /nowhere/at/all is not there\n  what to do: mend the path in the stack file",
 	);
 });
 
@@ -192,8 +200,8 @@ function debian(t: ExecutionContext): ScratchHost {
 		"apt-get",
 		`case "$*" in
 		*" update") [ ! -e "$root/offline" ] || { echo 'Temporary failure resolving'; exit 100; } ;;
-		*"--print-uris source hello") echo "'http://mirror.test/hello_1.dsc' hello_1-2.dsc 9 SHA256:0" ;;
-		*"--download-only source hello") echo 'Version: 1-2' >hello_1-2.dsc ;;
+		*"--print-uris source hello" | *"--print-uris source hello=1-2") echo "'http://mirror.test/hello_1.dsc' hello_1-2.dsc 9 SHA256:0" ;;
+		*"--download-only source hello" | *"--download-only source hello=1-2") echo 'Version: 1-2' >hello_1-2.dsc ;;
 		*"download hello-dkms=2.0-1") : >hello-dkms_2.0-1_all.deb ;;
 		*"download linux-source-6.1=6.1.9-1") : >linux-source-6.1_6.1.9-1_all.deb ;;
 		*) exit 100 ;;
@@ -201,7 +209,7 @@ function debian(t: ExecutionContext): ScratchHost {
 	);
 	scratch.fake(
 		"apt-cache",
-		`case \${*: -1} in linux-source-6.1) echo 'Version: 6.1.9-1' ;; hello-dkms) echo 'Version: 2.0-1' ;; esac`,
+		`case \${*: -1} in linux-source-6.1 | linux-source-6.1=6.1.9-1) echo 'Version: 6.1.9-1' ;; hello-dkms) echo 'Version: 2.0-1' ;; esac`,
 	);
 	scratch.fake("dpkg-source", `mkdir -p "\${*: -1}"; echo patched >"\${*: -1}/file"`);
 	scratch.fake(
@@ -295,7 +303,7 @@ for (const [name, what] of [
 	test(`a ${what} that Debian doesn't have is an error`, async (t) => {
 		const { code, stderr } = await fetched(debian(t), { kind: "debian", package: name });
 		t.is(code, 1);
-		t.is(stderr.split("\n")[0], `tracelab: build: Debian's bookworm has no ${what}`);
+		t.is(stderr.split("\n")[0], `tracelab: qemu-main-build: Debian's bookworm has no ${what}`);
 	});
 }
 
@@ -306,6 +314,125 @@ test("no network is an error with apt's words", async (t) => {
 	t.is(code, 1);
 	t.regex(
 		stderr,
-		/^tracelab: build: reading Debian's package lists for bookworm failed \(exit 100\).*\n {2}\| Temporary failure resolving\n/,
+		/^tracelab: qemu-main-build: reading Debian's package lists for bookworm failed \(exit 100\).*\n {2}\| Temporary failure resolving\n/,
 	);
+});
+
+/** What was recorded of the source, by fact. */
+function recorded(scratch: ScratchHost): Record<string, string> {
+	const folder = `${prefix.slice(1)}.work/record/`;
+	const files = Object.keys(scratch.tree()).filter((path) => path.startsWith(folder));
+	return Object.fromEntries(files.map((path) => [path.slice(folder.length), scratch.read(path).trimEnd()]));
+}
+
+const update = "./lab lock --update qemu-main -s quick";
+
+for (const [kind, name, version, text] of [
+	["source package", "hello", "1-2", "Version: 1-2\n"],
+	["package", "linux-source-6.1", "6.1.9-1", ""],
+] as const) {
+	test(`of a Debian ${kind}, its version and the sum of what was verified are recorded, and it is held to those`, async (t) => {
+		const scratch = debian(t);
+		const source = { kind: "debian", package: name };
+		await fetched(scratch, source);
+		const pin = recorded(scratch);
+		t.deepEqual(pin, { version, sha256: createHash("sha256").update(text).digest("hex") });
+		await scratch.bash(`rm -r '${scratch.root}/got'`);
+		const again = await fetched(scratch, source, "", "", pin);
+		t.deepEqual([again.code, again.stderr], [0, ""]);
+		t.true(
+			short(again)
+				.filter((call) => call.startsWith("apt"))
+				.every((call) => call.endsWith(`${name}=${version}`)),
+		);
+		await scratch.bash(`rm -r '${scratch.root}/got'`);
+		const other = await fetched(scratch, source, "", "", { ...pin, sha256: "0" });
+		t.is(other.code, 1);
+		t.is(
+			other.stderr,
+			[
+				`tracelab: qemu-main-build: the lock pins sha256 0, and here it is ${pin["sha256"]}`,
+				`  what to do: go back to what the lock pins, or: ${update}`,
+			].join("\n"),
+		);
+		t.deepEqual(got(scratch), []);
+		const gone = await fetched(scratch, source, "", "", { ...pin, version: "0-1" });
+		t.is(gone.code, 1);
+		t.is(
+			gone.stderr,
+			[
+				`tracelab: qemu-main-build: Debian's bookworm has no ${kind} ${name} 0-1 any more, which the lock pins`,
+				`  what to do: take what there is now: ${update}`,
+			].join("\n"),
+		);
+	});
+}
+
+test("a git source is the commit that the lock pins, wherever its branch is now", async (t) => {
+	const scratch = host(t);
+	const { url, v1, main } = await repository(scratch);
+	const source = { kind: "git", url, ref: "main" };
+	await fetched(scratch, source, "", "", { commit: v1 });
+	t.is(scratch.read("got/file"), "one\n");
+	t.deepEqual(recorded(scratch), { commit: v1 });
+	await scratch.bash(`rm -rf '${scratch.root}/got'`);
+	await fetched(scratch, source);
+	t.deepEqual(recorded(scratch), { commit: main });
+	const gone = "0".repeat(40);
+	const { code, stderr } = await fetched(scratch, source, "", "", { commit: gone });
+	t.is(code, 1);
+	t.is(
+		stderr,
+		`tracelab: qemu-main-build: ${url} has no ${gone}\n  what to do: the lock pins it; take what main is now: ${update}`,
+	);
+});
+
+test("a tarball is held to the sum that the lock pins, before it is downloaded", async (t) => {
+	const scratch = host(t);
+	const source = { kind: "tarball", url: "file:///nothing", sha256: "1" };
+	const { stderr } = await fetched(scratch, source, "", "", { sha256: "2" });
+	t.is(stderr.split("\n")[0], "tracelab: qemu-main-build: the lock pins sha256 2, and here it is 1");
+});
+
+test("a working tree is held to its content: not to its times, nor to what git and builds leave in it", async (t) => {
+	const scratch = host(t);
+	scratch.write("mine/file", "one\n");
+	const source = { kind: "path", path: `${scratch.root}/mine` };
+	await fetched(scratch, source);
+	const pin = recorded(scratch);
+	t.regex(pin["tree"] ?? "", /^[0-9a-f]{64}$/);
+	const again = async (): Promise<StepRun> => {
+		await scratch.bash(`rm -f '${scratch.root}/got'`);
+		return fetched(scratch, source, "", "", pin);
+	};
+	scratch.write("mine/.git/index", "");
+	scratch.write("mine/file.o", "");
+	await scratch.bash(`touch -d @1 '${scratch.root}/mine/file'`);
+	t.is((await again()).code, 0);
+	scratch.write("mine/file", "two\n");
+	const { code, stderr } = await again();
+	t.is(code, 1);
+	t.regex(stderr, /^tracelab: qemu-main-build: the lock pins tree [0-9a-f]{64}, and here it is [0-9a-f]{64}\n/);
+});
+
+test("what a source is now is told without unpacking it", async (t) => {
+	const scratch = debian(t);
+	const source = { kind: "debian", package: "hello" };
+	const inputs = { prefix, source, pin: { version: "0-1" } };
+	scratch.fake("dpkg-query", "echo 'gcc-12 12.2.0-14'");
+	const program = Object.entries(inputs).map(([name, value]) =>
+		typeof value === "string" ? `${name}='${value}'` : `declare -A ${name}=(${entries(value)})`,
+	);
+	const { stdout, calls } = await scratch.bash(
+		["stack=quick step=qemu-main-build generation=g", ...program, scriptText("lib/source"), "step_main inputs"].join(
+			"\n",
+		),
+	);
+	t.deepEqual(stdout, {
+		build: "thing/0123456789abcdef",
+		sha256: createHash("sha256").update("Version: 1-2\n").digest("hex"),
+		tools: "gcc-12 12.2.0-14",
+		version: "1-2",
+	});
+	t.false(calls.some((call) => call.startsWith("dpkg-source")));
 });

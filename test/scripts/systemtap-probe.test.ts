@@ -82,7 +82,11 @@ test("a probe is compiled and installed for its guest, and the second apply chan
 	const files = Object.keys(scratch.tree()).filter((path) => path.startsWith(`${prefix.slice(1)}/`));
 	t.deepEqual(
 		files.map((path) => path.slice(prefix.length)),
-		[".tracelab-build", "kernel", "mine.stp", "points", "stap_mine.ko"],
+		[
+			...[".tracelab-build", ".tracelab-build-record"],
+			...["build", "kernel", "result", "tools"].map((fact) => `.tracelab-build-record/${fact}`),
+			...["kernel", "mine.stp", "points", "stap_mine.ko"],
+		],
 	);
 	t.is(scratch.read(`${prefix}/mine.stp`), text);
 	t.is(scratch.read(`${prefix}/kernel`), "aaaa\n");

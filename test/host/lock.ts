@@ -1,0 +1,40 @@
+import { readFileSync, rmSync } from "node:fs";
+import test from "ava";
+import { copy, lab, stack } from "./proof.ts";
+
+const file = `stacks/${stack}.lock.yaml`;
+const build = "module-mymodule";
+
+// Only the module: other builds may be of an older tracelab's, from the cache, and have noted nothing.
+test("a lock is written from the lab, agreed with, held to, and updated", async (t) => {
+	t.teardown(() => rmSync(`${copy.folder}/${file}`, { force: true }));
+	const ran = async (...args: string[]) => {
+		const { code, stdout, all } = await lab(...args);
+		return { code, stdout: stdout.trim(), all };
+	};
+	t.like(await ran("lock", build), { code: 0, stdout: `${file}: written, for ${build}; commit it` });
+	t.like(await ran("lock", build), { code: 0, stdout: `${file} is there, and the lab is as it says` });
+	const locked = await ran("up");
+	t.is(locked.code, 0, locked.all);
+	t.true(locked.all.includes("module mymodule is up to date"), locked.all);
+
+	const written = readFileSync(`${copy.folder}/${file}`, "utf8");
+	const [, made = ""] = /result: ([0-9a-f]{64})/.exec(written) ?? [];
+	copy.edit(file, made, "0".repeat(64));
+	const refused = await ran("up");
+	t.not(refused.code, 0);
+	t.true(refused.all.includes(`the lock pins result ${"0".repeat(64)}, and here it is ${made}`), refused.all);
+	const updated = await ran("lock", "--update", build);
+	t.true(updated.stdout.startsWith(`${build} result: 000000000000 → ${made.slice(0, 12)}`), updated.all);
+	t.is(readFileSync(`${copy.folder}/${file}`, "utf8"), written);
+
+	const [, asked = ""] = /build: (module\/[0-9a-f]{16})/.exec(written) ?? [];
+	copy.edit(file, asked, `module/${"0".repeat(16)}`);
+	const preview = await ran("preview");
+	t.not(preview.code, 0);
+	t.true(preview.all.includes(`${build}.build: the stack file asks for another build: ${asked}`), preview.all);
+
+	rmSync(`${copy.folder}/${file}`);
+	const free = await ran("up");
+	t.is(free.code, 0, free.all);
+});
