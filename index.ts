@@ -3,13 +3,16 @@ import * as pulumi from "@pulumi/pulumi";
 import { lookAtHost } from "./components/host.ts";
 import { Lab } from "./components/lab.ts";
 import { AccelerationError } from "./spec/acceleration.ts";
+import { buildPrefixes } from "./spec/build-prefixes.ts";
 import { DiskSpaceError } from "./spec/disk-space.ts";
 import { loadStack, StackFileError } from "./spec/load-stack.ts";
+import { readLock } from "./spec/lock.ts";
 
 async function declareLab() {
 	try {
 		const stack = loadStack(pulumi.getStack());
-		return new Lab(stack.name, { stack, facts: await lookAtHost() }).card;
+		const lock = readLock(stack.name, buildPrefixes(stack));
+		return new Lab(stack.name, { stack, facts: await lookAtHost(), lock }).card;
 	} catch (error) {
 		// The engine shows a RunError's text and no stack trace.
 		const forPeople = [StackFileError, AccelerationError, DiskSpaceError].some((kind) => error instanceof kind);

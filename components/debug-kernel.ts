@@ -1,6 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { buildPrefix } from "../spec/build-prefix.ts";
+import { kernelPrefix } from "../spec/build-prefixes.ts";
 import { fragmentTexts } from "../spec/kconfig.ts";
+import { type Pin, pinInput } from "../spec/lock.ts";
 import type { KernelSpec } from "../spec/schema.ts";
 import { sourceInput } from "../spec/source-input.ts";
 import { LabComponent } from "./component.ts";
@@ -8,6 +9,11 @@ import { LabComponent } from "./component.ts";
 export interface DebugKernelArgs {
 	/** Source, configuration fragments by name, and further configuration lines. */
 	kernel: KernelSpec;
+	/**
+	 * What the stack's lock holds the build to.
+	 * @default nothing
+	 */
+	pin?: Pin | undefined;
 }
 
 /**
@@ -27,19 +33,19 @@ export class DebugKernel extends LabComponent {
 	constructor(name: string, args: DebugKernelArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("DebugKernel", name, opts);
 		const { source, fragments, config } = args.kernel;
-		const texts = fragmentTexts(fragments);
 		this.prefix = kernelPrefix(args.kernel);
 		const build = this.step("build", {
 			script: "debug-kernel",
 			identity: this.prefix,
-			inputs: { prefix: this.prefix, source: sourceInput(source), fragments: texts, config },
+			inputs: {
+				prefix: this.prefix,
+				source: sourceInput(source),
+				fragments: fragmentTexts(fragments),
+				config,
+				...pinInput(args.pin),
+			},
 		});
 		this.built = build.outputs.apply(({ release = "", buildId = "" }) => ({ release, buildId }));
 		this.registerOutputs({ prefix: this.prefix });
 	}
-}
-
-/** Where a kernel with this specification is installed. */
-export function kernelPrefix({ source, fragments, config }: KernelSpec): string {
-	return buildPrefix("kernel", { source, texts: fragmentTexts(fragments), config });
 }

@@ -1,12 +1,17 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { buildPrefix } from "../spec/build-prefix.ts";
-import { guestPackages } from "../spec/guest-packages.ts";
+import { imagePackages, imagePrefix } from "../spec/build-prefixes.ts";
+import { type Pin, pinInput } from "../spec/lock.ts";
 import type { ImageSpec } from "../spec/schema.ts";
 import { LabComponent } from "./component.ts";
 
 export interface GuestImageArgs {
 	/** Debian suite, and packages beyond those that every guest of the lab has. */
 	image: ImageSpec;
+	/**
+	 * What the stack's lock holds the build to.
+	 * @default nothing
+	 */
+	pin?: Pin | undefined;
 }
 
 /**
@@ -22,19 +27,14 @@ export class GuestImage extends LabComponent {
 
 	constructor(name: string, args: GuestImageArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("GuestImage", name, opts);
+		const { suite } = args.image;
+		const packages = imagePackages(args.image.packages);
 		this.prefix = imagePrefix(args.image);
 		this.step("build", {
 			script: "guest-image",
 			identity: this.prefix,
-			inputs: { prefix: this.prefix, suite: args.image.suite, packages: allPackages(args.image) },
+			inputs: { prefix: this.prefix, suite, packages, ...pinInput(args.pin) },
 		});
 		this.registerOutputs({ prefix: this.prefix });
 	}
 }
-
-/** Where an image with this specification is installed. */
-export function imagePrefix(image: ImageSpec): string {
-	return buildPrefix("image", { suite: image.suite, packages: allPackages(image) });
-}
-
-const allPackages = ({ packages }: ImageSpec): string[] => [...new Set([...guestPackages, ...packages])].sort();

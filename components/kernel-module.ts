@@ -1,6 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { buildPrefix } from "../spec/build-prefix.ts";
-import { treeHash } from "../spec/content-hash.ts";
+import { modulePrefix } from "../spec/build-prefixes.ts";
+import { type Pin, pinInput } from "../spec/lock.ts";
 import type { ModuleSpec } from "../spec/schema.ts";
 import { sourceInput } from "../spec/source-input.ts";
 import { LabComponent } from "./component.ts";
@@ -13,6 +13,11 @@ export interface KernelModuleArgs {
 	module: ModuleSpec;
 	/** The kernel that it is built against. */
 	kernel: DebugKernel;
+	/**
+	 * What the stack's lock holds the build to.
+	 * @default nothing
+	 */
+	pin?: Pin | undefined;
 }
 
 /**
@@ -31,10 +36,9 @@ export class KernelModule extends LabComponent {
 	constructor(name: string, args: KernelModuleArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("KernelModule", name, opts);
 		const { source } = args.module;
-		const content = source.kind === "path" ? treeHash(source.path) : source;
 		this.load = args.module.load;
 		const what = { name: args.moduleName, load: this.load, make: args.module.make };
-		this.prefix = buildPrefix("module", { ...what, content, kernel: args.kernel.prefix });
+		this.prefix = modulePrefix(args.moduleName, args.module, args.kernel.prefix);
 		this.step(
 			"build",
 			{
@@ -45,6 +49,7 @@ export class KernelModule extends LabComponent {
 					...what,
 					source: sourceInput(source),
 					kernel_prefix: args.kernel.prefix,
+					...pinInput(args.pin),
 				},
 			},
 			[args.kernel],

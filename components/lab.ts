@@ -3,21 +3,23 @@ import * as libvirt from "@pulumi/libvirt";
 import * as pulumi from "@pulumi/pulumi";
 import { type Acceleration, accelerationLines, decideAcceleration } from "../spec/acceleration.ts";
 import { withBudget } from "../spec/budget.ts";
+import { imagePrefix, kernelPrefix, qemuPrefix } from "../spec/build-prefixes.ts";
 import { checkDiskSpace } from "../spec/disk-space.ts";
 import type { HostFacts } from "../spec/host-facts.ts";
 import { hostPackages } from "../spec/host-packages.ts";
 import { checkSignature } from "../spec/hypervisor.ts";
 import type { LabCard } from "../spec/lab-card.ts";
 import { loadProfile } from "../spec/load-profile.ts";
+import type { Lock } from "../spec/lock.ts";
 import type { Stack } from "../spec/schema.ts";
 import { LabComponent } from "./component.ts";
-import { DebugKernel, kernelPrefix } from "./debug-kernel.ts";
-import { GuestImage, imagePrefix } from "./guest-image.ts";
+import { DebugKernel } from "./debug-kernel.ts";
+import { GuestImage } from "./guest-image.ts";
 import { GuestTools } from "./guest-tools.ts";
 import { Host } from "./host.ts";
 import { KernelModule } from "./kernel-module.ts";
 import { LibvirtHost } from "./libvirt-host.ts";
-import { QemuBuild, qemuPrefix } from "./qemu-build.ts";
+import { QemuBuild } from "./qemu-build.ts";
 import { SystemtapProbe } from "./systemtap-probe.ts";
 import { TraceSession } from "./trace-session.ts";
 import { TracedDomain } from "./traced-domain.ts";
@@ -28,6 +30,11 @@ export interface LabArgs {
 	stack: Stack;
 	/** What the host is. */
 	facts: HostFacts;
+	/**
+	 * What the stack's builds are held to, by name, such as kernel-main.
+	 * @default nothing
+	 */
+	lock?: Lock | undefined;
 }
 
 /**
@@ -42,10 +49,12 @@ export class Lab extends LabComponent {
 	readonly card: pulumi.Output<LabCard>;
 
 	readonly #stack: Stack;
+	readonly #lock: Lock;
 
 	constructor(name: string, args: LabArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("Lab", name, opts);
 		this.#stack = args.stack;
+		this.#lock = args.lock ?? {};
 		// First of all: kvm where it cannot work, or builds that cannot fit, are an error, and nothing was changed then.
 		const accelerations = each(args.stack.domains, (_, { acceleration }) =>
 			decideAcceleration(acceleration, args.facts),
@@ -67,18 +76,29 @@ export class Lab extends LabComponent {
 	#build(host: Host): Builds {
 		const opts = { parent: this, dependsOn: [host] };
 		const { qemu, kernels, images, modules } = this.#stack;
-		const kernel = each(kernels, (name, kernel) => new DebugKernel(`kernel-${name}`, { kernel }, opts));
+		const kernel = each(
+			kernels,
+			(name, kernel) => new DebugKernel(`kernel-${name}`, { kernel, pin: this.#lock[`kernel-${name}`] }, opts),
+		);
 		return {
-			qemu: each(qemu, (name, qemu) => new QemuBuild(`qemu-${name}`, { qemu }, opts)),
+			qemu: each(qemu, (name, qemu) => new QemuBuild(`qemu-${name}`, { qemu, pin: this.#lock[`qemu-${name}`] }, opts)),
 			kernels: kernel,
-			tools: new GuestTools("guest-tools", opts),
-			images: each(images, (name, image) => new GuestImage(`image-${name}`, { image }, opts)),
+			tools: new GuestTools("guest-tools", { pin: this.#lock["guest-tools"] }, opts),
+			images: each(
+				images,
+				(name, image) => new GuestImage(`image-${name}`, { image, pin: this.#lock[`image-${name}`] }, opts),
+			),
 			modules: each(
 				modules,
 				(name, module) =>
 					new KernelModule(
 						`module-${name}`,
-						{ moduleName: name, module, kernel: named(kernel, module.kernel) },
+						{
+							moduleName: name,
+							module,
+							kernel: named(kernel, module.kernel),
+							pin: this.#lock[`module-${name}`],
+						},
 						{ parent: this },
 					),
 			),
@@ -137,7 +157,12 @@ export class Lab extends LabComponent {
 			(name, probe) =>
 				new SystemtapProbe(
 					`probe-${name}`,
-					{ probeName: name, probe, target: named(domains, probe.domain).target },
+					{
+						probeName: name,
+						probe,
+						target: named(domains, probe.domain).target,
+						pin: this.#lock[`probe-${name}-${probe.domain}`],
+					},
 					{ parent: this },
 				),
 		);

@@ -1,5 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { buildPrefix } from "../spec/build-prefix.ts";
+import { qemuPrefix } from "../spec/build-prefixes.ts";
+import { type Pin, pinInput } from "../spec/lock.ts";
 import type { QemuSpec } from "../spec/schema.ts";
 import { sourceInput } from "../spec/source-input.ts";
 import { LabComponent } from "./component.ts";
@@ -7,6 +8,11 @@ import { LabComponent } from "./component.ts";
 export interface QemuBuildArgs {
 	/** Source, targets, trace backends and further configure options. */
 	qemu: QemuSpec;
+	/**
+	 * What the stack's lock holds the build to.
+	 * @default nothing
+	 */
+	pin?: Pin | undefined;
 }
 
 /**
@@ -37,14 +43,10 @@ export class QemuBuild extends LabComponent {
 				targets: args.qemu.targets,
 				trace_backends: args.qemu.traceBackends,
 				configure: args.qemu.configure,
+				...pinInput(args.pin),
 			},
 		});
 		this.version = build.outputs.apply(({ version = "" }) => version);
 		this.registerOutputs({ prefix: this.prefix });
 	}
-}
-
-/** Where a QEMU with this specification is installed. */
-export function qemuPrefix(qemu: QemuSpec): string {
-	return buildPrefix("qemu", qemu);
 }

@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import type * as pulumi from "@pulumi/pulumi";
-import { buildPrefix } from "../spec/build-prefix.ts";
+import { probePrefix } from "../spec/build-prefixes.ts";
 import type { LabCard } from "../spec/lab-card.ts";
+import { type Pin, pinInput } from "../spec/lock.ts";
 import type { ProbeSpec } from "../spec/schema.ts";
 import { correctionLines } from "../spec/systemtap-corrections.ts";
-import { probedModules, probeModule } from "../spec/systemtap-script.ts";
+import { probeModule } from "../spec/systemtap-script.ts";
 import { LabComponent } from "./component.ts";
 import type { Step } from "./step.ts";
 
@@ -29,6 +30,11 @@ export interface SystemtapProbeArgs {
 	probe: ProbeSpec;
 	/** The domain that is probed. */
 	target: ProbeTarget;
+	/**
+	 * What the stack's lock holds the build to.
+	 * @default nothing
+	 */
+	pin?: Pin | undefined;
 }
 
 /**
@@ -48,13 +54,7 @@ export class SystemtapProbe extends LabComponent {
 		const { probeName, probe, target } = args;
 		const text = readFileSync(probe.script, "utf8");
 		const module = probeModule(probeName);
-		const prefix = buildPrefix("probe", {
-			module,
-			text,
-			kernel: target.kernel,
-			modules: probedModules(text, target.modules),
-			corrections: correctionLines,
-		});
+		const prefix = probePrefix(probeName, probe, target.kernel, target.modules);
 		this.card = { domain: probe.domain, script: probe.script, prefix, module };
 		this.step(
 			// With another domain it is another step, so that the first domain's folder is cleared.
@@ -73,6 +73,7 @@ export class SystemtapProbe extends LabComponent {
 					domain: target.libvirtName,
 					modules: Object.keys(target.modules).join(" "),
 					corrections: correctionLines,
+					...pinInput(args.pin),
 				},
 			},
 			// The guest need not run yet.

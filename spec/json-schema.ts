@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { lockSchema } from "./lock-schema.ts";
 import { profileSchema } from "./profile.ts";
 import { stackFileSchema } from "./schema.ts";
 
@@ -21,6 +22,9 @@ export const stackJsonSchema = once(() => jsonSchema(stackFileSchema));
 
 /** The JSON Schema of an event profile. */
 export const profileJsonSchema = once(() => jsonSchema(profileSchema));
+
+/** The JSON Schema of a lock: only for what is said of one, since no editor needs it. */
+export const lockJsonSchema = once(() => jsonSchema(lockSchema));
 
 /** stacks/schema.json. */
 export const stackJsonSchemaText = (): string =>

@@ -1,16 +1,13 @@
 import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { checkedYaml } from "./checked-yaml.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import { namePattern } from "./fields.ts";
-import { located } from "./finding.ts";
 import { profileJsonSchema } from "./json-schema.ts";
-import { plain } from "./located.ts";
 import { type Profile, profileSchema } from "./profile.ts";
 import { quote } from "./quote.ts";
 import { shownPath } from "./read-stack-chain.ts";
-import { readYaml } from "./read-yaml.ts";
-import { schemaFindings } from "./schema-findings.ts";
 import { type Fault, StackFileError } from "./stack-file-error.ts";
 
 const ownRoot = fileURLToPath(new URL("..", import.meta.url));
@@ -51,26 +48,16 @@ export function loadProfile(name: string, projectRoot: string = ownRoot): Profil
 	const root = resolve(projectRoot);
 	const folder = join(root, "profiles");
 	const path = join(folder, `${name}.yaml`);
-	const file = shownPath(path, root);
-	const refuse = (fault: Fault, place = { file, line: 0, column: 0 }): never => {
-		throw new ProfileError([{ ...place, path: "", ...fault }]);
+	const rules = {
+		schema: profileSchema,
+		json: profileJsonSchema(),
+		notAMap: { message: "a profile is a map of keys", hint: "start from a copy of profiles/block-io.yaml" },
 	};
-	const yaml = namePattern.test(name) ? readYaml(path, file) : undefined;
-	if (yaml === undefined)
-		return refuse(unknownProfile(name, profileNames(folder)), { file: shownPath(folder, root), line: 0, column: 0 });
-	if (yaml.root === undefined) throw new ProfileError(yaml.problems);
-	if (yaml.root.content.kind !== "map") {
-		return refuse(
-			{ message: "a profile is a map of keys", hint: "start from a copy of profiles/block-io.yaml" },
-			yaml.root.place,
-		);
+	const checked = namePattern.test(name) ? checkedYaml(path, shownPath(path, root), rules) : undefined;
+	if (checked === undefined) {
+		const place = { file: shownPath(folder, root), line: 0, column: 0, path: "" };
+		throw new ProfileError([{ ...place, ...unknownProfile(name, profileNames(folder)) }]);
 	}
-	const value = plain(yaml.root);
-	const result = profileSchema.safeParse(value);
-	const findings = result.success ? [] : schemaFindings(result.error.issues, value, profileJsonSchema());
-	const problems = [...yaml.problems, ...located(yaml.root, findings)];
-	if (!result.success || problems.length > 0) {
-		throw new ProfileError(problems.sort((a, b) => a.line - b.line || a.column - b.column));
-	}
-	return { ...result.data, name };
+	if ("problems" in checked) throw new ProfileError(checked.problems);
+	return { ...checked.value, name };
 }

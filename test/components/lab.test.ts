@@ -3,12 +3,13 @@ import * as pulumi from "@pulumi/pulumi";
 import test from "ava";
 import { Lab } from "../../components/lab.ts";
 import { AccelerationError } from "../../spec/acceleration.ts";
+import { buildPrefixes } from "../../spec/build-prefixes.ts";
 import { DiskSpaceError } from "../../spec/disk-space.ts";
 import { hostPackages } from "../../spec/host-packages.ts";
 import { labCardSchema } from "../../spec/lab-card.ts";
 import { loadStack } from "../../spec/load-stack.ts";
 import type { Stack } from "../../spec/schema.ts";
-import { isStep } from "./assert-step.ts";
+import { givenTo, isStep } from "./assert-step.ts";
 import { listed, type Run, resource, run, settled } from "./mocks.ts";
 import { runLab, runStack } from "./run-lab.ts";
 import { withKvm, withoutKvm } from "./samples.ts";
@@ -278,3 +279,26 @@ test.serial("kvm where it cannot work is an error before anything of the host is
 	};
 	t.deepEqual(listed(await run({ stack: stack.name }, lab)), ["tracelab:lab:Lab quickstart"]);
 });
+
+test.serial(
+	"each build is held to its pin in the lock, and its prefix is the same with a lock and without",
+	async (t) => {
+		const stack = loadStack("probes");
+		const prefixes = buildPrefixes(stack);
+		const lock = Object.fromEntries(
+			Object.keys(prefixes).map((name) => [name, { tools: { "gcc-12": "12.2", binutils: name } }]),
+		);
+		const free = await runLab(stack);
+		const held = await runLab(stack, withoutKvm, false, lock);
+		t.true("probe-mymodule-vm" in prefixes);
+		for (const [name, prefixOfIt] of Object.entries(prefixes)) {
+			const step = name.startsWith("probe-") ? name : `${name}-build`;
+			for (const run of [free, held]) t.deepEqual(resource(run, step).inputs["triggers"], [prefixOfIt]);
+			t.false(givenTo(resource(free, step)).includes("pin="));
+			t.true(
+				givenTo(resource(held, step)).includes(`declare -A pin=(['tools']='binutils ${name}\ngcc-12 12.2')\n`),
+				name,
+			);
+		}
+	},
+);

@@ -1,6 +1,7 @@
 import test from "ava";
-import { QemuBuild, qemuPrefix } from "../../components/qemu-build.ts";
+import { QemuBuild } from "../../components/qemu-build.ts";
 import { buildPrefix } from "../../spec/build-prefix.ts";
+import { qemuPrefix } from "../../spec/build-prefixes.ts";
 import type { QemuSpec } from "../../spec/schema.ts";
 import { isStep } from "./assert-step.ts";
 import { listed, resource, run } from "./mocks.ts";

@@ -1,13 +1,19 @@
 import { Lab } from "../../components/lab.ts";
 import type { HostFacts } from "../../spec/host-facts.ts";
 import { loadStack } from "../../spec/load-stack.ts";
+import type { Lock } from "../../spec/lock.ts";
 import type { Stack } from "../../spec/schema.ts";
 import { type Run, run } from "./mocks.ts";
 import { withoutKvm } from "./samples.ts";
 
 /** Runs a program as index.ts is one: a lab by its stack's name. */
-export function runLab(stack: Stack, facts: HostFacts = withoutKvm, preview = false): Promise<Run<Lab>> {
-	return run({ stack: stack.name, preview }, () => new Lab(stack.name, { stack, facts }));
+export function runLab(
+	stack: Stack,
+	facts: HostFacts = withoutKvm,
+	preview = false,
+	lock: Lock = {},
+): Promise<Run<Lab>> {
+	return run({ stack: stack.name, preview }, () => new Lab(stack.name, { stack, facts, lock }));
 }
 
 /** Runs the lab of stacks/NAME.yaml. */

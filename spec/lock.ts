@@ -1,0 +1,122 @@
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { stringify } from "yaml";
+import { checkedYaml } from "./checked-yaml.ts";
+import { didYouMean } from "./did-you-mean.ts";
+import type { Finding } from "./finding.ts";
+import { lockJsonSchema } from "./json-schema.ts";
+import { type Lock, lockSchema, type Pin, pinSchema } from "./lock-schema.ts";
+import { shownPath } from "./read-stack-chain.ts";
+import { StackFileError } from "./stack-file-error.ts";
+
+export type { Lock, Pin } from "./lock-schema.ts";
+
+const ownRoot = fileURLToPath(new URL("..", import.meta.url));
+
+/** A lock that cannot be used: all that is wrong with it, with where, and what to do. */
+export class LockFileError extends StackFileError {
+	override readonly name = "LockFileError";
+}
+
+/** The lock of a stack, from the project's root. */
+export const lockFile = (stack: string): string => `stacks/${stack}.lock.yaml`;
+
+/**
+ * Reads and checks stacks/STACK.lock.yaml; undefined where the stack has no lock.
+ *
+ * @param builds the stack's builds, prefixes by name (build-prefixes.ts), where a lock of others is an error
+ * @param projectRoot where stacks/ is; by default this project's root
+ * @throws LockFileError with all that is wrong
+ */
+export function readLock(
+	stack: string,
+	builds?: Readonly<Record<string, string>>,
+	projectRoot: string = ownRoot,
+): Lock | undefined {
+	const root = resolve(projectRoot);
+	const path = join(root, lockFile(stack));
+	const checked = checkedYaml(path, shownPath(path, root), {
+		schema: lockSchema,
+		json: lockJsonSchema(),
+		notAMap: { message: "a lock is a map of builds", hint: "remove the file, and write it again: ./lab lock" },
+		further: (lock) => (builds === undefined ? [] : otherBuilds(stack, lock, builds)),
+	});
+	if (checked !== undefined && "problems" in checked) throw new LockFileError(checked.problems);
+	return checked?.value;
+}
+
+/** Where the stack file does not ask for the builds that its lock pins. */
+function otherBuilds(stack: string, lock: Lock, builds: Readonly<Record<string, string>>): Finding[] {
+	const names = Object.keys(builds);
+	return Object.entries(lock).flatMap(([name, { build }]): Finding[] => {
+		const prefix = Object.hasOwn(builds, name) ? builds[name] : undefined;
+		if (prefix === undefined) {
+			const message = `the stack has no such build${didYouMean(name, names)}`;
+			const hint = `its builds are: ${names.join(", ")}; ./lab lock --update -s ${stack} takes out what is no more`;
+			return [{ path: [name], at: "key", message, hint }];
+		}
+		const asked = buildOf(prefix);
+		if (build === undefined || build === asked) return [];
+		const message = `the stack file asks for another build: ${asked}`;
+		const hint = `go back to what it asked for, or pin the new one: ./lab lock --update ${name} -s ${stack}`;
+		return [{ path: [name, "build"], at: "value", message, hint }];
+	});
+}
+
+/** KIND/HASH of a prefix. */
+export const buildOf = (prefix: string): string => prefix.replace("/opt/tracelab/", "");
+
+/** The text of a lock's file. */
+export function lockText(stack: string, lock: Lock): string {
+	const head = `# What the builds of stack ${stack} are made of and come to; see docs/reproducibility.md. ./lab lock --update changes it.\n`;
+	const sorted = Object.fromEntries(Object.entries(lock).sort(([a], [b]) => order(a, b)));
+	return head + stringify(sorted, { lineWidth: 0 });
+}
+
+/** A pin as its build's step gets it (scripts/lib/pins.sh): a text a fact, versions of packages a line each. */
+export function pinInput(pin: Pin | undefined): { pin?: Record<string, string> } {
+	if (pin === undefined) return {};
+	return {
+		pin: Object.fromEntries(
+			Object.entries(pin).map(([fact, value]) => [fact, typeof value === "string" ? value : lines(value)]),
+		),
+	};
+}
+
+/**
+ * The pin of the facts that a build noted of itself.
+ *
+ * @throws z.ZodError for what no build notes
+ */
+export function pinOf(facts: Readonly<Record<string, string>>): Pin {
+	return pinSchema.parse(
+		Object.fromEntries(
+			Object.entries(facts).map(([fact, text]) => [fact, fact === "tools" || fact === "packages" ? map(text) : text]),
+		),
+	);
+}
+
+/** Every single value that a pin has, by what a person calls it: `version`, `packages libc6`. */
+export function pinned(pin: Pin): Map<string, string> {
+	return new Map(
+		Object.entries(pin).flatMap(([fact, value]): [string, string][] =>
+			typeof value === "string"
+				? [[fact, value]]
+				: Object.entries(value).map(([name, version]) => [`${fact} ${name}`, version]),
+		),
+	);
+}
+
+function lines(versions: Readonly<Record<string, string>>): string {
+	return Object.entries(versions)
+		.map(([name, version]) => `${name} ${version}`)
+		.sort(order)
+		.join("\n");
+}
+
+function map(text: string): Record<string, string> {
+	const pairs = text.split("\n").filter((line) => line !== "");
+	return Object.fromEntries(pairs.map((line) => line.split(" ", 2)));
+}
+
+const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

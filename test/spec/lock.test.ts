@@ -1,0 +1,97 @@
+import test, { type ExecutionContext } from "ava";
+import { stringify } from "yaml";
+import { LockFileError, lockText, type Pin, pinInput, pinOf, readLock } from "../../spec/lock.ts";
+import { ScratchProject } from "./scratch-project.ts";
+
+const sha = (digit: string) => digit.repeat(64);
+const kernel: Pin = {
+	build: "kernel/0123456789abcdef",
+	version: "6.1.192-2",
+	sha256: sha("1"),
+	tools: { "gcc-12": "12.2.0-14", binutils: "2.40-2" },
+	config: sha("2"),
+	result: sha("3"),
+};
+const image: Pin = { build: "image/0123456789abcdef", packages: { libc6: "2.36-9", "libstdc++6": "12.2", kmod: "30" } };
+const builds = {
+	"image-main": "/opt/tracelab/image/0123456789abcdef",
+	"kernel-main": "/opt/tracelab/kernel/0123456789abcdef",
+};
+
+function written(t: ExecutionContext, text?: string): ScratchProject {
+	const project = new ScratchProject();
+	t.teardown(() => project.remove());
+	if (text !== undefined) project.write("stacks/quick.lock.yaml", text);
+	return project;
+}
+
+test("a stack without a lock has none", (t) => {
+	t.is(readLock("quick", builds, written(t).root), undefined);
+});
+
+test("what is written is read again, sorted, with the words that say what it is", (t) => {
+	const lock = { "kernel-main": kernel, "image-main": image };
+	const text = lockText("quick", lock);
+	const lines = text.split("\n");
+	t.regex(lines[0] ?? "", /^# What the builds of stack quick are made of/);
+	t.is(lines[1], "image-main:");
+	t.true(text.includes('    kmod: "30"\n'));
+	t.deepEqual(readLock("quick", builds, written(t, text).root), lock);
+});
+
+test("a step gets each fact as one text, which is what a build notes", (t) => {
+	const { pin = {} } = pinInput({ ...kernel, ...image });
+	t.is(pin["tools"], "binutils 2.40-2\ngcc-12 12.2.0-14");
+	t.is(pin["packages"], "kmod 30\nlibc6 2.36-9\nlibstdc++6 12.2");
+	t.is(pin["version"], "6.1.192-2");
+	t.deepEqual(pinOf(pin), { ...kernel, ...image });
+	t.deepEqual(pinInput(undefined), {});
+});
+
+const file = "stacks/quick.lock.yaml";
+const facts = "build, version, commit, tree, kernel, sha256, tools, packages, config, result";
+
+const refused = test.macro({
+	title: (_, what: string) => `${what} is an error with its place`,
+	exec(t, _what: string, text: string, expected: string) {
+		const error = t.throws(() => readLock("quick", builds, written(t, text).root), { instanceOf: LockFileError });
+		t.is(error?.message, expected);
+	},
+});
+
+test(
+	refused,
+	"a build that the stack has not",
+	stringify({ "kernel-mian": kernel }),
+	`${file}:1:1: kernel-mian: the stack has no such build (did you mean "kernel-main"?)\n    its builds are: image-main, kernel-main; ./lab lock --update -s quick takes out what is no more`,
+);
+test(
+	refused,
+	"another build than the stack file asks for",
+	"kernel-main:\n  build: kernel/ffffffffffffffff\n",
+	`${file}:2:10: kernel-main.build: the stack file asks for another build: kernel/0123456789abcdef\n    go back to what it asked for, or pin the new one: ./lab lock --update kernel-main -s quick`,
+);
+test(
+	refused,
+	"a misspelled fact",
+	"kernel-main:\n  verison: 6.1.192-2\n",
+	`${file}:2:3: kernel-main.verison: unknown key "verison" (did you mean "version"?)\n    the keys here are: ${facts}`,
+);
+test(
+	refused,
+	"a sum that is none",
+	"kernel-main:\n  result: 12ab\n",
+	`${file}:2:11: kernel-main.result: "12ab" is not a sha256\n    A sha256: 64 digits of 0-9 and a-f.`,
+);
+test(
+	refused,
+	"a version that YAML takes for a number",
+	"image-main:\n  packages: { kmod: 30 }\n",
+	`${file}:2:21: image-main.packages.kmod: must be text, not the number 30\n    put it in quotes if it is meant: YAML takes it for a number`,
+);
+test(
+	refused,
+	"a file that is no map",
+	"",
+	`${file}:1:1: a lock is a map of builds\n    remove the file, and write it again: ./lab lock`,
+);
