@@ -11,7 +11,7 @@ import { readLock } from "./spec/lock.ts";
 async function declareLab() {
 	try {
 		const stack = loadStack(pulumi.getStack());
-		const lock = readLock(stack.name, buildPrefixes(stack));
+		const lock = readLock(stack.name, () => buildPrefixes(stack));
 		return new Lab(stack.name, { stack, facts: await lookAtHost(), lock }).card;
 	} catch (error) {
 		// The engine shows a RunError's text and no stack trace.

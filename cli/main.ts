@@ -161,6 +161,21 @@ program
 	);
 
 program
+	.command("lock")
+	.description(
+		"writes stacks/STACK.lock.yaml, what each build is made of and comes to, from the lab that is up (through sudo)",
+	)
+	.argument("[build...]", "such as kernel-main; default: all of them")
+	.option("--update", "pin what there is now, and print what changes")
+	.addHelpText(
+		"after",
+		"\nWithout --update, pins that are there stay; what the lab has otherwise is printed, and the exit status is 1.",
+	)
+	.action(async (builds: string[], options: { update?: boolean }) =>
+		end((await import("./lab/lock.ts")).lock(stack(), builds, options)),
+	);
+
+program
 	.command("rebuild")
 	.description("makes builds of the lab a second time, elsewhere, and compares them byte by byte (through sudo)")
 	.argument("[build...]", "such as kernel-main; default: all of them")

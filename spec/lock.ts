@@ -30,7 +30,7 @@ export const lockFile = (stack: string): string => `stacks/${stack}.lock.yaml`;
  */
 export function readLock(
 	stack: string,
-	builds?: Readonly<Record<string, string>>,
+	builds?: () => Readonly<Record<string, string>>,
 	projectRoot: string = ownRoot,
 ): Lock | undefined {
 	const root = resolve(projectRoot);
@@ -39,7 +39,7 @@ export function readLock(
 		schema: lockSchema,
 		json: lockJsonSchema(),
 		notAMap: { message: "a lock is a map of builds", hint: "remove the file, and write it again: ./lab lock" },
-		further: (lock) => (builds === undefined ? [] : otherBuilds(stack, lock, builds)),
+		further: (lock) => (builds === undefined ? [] : otherBuilds(stack, lock, builds())),
 	});
 	if (checked !== undefined && "problems" in checked) throw new LockFileError(checked.problems);
 	return checked?.value;

@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
+import { prefixIn } from "./begun-builds.ts";
 import { resourceName, type StateResource } from "./engine.ts";
 import { engineEvents } from "./engine-events.ts";
 
@@ -65,5 +66,5 @@ export async function readOutlook(eventLog: string): Promise<Outlook> {
 /** The build prefix among the inputs of a step's program, where it has one. */
 function prefixOf(resource: StateResource | null | undefined): string | undefined {
 	const program = resource?.inputs?.["stdin"];
-	return typeof program === "string" ? /^prefix='(\/opt\/tracelab\/[^'\n]+)'$/m.exec(program)?.[1] : undefined;
+	return typeof program === "string" ? prefixIn(program) : undefined;
 }

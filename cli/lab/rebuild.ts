@@ -1,13 +1,11 @@
-import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { didYouMean } from "../../spec/did-you-mean.ts";
-import { quote } from "../../spec/quote.ts";
 import { checkStack, stackOption } from "../card.ts";
-import { LabError, UsageError } from "../errors.ts";
+import { LabError } from "../errors.ts";
 import { asRoot } from "../privilege.ts";
 import { run } from "../program.ts";
 import { duration, paint, print, table } from "../terminal.ts";
-import { type BegunStep, begunSteps } from "./ownership.ts";
+import { begunBuilds } from "./begun-builds.ts";
+import type { BegunStep } from "./ownership.ts";
 
 /** What a build's second making said of it (scripts/lib/build.sh). */
 interface Comparison {
@@ -32,7 +30,7 @@ export async function rebuild(stack: string, wanted: readonly string[]): Promise
 	if (there !== undefined) return there;
 	const rows: string[][] = [];
 	const different: string[] = [];
-	for (const { name, step } of chosen(stack, wanted)) {
+	for (const { name, step } of begunBuilds(stack, wanted)) {
 		const begun = performance.now();
 		const { files, differing } = await makeAgain(step);
 		const paths = differing.split("\n").filter((path) => path !== "");
@@ -50,30 +48,6 @@ function differences(stack: string, step: BegunStep, name: string, paths: readon
 	const more = paths.length > shown ? [`  and ${paths.length - shown} more`] : [];
 	const lines = paths.slice(0, shown).map((path) => `  ${path}`);
 	return [`${name}: see ./lab${stackOption(stack)} logs ${step.name}`, ...lines, ...more].join("\n");
-}
-
-interface Build {
-	/** As a person has it: kernel-main. */
-	name: string;
-	step: BegunStep;
-}
-
-function chosen(stack: string, wanted: readonly string[]): Build[] {
-	const builds = begunSteps(stack)
-		.filter(({ file }) => /^rebuild\(\)/m.test(readFileSync(file, "utf8")))
-		.map((step) => ({ name: step.name.replace(/-build$/, ""), step }));
-	if (builds.length === 0) {
-		throw new LabError(`stack ${quote(stack)} has no builds`, `bring it up: ./lab${stackOption(stack)} up`);
-	}
-	const names = builds.map(({ name }) => name);
-	for (const one of wanted) {
-		if (names.includes(one)) continue;
-		throw new UsageError(
-			`stack ${quote(stack)} has no build ${quote(one)}${didYouMean(one, names)}`,
-			`its builds are: ${names.join(", ")}`,
-		);
-	}
-	return wanted.length === 0 ? builds : builds.filter(({ name }) => wanted.includes(name));
 }
 
 /** On a machine of another name, as another user, in another time zone, with another number of jobs. */

@@ -9,6 +9,7 @@ import "./causes.ts";
 import "./reports.ts";
 import "./probes.ts";
 import "./rebuild.ts";
+import "./lock.ts";
 import "./clocks.ts";
 import "./verify.ts";
 import "./status.ts";

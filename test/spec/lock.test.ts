@@ -13,10 +13,10 @@ const kernel: Pin = {
 	result: sha("3"),
 };
 const image: Pin = { build: "image/0123456789abcdef", packages: { libc6: "2.36-9", "libstdc++6": "12.2", kmod: "30" } };
-const builds = {
+const builds = () => ({
 	"image-main": "/opt/tracelab/image/0123456789abcdef",
 	"kernel-main": "/opt/tracelab/kernel/0123456789abcdef",
-};
+});
 
 function written(t: ExecutionContext, text?: string): ScratchProject {
 	const project = new ScratchProject();

@@ -1,0 +1,138 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { buildPrefixes } from "../../spec/build-prefixes.ts";
+import { loadStack } from "../../spec/load-stack.ts";
+import { buildOf, type Lock, lockFile, lockText, type Pin, pinOf, readLock } from "../../spec/lock.ts";
+import { completed, updated } from "../../spec/lock-changes.ts";
+import type { Stack } from "../../spec/schema.ts";
+import { StackFileError } from "../../spec/stack-file-error.ts";
+import { checkStack, readCard, stackOption } from "../card.ts";
+import { LabError, systemCode } from "../errors.ts";
+import { onHost, project } from "../host.ts";
+import { asRoot, giveBack } from "../privilege.ts";
+import { run } from "../program.ts";
+import { print } from "../terminal.ts";
+import { type BegunBuild, begunBuilds } from "./begun-builds.ts";
+
+/**
+ * Writes the lock of a stack from the lab that is up, or adds to it what it lacks; with `update`, takes for the builds that are
+ * named, or for all, what there is now. Returns 1 where the lab is not as the lock has it.
+ *
+ * @throws LabError where the lab is not up, or a build's facts cannot be had
+ */
+export async function lock(
+	stack: string,
+	wanted: readonly string[],
+	{ update = false }: { update?: boolean },
+): Promise<number> {
+	checkStack(stack);
+	const there = await asRoot();
+	if (there !== undefined) return there;
+	try {
+		return await (update ? updateLock(stack, wanted) : completeLock(stack, wanted));
+	} catch (error) {
+		if (error instanceof StackFileError) throw new LabError(error.message);
+		throw error;
+	} finally {
+		giveBack();
+	}
+}
+
+async function completeLock(stack: string, wanted: readonly string[]): Promise<number> {
+	readCard(stack);
+	const old = readLock(stack);
+	const built: Record<string, Pin> = {};
+	for (const build of begunBuilds(stack, wanted)) {
+		const pin = noted(build.prefix);
+		if (pin === undefined) throw notNoted(stack, build);
+		built[build.name] = pin;
+	}
+	const { lock, differences, added } = completed(old ?? {}, built);
+	const file = lockFile(stack);
+	for (const line of differences) print(line);
+	if (added.length > 0) {
+		write(stack, lock);
+		print(`${file}: ${old === undefined ? "written" : "added to"}, for ${added.join(", ")}; commit it`);
+	}
+	if (differences.length > 0) {
+		print(
+			`${file} is kept as it is: up makes the lab as it says, and ./lab lock${stackOption(stack)} --update changes it`,
+		);
+		return 1;
+	}
+	if (added.length === 0) print(`${file} is there, and the lab is as it says`);
+	return 0;
+}
+
+async function updateLock(stack: string, wanted: readonly string[]): Promise<number> {
+	const declared = loadStack(stack);
+	const prefixes = buildPrefixes(declared);
+	const now: Record<string, Pin> = {};
+	for (const build of begunBuilds(stack, wanted)) {
+		const prefix = prefixes[build.name];
+		if (prefix !== undefined)
+			now[build.name] = build.prefix === prefix ? await current(build) : { build: buildOf(prefix) };
+	}
+	const old = readLock(stack) ?? {};
+	const names = Object.keys(prefixes);
+	const { lock, differences } = updated(
+		old,
+		now,
+		wanted.length === 0 ? names : [...names, ...Object.keys(old)],
+		kernels(declared),
+	);
+	write(stack, lock);
+	for (const line of differences) print(line);
+	const open = Object.keys(lock).filter((name) => lock[name]?.result === undefined);
+	if (open.length > 0) {
+		const option = stackOption(stack);
+		print(`./lab${option} up builds ${open.join(", ")}; then ./lab${option} lock pins what that comes to`);
+	} else if (differences.length === 0) print(`nothing is newer than what ${lockFile(stack)} has`);
+	return 0;
+}
+
+/** Whose kernel each build is for that is built against one, by the builds' names. */
+function kernels({ modules, probes, domains }: Stack): Record<string, string> {
+	return Object.fromEntries([
+		...Object.entries(modules).map(([name, { kernel }]) => [`module-${name}`, `kernel-${kernel}`]),
+		...Object.entries(probes).map(([name, { domain }]) => [
+			`probe-${name}-${domain}`,
+			`kernel-${domains[domain]?.kernel}`,
+		]),
+	]);
+}
+
+/** What a build would be made of now, and where the one that is there was made of that, what it came to. */
+async function current({ name, step, prefix }: BegunBuild): Promise<Pin> {
+	const { code, stdout } = await run("bash", [step.file, "inputs"], "", { progress: true });
+	if (code !== 0) throw new LabError(`what ${name} is made of cannot be told`, "what its step said is above");
+	const inputs = pinOf(JSON.parse(stdout) as Record<string, string>);
+	const built = noted(prefix);
+	const isOfThem = Object.entries(inputs).every(
+		([fact, value]) => JSON.stringify(value) === JSON.stringify(built?.[fact as keyof Pin]),
+	);
+	return isOfThem && built !== undefined ? built : inputs;
+}
+
+/** What a build that is there noted of itself (scripts/lib/pins.sh). */
+function noted(prefix: string): Pin | undefined {
+	const folder = onHost(`${prefix}/.tracelab-build-record`);
+	try {
+		const facts = readdirSync(folder).map((fact) => [fact, readFileSync(`${folder}/${fact}`, "utf8").trimEnd()]);
+		return pinOf(Object.fromEntries(facts));
+	} catch (error) {
+		if (systemCode(error) === "ENOENT") return undefined;
+		throw error;
+	}
+}
+
+function notNoted(stack: string, { name, prefix }: BegunBuild): LabError {
+	const lab = `./lab${stackOption(stack)}`;
+	return new LabError(
+		`${name} says nothing of what it was made of: ${prefix} is not built, or was built by an older tracelab`,
+		`build it again: ${lab} destroy, ./lab gc --older-than 0d, ${lab} up`,
+	);
+}
+
+function write(stack: string, lock: Lock): void {
+	writeFileSync(`${project}/${lockFile(stack)}`, lockText(stack, lock));
+}

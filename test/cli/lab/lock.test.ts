@@ -1,0 +1,182 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { type ExecutionContext } from "ava";
+import { execa } from "execa";
+import { project } from "../../../cli/host.ts";
+import { buildPrefixes } from "../../../spec/build-prefixes.ts";
+import { loadStack } from "../../../spec/load-stack.ts";
+import { type Lock, readLock } from "../../../spec/lock.ts";
+import { type LabRun, ScratchLab } from "../scratch-lab.ts";
+
+// What needs root is only played where the tests are not root's.
+const root = process.geteuid?.() === 0;
+const asRoot = root ? test.serial : test.serial.skip;
+const why = root ? "" : " (skipped: needs root)";
+
+const prefixes = buildPrefixes(loadStack("quickstart"));
+const prefixOf = (build: string) => prefixes[build] ?? "";
+const idOf = (build: string) => prefixOf(build).replace("/opt/tracelab/", "");
+const sha = (digit: string) => digit.repeat(64);
+
+/** A lab of two builds that is up, and a project of its own for its lock. */
+class LockedLab {
+	readonly host: ScratchLab;
+	readonly project = mkdtempSync(join(tmpdir(), "tracelab-project-"));
+
+	constructor(host: ScratchLab) {
+		this.host = host;
+		for (const part of ["cli", "spec", "stacks", "guest", "kconfig", "examples", "profiles", "package.json"])
+			cpSync(`${project}/${part}`, `${this.project}/${part}`, {
+				recursive: true,
+				filter: (path) => !path.endsWith(".lock.yaml"),
+			});
+		symlinkSync(`${project}/node_modules`, `${this.project}/node_modules`);
+		host.up();
+		this.builds("kernel-main", { version: "6.1-1", tools: "binutils 2.40\ngcc-12 12.2", result: sha("1") });
+		this.builds("module-mymodule", { tree: sha("2"), kernel: "aaaaaaaa", result: sha("3") });
+	}
+
+	/** Puts a build there that noted these facts, and whose step says that it would be made of them now, or of others. */
+	builds(name: string, facts: Readonly<Record<string, string>>, now = facts): void {
+		const { result: _, ...inputs }: Record<string, string> = { ...now, build: idOf(name) };
+		for (const [fact, value] of Object.entries({ ...facts, build: idOf(name) }))
+			this.host.write(`${prefixOf(name)}/.tracelab-build-record/${fact}`, `${value}\n`);
+		this.step(name, prefixOf(name), `inputs() { cat <<'END'\n${JSON.stringify(inputs)}\nEND\n}`);
+	}
+
+	step(name: string, prefix: string, inputs: string): void {
+		const text = `# from ${project}\nprefix='${prefix}'\nrebuild() { :; }\n${inputs}\n"$@"\n`;
+		this.host.write(`var/lib/tracelab/undo/quickstart/${name}-build`, text);
+	}
+
+	get lock(): Lock | undefined {
+		return readLock("quickstart", undefined, this.project);
+	}
+
+	async lab(...args: string[]): Promise<LabRun> {
+		const options = { env: this.host.env, extendEnv: false, reject: false, input: "" } as const;
+		const { exitCode, stdout, stderr } = await execa(
+			process.execPath,
+			[`${this.project}/cli/main.ts`, ...args],
+			options,
+		);
+		return { code: exitCode, stdout, stderr };
+	}
+}
+
+async function up(t: ExecutionContext): Promise<LockedLab> {
+	const lab = new LockedLab(await ScratchLab.for(t));
+	t.teardown(() => rmSync(lab.project, { recursive: true }));
+	return lab;
+}
+
+const kernel = {
+	build: idOf("kernel-main"),
+	version: "6.1-1",
+	tools: { binutils: "2.40", "gcc-12": "12.2" },
+	result: sha("1"),
+};
+const module_ = { build: idOf("module-mymodule"), tree: sha("2"), kernel: "aaaaaaaa", result: sha("3") };
+const file = "stacks/quickstart.lock.yaml";
+
+asRoot(`a lock is written from the lab that is up, once${why}`, async (t) => {
+	const lab = await up(t);
+	t.deepEqual(await lab.lab("lock"), {
+		code: 0,
+		stdout: `${file}: written, for kernel-main, module-mymodule; commit it`,
+		stderr: "",
+	});
+	t.deepEqual(lab.lock, { "kernel-main": kernel, "module-mymodule": module_ });
+	const text = readFileSync(`${lab.project}/${file}`, "utf8");
+	t.deepEqual(await lab.lab("lock"), { code: 0, stdout: `${file} is there, and the lab is as it says`, stderr: "" });
+	t.is(readFileSync(`${lab.project}/${file}`, "utf8"), text);
+});
+
+asRoot(
+	`a lab that is not as its lock says is an error that names what differs, and the lock stays${why}`,
+	async (t) => {
+		const lab = await up(t);
+		await lab.lab("lock");
+		const text = readFileSync(`${lab.project}/${file}`, "utf8");
+		lab.builds("kernel-main", { version: "6.1-2", tools: "binutils 2.40\ngcc-12 12.3", result: sha("4") });
+		t.deepEqual(await lab.lab("lock"), {
+			code: 1,
+			stdout: [
+				"kernel-main version: 6.1-1 → 6.1-2",
+				"kernel-main tools gcc-12: 12.2 → 12.3",
+				"kernel-main result: 111111111111 → 444444444444",
+				`${file} is kept as it is: up makes the lab as it says, and ./lab lock --update changes it`,
+			].join("\n"),
+			stderr: "",
+		});
+		t.is(readFileSync(`${lab.project}/${file}`, "utf8"), text);
+	},
+);
+
+asRoot(`an update pins what there is now, and opens what that and its modules come to${why}`, async (t) => {
+	const lab = await up(t);
+	await lab.lab("lock");
+	t.is((await lab.lab("lock", "--update")).stdout, `nothing is newer than what ${file} has`);
+	lab.builds(
+		"kernel-main",
+		{ version: "6.1-1", tools: "binutils 2.40\ngcc-12 12.2", result: sha("1") },
+		{ version: "6.1-2", tools: "binutils 2.40\ngcc-12 12.2" },
+	);
+	t.deepEqual(await lab.lab("lock", "--update", "kernel-main"), {
+		code: 0,
+		stdout: [
+			"kernel-main version: 6.1-1 → 6.1-2",
+			"kernel-main result: 111111111111 → not pinned",
+			"module-mymodule kernel: aaaaaaaa → not pinned",
+			"module-mymodule result: 333333333333 → not pinned",
+			"./lab up builds kernel-main, module-mymodule; then ./lab lock pins what that comes to",
+		].join("\n"),
+		stderr: "",
+	});
+	t.deepEqual(lab.lock?.["kernel-main"], { build: kernel.build, version: "6.1-2", tools: kernel.tools });
+	t.deepEqual(lab.lock?.["module-mymodule"], { build: module_.build, tree: module_.tree });
+});
+
+asRoot(`an update knows the stack file's builds: another one than was begun, and none any more${why}`, async (t) => {
+	const lab = await up(t);
+	await lab.lab("lock");
+	const text = readFileSync(`${lab.project}/${file}`, "utf8").replace("module-mymodule:", "module-gone:");
+	writeFileSync(`${lab.project}/${file}`, text);
+	lab.step("kernel-main", "/opt/tracelab/kernel/ffffffffffffffff", "inputs() { exit 9; }");
+	const { code, stdout } = await lab.lab("lock", "--update");
+	t.is(code, 0);
+	t.true(stdout.includes("\nmodule-gone tree: 222222222222 → not pinned\n"), stdout);
+	t.deepEqual(lab.lock, {
+		"kernel-main": { build: kernel.build },
+		"module-mymodule": { build: module_.build, tree: module_.tree },
+	});
+});
+
+asRoot(`a build that notes nothing, and a step that cannot tell, are errors${why}`, async (t) => {
+	const lab = await up(t);
+	rmSync(`${lab.host.root}${prefixOf("kernel-main")}`, { recursive: true });
+	t.deepEqual(await lab.lab("lock"), {
+		code: 1,
+		stdout: "",
+		stderr: [
+			`lab: kernel-main says nothing of what it was made of: ${prefixOf("kernel-main")} is not built, or was built by an older tracelab`,
+			"  what to do: build it again: ./lab destroy, ./lab gc --older-than 0d, ./lab up",
+		].join("\n"),
+	});
+	lab.step("kernel-main", prefixOf("kernel-main"), "inputs() { echo 'no network' >&2; exit 1; }");
+	const { code, stderr } = await lab.lab("lock", "--update", "kernel-main");
+	t.is(code, 1);
+	t.is(
+		stderr,
+		"no network\nlab: what kernel-main is made of cannot be told\n  what to do: what its step said is above",
+	);
+});
+
+asRoot(`a lock that cannot be read is an error with its place${why}`, async (t) => {
+	const lab = await up(t);
+	writeFileSync(`${lab.project}/${file}`, "kernel-main:\n  verison: 1\n");
+	const { code, stderr } = await lab.lab("lock");
+	t.is(code, 1);
+	t.is(stderr.split("\n")[0], `lab: ${file}:2:3: kernel-main.verison: unknown key "verison" (did you mean "version"?)`);
+});

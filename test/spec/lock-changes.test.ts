@@ -1,0 +1,59 @@
+import test from "ava";
+import type { Lock } from "../../spec/lock.ts";
+import { completed, updated } from "../../spec/lock-changes.ts";
+
+const sha = (digit: string) => digit.repeat(64);
+const built: Lock = {
+	"image-main": { packages: { kmod: "30", zlib: "1" }, result: sha("1") },
+	"kernel-main": { version: "6.1.192-2", result: sha("2") },
+	"module-mine": { kernel: "aaaaaaaa", tree: sha("4"), result: sha("3") },
+};
+const names = Object.keys(built);
+const kernelOf = { "module-mine": "kernel-main" };
+
+test("a lock that is not there yet is all that was built", (t) => {
+	t.deepEqual(completed({}, built), { lock: built, differences: [], added: names });
+});
+
+test("what a lock lacks is added, and nothing of it is changed", (t) => {
+	const old = { "kernel-main": { version: "6.1.192-2" }, "image-main": { packages: { kmod: "29" } } };
+	t.deepEqual(completed(old, built), {
+		lock: { ...built, "image-main": { packages: { kmod: "29" } } },
+		differences: ["image-main packages kmod: 29 → 30", "image-main packages zlib: not pinned → 1"],
+		added: ["kernel-main", "module-mine"],
+	});
+	t.deepEqual(completed(built, built), { lock: built, differences: [], added: [] });
+});
+
+test("an update has what there is now, and says of each value what it was", (t) => {
+	const now = { "image-main": { packages: { kmod: "31" }, result: sha("5") } };
+	t.deepEqual(updated(built, now, names, kernelOf), {
+		lock: { ...built, ...now },
+		differences: [
+			"image-main packages kmod: 30 → 31",
+			"image-main packages zlib: 1 → not pinned",
+			"image-main result: 111111111111 → 555555555555",
+		],
+		added: [],
+	});
+});
+
+test("with a kernel that is to be built anew, what its modules come to is open", (t) => {
+	const { lock, differences } = updated(built, { "kernel-main": { version: "6.1.193-1" } }, names, kernelOf);
+	t.deepEqual(lock["module-mine"], { tree: sha("4") });
+	t.deepEqual(differences, [
+		"kernel-main version: 6.1.192-2 → 6.1.193-1",
+		"kernel-main result: 222222222222 → not pinned",
+		"module-mine kernel: aaaaaaaa → not pinned",
+		"module-mine result: 333333333333 → not pinned",
+	]);
+});
+
+test("an update of all takes out builds that the stack has no more", (t) => {
+	const { lock, differences } = updated(built, {}, ["image-main", "kernel-main"], {});
+	t.deepEqual(Object.keys(lock), ["image-main", "kernel-main"]);
+	t.deepEqual(
+		differences.map((line) => line.split(":")[0]),
+		["module-mine kernel", "module-mine tree", "module-mine result"],
+	);
+});
