@@ -5,6 +5,7 @@ import { type Pin, pinInput } from "../spec/lock.ts";
 import type { KernelSpec } from "../spec/schema.ts";
 import { sourceInput } from "../spec/source-input.ts";
 import { LabComponent } from "./component.ts";
+import { resultIn } from "./step.ts";
 
 export interface DebugKernelArgs {
 	/** Source, configuration fragments by name, and further configuration lines. */
@@ -29,6 +30,8 @@ export class DebugKernel extends LabComponent {
 	readonly prefix: string;
 	/** What is known once it is built: its version as uname -r has it, and vmlinux's GNU build-id in hexadecimal. */
 	readonly built: pulumi.Output<{ release: string; buildId: string }>;
+	/** One sha256 over its files, known once it is built; null for one that an older tracelab built. */
+	readonly result: pulumi.Output<string | null>;
 
 	constructor(name: string, args: DebugKernelArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("DebugKernel", name, opts);
@@ -46,6 +49,7 @@ export class DebugKernel extends LabComponent {
 			},
 		});
 		this.built = build.outputs.apply(({ release = "", buildId = "" }) => ({ release, buildId }));
+		this.result = build.outputs.apply(resultIn);
 		this.registerOutputs({ prefix: this.prefix });
 	}
 }

@@ -3,6 +3,7 @@ import { guestToolsPrefix } from "../spec/build-prefixes.ts";
 import { guestToolSources } from "../spec/guest-tools.ts";
 import { type Pin, pinInput } from "../spec/lock.ts";
 import { LabComponent } from "./component.ts";
+import { resultIn } from "./step.ts";
 
 export interface GuestToolsArgs {
 	/**
@@ -22,16 +23,19 @@ export interface GuestToolsArgs {
 export class GuestTools extends LabComponent {
 	/** /opt/tracelab/guest-tools/HASH: known before it is built. */
 	readonly prefix: string;
+	/** One sha256 over its files, known once it is built; null for one that an older tracelab built. */
+	readonly result: pulumi.Output<string | null>;
 
 	constructor(name: string, args: GuestToolsArgs = {}, opts?: pulumi.ComponentResourceOptions) {
 		super("GuestTools", name, opts);
 		const sources = guestToolSources();
 		this.prefix = guestToolsPrefix();
-		this.step("build", {
+		const build = this.step("build", {
 			script: "guest-tools",
 			identity: this.prefix,
 			inputs: { prefix: this.prefix, sources, ...pinInput(args.pin) },
 		});
+		this.result = build.outputs.apply(resultIn);
 		this.registerOutputs({ prefix: this.prefix });
 	}
 }

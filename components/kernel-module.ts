@@ -5,6 +5,7 @@ import type { ModuleSpec } from "../spec/schema.ts";
 import { sourceInput } from "../spec/source-input.ts";
 import { LabComponent } from "./component.ts";
 import type { DebugKernel } from "./debug-kernel.ts";
+import { resultIn } from "./step.ts";
 
 export interface KernelModuleArgs {
 	/** The module's name, as modprobe knows it. */
@@ -32,6 +33,8 @@ export class KernelModule extends LabComponent {
 	readonly prefix: string;
 	/** Names of the kernel modules of it that are loaded at boot. */
 	readonly load: readonly string[];
+	/** One sha256 over its files, known once it is built; null for one that an older tracelab built. */
+	readonly result: pulumi.Output<string | null>;
 
 	constructor(name: string, args: KernelModuleArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("KernelModule", name, opts);
@@ -39,7 +42,7 @@ export class KernelModule extends LabComponent {
 		this.load = args.module.load;
 		const what = { name: args.moduleName, load: this.load, make: args.module.make };
 		this.prefix = modulePrefix(args.moduleName, args.module, args.kernel.prefix);
-		this.step(
+		const build = this.step(
 			"build",
 			{
 				script: "kernel-module",
@@ -54,6 +57,7 @@ export class KernelModule extends LabComponent {
 			},
 			[args.kernel],
 		);
+		this.result = build.outputs.apply(resultIn);
 		this.registerOutputs({ prefix: this.prefix });
 	}
 }

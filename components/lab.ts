@@ -9,8 +9,9 @@ import type { HostFacts } from "../spec/host-facts.ts";
 import { hostPackages } from "../spec/host-packages.ts";
 import { checkSignature } from "../spec/hypervisor.ts";
 import type { LabCard } from "../spec/lab-card.ts";
+import { stackHash, tracelabHash } from "../spec/lab-hashes.ts";
 import { loadProfile } from "../spec/load-profile.ts";
-import type { Lock } from "../spec/lock.ts";
+import { type Lock, lockHash } from "../spec/lock.ts";
 import type { Stack } from "../spec/schema.ts";
 import { LabComponent } from "./component.ts";
 import { DebugKernel } from "./debug-kernel.ts";
@@ -49,12 +50,12 @@ export class Lab extends LabComponent {
 	readonly card: pulumi.Output<LabCard>;
 
 	readonly #stack: Stack;
-	readonly #lock: Lock;
+	readonly #lock: Lock | undefined;
 
 	constructor(name: string, args: LabArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("Lab", name, opts);
 		this.#stack = args.stack;
-		this.#lock = args.lock ?? {};
+		this.#lock = args.lock;
 		// First of all: kvm where it cannot work, or builds that cannot fit, are an error, and nothing was changed then.
 		const accelerations = each(args.stack.domains, (_, { acceleration }) =>
 			decideAcceleration(acceleration, args.facts),
@@ -78,15 +79,18 @@ export class Lab extends LabComponent {
 		const { qemu, kernels, images, modules } = this.#stack;
 		const kernel = each(
 			kernels,
-			(name, kernel) => new DebugKernel(`kernel-${name}`, { kernel, pin: this.#lock[`kernel-${name}`] }, opts),
+			(name, kernel) => new DebugKernel(`kernel-${name}`, { kernel, pin: this.#lock?.[`kernel-${name}`] }, opts),
 		);
 		return {
-			qemu: each(qemu, (name, qemu) => new QemuBuild(`qemu-${name}`, { qemu, pin: this.#lock[`qemu-${name}`] }, opts)),
+			qemu: each(
+				qemu,
+				(name, qemu) => new QemuBuild(`qemu-${name}`, { qemu, pin: this.#lock?.[`qemu-${name}`] }, opts),
+			),
 			kernels: kernel,
-			tools: new GuestTools("guest-tools", { pin: this.#lock["guest-tools"] }, opts),
+			tools: new GuestTools("guest-tools", { pin: this.#lock?.["guest-tools"] }, opts),
 			images: each(
 				images,
-				(name, image) => new GuestImage(`image-${name}`, { image, pin: this.#lock[`image-${name}`] }, opts),
+				(name, image) => new GuestImage(`image-${name}`, { image, pin: this.#lock?.[`image-${name}`] }, opts),
 			),
 			modules: each(
 				modules,
@@ -97,7 +101,7 @@ export class Lab extends LabComponent {
 							moduleName: name,
 							module,
 							kernel: named(kernel, module.kernel),
-							pin: this.#lock[`module-${name}`],
+							pin: this.#lock?.[`module-${name}`],
 						},
 						{ parent: this },
 					),
@@ -161,7 +165,7 @@ export class Lab extends LabComponent {
 						probeName: name,
 						probe,
 						target: named(domains, probe.domain).target,
-						pin: this.#lock[`probe-${name}-${probe.domain}`],
+						pin: this.#lock?.[`probe-${name}-${probe.domain}`],
 					},
 					{ parent: this },
 				),
@@ -194,6 +198,12 @@ export class Lab extends LabComponent {
 		return pulumi.output({
 			stack: this.#stack.name,
 			tracelab: version(),
+			hashes: {
+				stack: stackHash(this.#stack),
+				...(this.#lock !== undefined && { lock: lockHash(this.#stack.name, this.#lock) }),
+				tracelab: tracelabHash(),
+				builds: results(builds, probes),
+			},
 			qemu: each(builds.qemu, (_, { prefix, emulator, version }) => ({ prefix, binary: emulator, version })),
 			kernels: each(builds.kernels, (_, { prefix, built }) => ({
 				prefix,
@@ -221,6 +231,26 @@ interface Builds {
 	images: Record<string, GuestImage>;
 	tools: GuestTools;
 	modules: Record<string, KernelModule>;
+}
+
+/** What each build came to, by its name in a lock. */
+function results(
+	{ qemu, kernels, images, tools, modules }: Builds,
+	probes: Record<string, SystemtapProbe>,
+): Record<string, pulumi.Output<string | null>> {
+	const all: Record<string, { result: pulumi.Output<string | null> }> = {
+		"guest-tools": tools,
+		...ofKind("image", images),
+		...ofKind("kernel", kernels),
+		...ofKind("module", modules),
+		...Object.fromEntries(Object.entries(probes).map(([name, probe]) => [`probe-${name}-${probe.card.domain}`, probe])),
+		...ofKind("qemu", qemu),
+	};
+	return each(all, (_, { result }) => result);
+}
+
+function ofKind<Part>(kind: string, parts: Readonly<Record<string, Part>>): Record<string, Part> {
+	return Object.fromEntries(Object.entries(parts).map(([name, part]) => [`${kind}-${name}`, part]));
 }
 
 /** Prefixes of what is large on a disk, by what it is called. */

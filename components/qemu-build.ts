@@ -4,6 +4,7 @@ import { type Pin, pinInput } from "../spec/lock.ts";
 import type { QemuSpec } from "../spec/schema.ts";
 import { sourceInput } from "../spec/source-input.ts";
 import { LabComponent } from "./component.ts";
+import { resultIn } from "./step.ts";
 
 export interface QemuBuildArgs {
 	/** Source, targets, trace backends and further configure options. */
@@ -29,6 +30,8 @@ export class QemuBuild extends LabComponent {
 	readonly emulator: string;
 	/** QEMU's own version, known once it is built. */
 	readonly version: pulumi.Output<string>;
+	/** One sha256 over its files, known once it is built; null for one that an older tracelab built. */
+	readonly result: pulumi.Output<string | null>;
 
 	constructor(name: string, args: QemuBuildArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("QemuBuild", name, opts);
@@ -47,6 +50,7 @@ export class QemuBuild extends LabComponent {
 			},
 		});
 		this.version = build.outputs.apply(({ version = "" }) => version);
+		this.result = build.outputs.apply(resultIn);
 		this.registerOutputs({ prefix: this.prefix });
 	}
 }

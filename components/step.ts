@@ -21,6 +21,9 @@ export interface StepArgs {
 	interpreter?: readonly string[];
 }
 
+/** What a build came to, by the outputs of its step: one sha256 over its files; null for one that an older tracelab built. */
+export const resultIn = (outputs: Readonly<Record<string, string>>): string | null => outputs["result"] ?? null;
+
 type Given = pulumi.Output<Record<string, StepInput>>;
 
 /** A part of the lab that knows whether this run leaves it as it is. */

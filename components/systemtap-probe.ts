@@ -7,7 +7,7 @@ import type { ProbeSpec } from "../spec/schema.ts";
 import { correctionLines } from "../spec/systemtap-corrections.ts";
 import { probeModule } from "../spec/systemtap-script.ts";
 import { LabComponent } from "./component.ts";
-import type { Step } from "./step.ts";
+import { resultIn, type Step } from "./step.ts";
 
 /** A domain as what is compiled for its guest sees it. */
 export interface ProbeTarget {
@@ -48,6 +48,8 @@ export interface SystemtapProbeArgs {
 export class SystemtapProbe extends LabComponent {
 	/** What the lab card says of it. */
 	readonly card: LabCard["probes"][string];
+	/** One sha256 over its files, known once it is built; null for one that an older tracelab built. */
+	readonly result: pulumi.Output<string | null>;
 
 	constructor(name: string, args: SystemtapProbeArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("SystemtapProbe", name, opts);
@@ -56,7 +58,7 @@ export class SystemtapProbe extends LabComponent {
 		const module = probeModule(probeName);
 		const prefix = probePrefix(probeName, probe, target.kernel, target.modules);
 		this.card = { domain: probe.domain, script: probe.script, prefix, module };
-		this.step(
+		const build = this.step(
 			// With another domain it is another step, so that the first domain's folder is cleared.
 			probe.domain,
 			{
@@ -79,6 +81,7 @@ export class SystemtapProbe extends LabComponent {
 			// The guest need not run yet.
 			[target.share],
 		);
+		this.result = build.outputs.apply(resultIn);
 		this.registerOutputs({ prefix });
 	}
 }

@@ -12,6 +12,8 @@ export interface RunFacts {
 	readonly seconds?: number | undefined;
 	/** What was not recorded, and why: sentences. */
 	readonly notes: readonly string[];
+	/** The lab by its hashes. */
+	readonly lab: DomainFacts["facts"];
 	/** What recorded it. */
 	readonly host: DomainFacts["facts"];
 	readonly domains: readonly DomainFacts[];

@@ -247,9 +247,13 @@ function causes({ causality }: RunFacts): Html {
 const optionalTime = (nanoseconds: number | undefined): string =>
 	nanoseconds === undefined ? "–" : timeText(nanoseconds);
 
-function provenance({ host, domains }: RunFacts): Html {
-	if (host.length + domains.length === 0) return html``;
-	const all = host.length === 0 ? domains : [{ name: "the host", facts: host }, ...domains];
+function provenance({ lab, host, domains }: RunFacts): Html {
+	const around = [
+		{ name: "the lab", facts: lab },
+		{ name: "the host", facts: host },
+	];
+	const all = [...around.filter(({ facts }) => facts.length > 0), ...domains];
+	if (all.length === 0) return html``;
 	return html`<section id="provenance">
 <h2>What ran on what</h2>
 ${all.map(

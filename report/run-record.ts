@@ -1,3 +1,4 @@
+import { citation } from "../spec/lab-hashes.ts";
 import { type Run, secondsOf } from "../spec/run.ts";
 import type { RunFacts } from "./facts.ts";
 
@@ -13,6 +14,7 @@ export function runFacts(run: Run): Omit<RunFacts, "clocks" | "causality"> {
 		started: run.started,
 		seconds: run.ended === undefined ? undefined : secondsOf(run),
 		notes: run.notes,
+		lab: labFacts(run),
 		host: hostFacts(run),
 		domains: Object.entries(domains)
 			.sort(([a], [b]) => (a < b ? -1 : 1))
@@ -21,6 +23,17 @@ export function runFacts(run: Run): Omit<RunFacts, "clocks" | "causality"> {
 			...{ layer, domain, discarded, lostPackets, bytes, absent },
 		})),
 	};
+}
+
+function labFacts({ stack, lab }: Run): [string, string][] {
+	if (lab === undefined) return [];
+	return [
+		...row("to cite", citation(stack, lab)),
+		["stack", lab.stack],
+		...row("lock", lab.lock),
+		["tracelab", lab.tracelab],
+		...Object.entries(lab.builds).map(([name, result]): [string, string] => [name, result ?? "not known"]),
+	];
 }
 
 /** A row each; what an older record does not have is none. */
@@ -33,13 +46,15 @@ function hostFacts({ tracelab, commit, lttng, hostKernel }: Run): [string, strin
 }
 
 function domainFacts(
-	{ libvirtName, pid, emulator, kernel, modules }: Run["domains"][string],
+	{ libvirtName, pid, emulator, acceleration, builds, kernel, modules }: Run["domains"][string],
 	lttng: string | undefined,
 ): [string, string][] {
 	return [
 		["libvirt's name", libvirtName],
 		["pid", String(pid)],
 		["emulator", emulator],
+		...row("made of", builds?.join(", ")),
+		...row("acceleration", acceleration),
 		...row("kernel's build-id", kernel),
 		...Object.entries(modules).map(([name, id]): [string, string] => [`build-id of ${name}`, id]),
 		...row("LTTng in the guest", lttng),

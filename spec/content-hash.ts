@@ -15,9 +15,10 @@ export class ContentHashError extends Error {
  *
  * @throws ContentHashError for a value that JSON cannot hold
  */
-export function contentHash(value: unknown): string {
-	return digest([canonicalJson(value, [], [])]);
-}
+export const contentHash = (value: unknown): string => short(contentSha256(value));
+
+/** The whole of that sha256. */
+export const contentSha256 = (value: unknown): string => digest([canonicalJson(value, [], [])]);
 
 /**
  * Hash of a small folder, such as a module's source: of the relative paths, contents and executable bits of its
@@ -25,7 +26,10 @@ export function contentHash(value: unknown): string {
  *
  * @throws ContentHashError where the folder or a file in it cannot be read
  */
-export function treeHash(folder: string): string {
+export const treeHash = (folder: string): string => short(treeSha256(folder));
+
+/** The whole sha256 that a folder's hash is of. */
+export function treeSha256(folder: string): string {
 	try {
 		return digest(treeParts(folder, "", []));
 	} catch (error) {
@@ -35,11 +39,16 @@ export function treeHash(folder: string): string {
 	}
 }
 
+/** sha256 of a text, in hexadecimal. */
+export const sha256 = (text: string): string => digest([text]);
+
 function digest(parts: Iterable<string | Buffer>): string {
 	const hash = createHash("sha256");
 	for (const part of parts) hash.update(part);
-	return hash.digest("hex").slice(0, 16);
+	return hash.digest("hex");
 }
+
+const short = (sha256: string): string => sha256.slice(0, 16);
 
 function canonicalJson(value: unknown, path: readonly (string | number)[], parents: readonly object[]): string {
 	if (value === null || typeof value === "boolean" || typeof value === "string") return JSON.stringify(value);

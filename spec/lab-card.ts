@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { budgetSchema } from "./budget.ts";
+import { labHashesSchema } from "./lab-hashes.ts";
 
 /** Where the card of a stack is kept on the host. */
 export const labCardPath = (stack: string): string => `/var/lib/tracelab/labs/${stack}.json`;
@@ -84,6 +85,8 @@ export const labCardSchema = z.object({
 	stack: z.string(),
 	/** Version of tracelab that brought it up. */
 	tracelab: z.string(),
+	/** What tells it from any other. */
+	hashes: labHashesSchema,
 	qemu: z.record(z.string(), qemu),
 	kernels: z.record(z.string(), kernel),
 	images: z.record(z.string(), z.object({ prefix: z.string() })),

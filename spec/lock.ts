@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { checkedYaml } from "./checked-yaml.ts";
+import { sha256 } from "./content-hash.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import type { Finding } from "./finding.ts";
 import { lockJsonSchema } from "./json-schema.ts";
@@ -72,6 +73,9 @@ export function lockText(stack: string, lock: Lock): string {
 	const sorted = Object.fromEntries(Object.entries(lock).sort(([a], [b]) => order(a, b)));
 	return head + stringify(sorted, { lineWidth: 0 });
 }
+
+/** sha256 of a lock as it is written, which sha256sum says of its file. */
+export const lockHash = (stack: string, lock: Lock): string => sha256(lockText(stack, lock));
 
 /** A pin as its build's step gets it (scripts/lib/pins.sh): a text a fact, versions of packages a line each. */
 export function pinInput(pin: Pin | undefined): { pin?: Record<string, string> } {

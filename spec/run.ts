@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { labHashesSchema } from "./lab-hashes.ts";
 
 /** Nanoseconds of CLOCK_MONOTONIC: more than a JSON number holds. */
 const monotonic = z.string().regex(/^\d+$/);
@@ -11,6 +12,9 @@ const domain = z.object({
 	/** Its QEMU: the process, which the context vpid of the events names, and the program. */
 	pid: z.number().int(),
 	emulator: z.string(),
+	/** How its processor ran, and of which builds it was made, by their names in a lock. Runs of before say neither. */
+	acceleration: z.enum(["kvm", "tcg"]).exactOptional(),
+	builds: z.array(z.string()).exactOptional(),
 	/** Build-ids of the kernel that the guest ran, and of the lab's modules that it had loaded. */
 	kernel: z.string().exactOptional(),
 	modules: z.record(z.string(), z.string()),
@@ -41,6 +45,8 @@ export const runSchema = z.object({
 	tracelab: z.string(),
 	/** The commit of that, where it was a clone. Runs of before say neither this nor the next. */
 	commit: z.string().exactOptional(),
+	/** What the lab was, by its card at that time. Runs of before do not say. */
+	lab: labHashesSchema.exactOptional(),
 	/** Release of the host's kernel. */
 	hostKernel: z.string().exactOptional(),
 	profile: z.string(),

@@ -1,3 +1,4 @@
+import { citation, type LabHashes } from "../../spec/lab-hashes.ts";
 import { quote } from "../../spec/quote.ts";
 import { checkStack, labsHere, readCard, stackOption } from "../card.ts";
 import { LabError } from "../errors.ts";
@@ -26,7 +27,7 @@ export async function status(stack: string, { json = false }: { json?: boolean }
 	if (there !== undefined) return there;
 	try {
 		if (!json && process.stderr.isTTY) say(`lab: looking at ${stack}`);
-		const [{ domains, sessions, shown }, outlook, builds] = await Promise.all([
+		const [{ cite, hashes, domains, sessions, shown }, outlook, builds] = await Promise.all([
 			whatIsUp(stack, labs),
 			lookAt(stack),
 			listBuilds(),
@@ -35,7 +36,7 @@ export async function status(stack: string, { json = false }: { json?: boolean }
 		const asDeclared = outlook.known && outlook.errors.length + outlook.changes.length === 0;
 		if (json) {
 			const { changes, errors, why } = outlook;
-			const all = { stack, asDeclared, why, domains, sessions, changes, errors, labs, builds, kept };
+			const all = { stack, cite, hashes, asDeclared, why, domains, sessions, changes, errors, labs, builds, kept };
 			print(JSON.stringify(all, null, 2));
 		} else {
 			print(
@@ -52,6 +53,9 @@ export async function status(stack: string, { json = false }: { json?: boolean }
 
 /** What of a lab runs, as far as libvirt and the lab card can say. */
 interface Up {
+	/** The line by which it is cited in a paper, and what that is made of. */
+	cite?: string | undefined;
+	hashes?: LabHashes;
 	domains: ReturnType<typeof asJson>[];
 	sessions: Session[];
 	shown: string;
@@ -65,15 +69,24 @@ async function whatIsUp(stack: string, labs: readonly string[]): Promise<Up> {
 	if (!labs.includes(stack)) return { domains: [], sessions: [], shown: head };
 	try {
 		const lab = readCard(stack);
+		const { hashes } = lab;
+		const cite = citation(stack, hashes);
 		const domains = await describeDomains(stack, lab);
 		const sessions = await listSessions(stack, lab);
 		const tables = [domainTable(domains), sessionTable(sessions)].filter((part) => part !== "");
-		return { domains: domains.map(asJson), sessions, shown: [head, ...tables].join("\n\n") };
+		const shown = [`${head}\n${citeText(cite, hashes)}`, ...tables].join("\n\n");
+		return { cite, hashes, domains: domains.map(asJson), sessions, shown };
 	} catch (error) {
 		// A libvirtd that is down is drift, and what is said of that is worth more than this error.
 		if (!(error instanceof LabError)) throw error;
 		return { domains: [], sessions: [], shown: `${head}\n\n${paint("red", error.message)}` };
 	}
+}
+
+function citeText(cite: string | undefined, { builds }: LabHashes): string {
+	if (cite !== undefined) return `to cite: ${cite}`;
+	const unknown = Object.keys(builds).filter((name) => builds[name] === null);
+	return `it has no hash to cite: an older tracelab built ${unknown.join(", ")}`;
 }
 
 function sessionTable(sessions: readonly Session[]): string {

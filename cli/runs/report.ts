@@ -173,7 +173,7 @@ function thinned<T>(points: readonly T[]): T[] {
 
 /** A folder that holds traces alone is a run that says nothing of itself. */
 function recordedFacts(stack: string, run: string, record: Run | undefined): Recorded {
-	if (record === undefined) return { stack, run, notes: [], host: [], domains: [], layers: [] };
+	if (record === undefined) return { stack, run, notes: [], lab: [], host: [], domains: [], layers: [] };
 	const facts = runFacts(record);
 	return { ...facts, domains: facts.domains.map((domain) => withVersions(domain, record.domains[domain.name])) };
 }

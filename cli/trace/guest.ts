@@ -64,10 +64,13 @@ export async function tracedDomain(domain: Domain): Promise<Run["domains"][strin
 		}
 	}
 	const kernel = await note("/sys/kernel/notes");
+	const { acceleration, image, qemu } = domain.card;
 	return {
 		libvirtName: domain.card.libvirtName,
 		pid: process?.pid ?? 0,
 		emulator: process?.program ?? "",
+		acceleration: acceleration.kind,
+		builds: [`image-${image}`, `kernel-${domain.card.kernel}`, `qemu-${qemu}`],
 		...(kernel === undefined ? {} : { kernel }),
 		modules,
 	};

@@ -89,6 +89,7 @@ export async function newRun(session: TraceSession, run: string, mode: Run["mode
 		stack,
 		run,
 		...(await recorder()),
+		lab: readCard(stack).hashes,
 		profile: profile.name,
 		budget: profile.budget,
 		asked: {

@@ -106,6 +106,8 @@ build_apply() {
 	mkdir -p "$owners_dir"
 	: >"$owners_dir/$stack"
 	output prefix "$prefix"
+	# What an older tracelab built noted nothing.
+	[ ! -e "$root$prefix/.tracelab-build-record/result" ] || output result "$(<"$root$prefix/.tracelab-build-record/result")"
 }
 
 # build_anew NAME FUNCTION: what was there before stays until the new build is whole.

@@ -27,6 +27,11 @@ const domain = (name: string, port: number): LabCard["domains"][string] => ({
 export const card: LabCard = {
 	stack: "quickstart",
 	tracelab: "0.1.0",
+	hashes: {
+		stack: "1a".repeat(32),
+		tracelab: "2b".repeat(32),
+		builds: { "image-main": "3c".repeat(32), "kernel-main": "4d".repeat(32), "qemu-main": "5e".repeat(32) },
+	},
 	qemu: { main: { prefix: prefix("qemu"), binary: `${prefix("qemu")}/bin/qemu-system-x86_64`, version: "7.2.22" } },
 	kernels: {
 		main: {

@@ -87,7 +87,7 @@ test.serial(changes, "another process name", vm({ processName: "my-vm" }), [
 	"domain-vm-guest",
 	"quickstart-card",
 ]);
-test.serial(changes, "more memory", vm({ memory: 2048 }), ["domain-vm-domain"]);
+test.serial(changes, "more memory", vm({ memory: 2048 }), ["domain-vm-domain", "quickstart-card"]);
 test.serial(changes, "a pause for gdb", vm({ gdb: { paused: true } }), [
 	"domain-vm-guest",
 	"domain-vm-module-load",

@@ -7,10 +7,12 @@ import { buildPrefixes } from "../../spec/build-prefixes.ts";
 import { DiskSpaceError } from "../../spec/disk-space.ts";
 import { hostPackages } from "../../spec/host-packages.ts";
 import { labCardSchema } from "../../spec/lab-card.ts";
+import { stackHash, tracelabHash } from "../../spec/lab-hashes.ts";
 import { loadStack } from "../../spec/load-stack.ts";
+import { lockHash } from "../../spec/lock.ts";
 import type { Stack } from "../../spec/schema.ts";
 import { givenTo, isStep } from "./assert-step.ts";
-import { listed, type Run, resource, run, settled } from "./mocks.ts";
+import { listed, type Run, resource, results, run, settled } from "./mocks.ts";
 import { runLab, runStack } from "./run-lab.ts";
 import { withKvm, withoutKvm } from "./samples.ts";
 
@@ -103,7 +105,11 @@ test.serial("the parts wait for each other in one direction", async (t) => {
 		"domain-vm-module-load",
 		"domain-vm-share",
 		// What it says of them is known when they are built.
+		"guest-tools-build",
+		"image-main-build",
 		"kernel-main-build",
+		"module-lttng-build",
+		"module-mymodule-build",
 		"qemu-main-build",
 	]);
 });
@@ -174,6 +180,18 @@ test.serial("the card is exactly what came up, and it is what the schema says", 
 	const card = {
 		stack: "quickstart",
 		tracelab: version,
+		hashes: {
+			stack: stackHash(loadStack("quickstart")),
+			tracelab: tracelabHash(),
+			builds: {
+				"guest-tools": null,
+				"image-main": results.image,
+				"kernel-main": results.kernel,
+				"module-lttng": null,
+				"module-mymodule": null,
+				"qemu-main": results.qemu,
+			},
+		},
 		qemu: { main: { prefix: qemu, binary: emulator, version: "7.2.22" } },
 		kernels: {
 			main: {
@@ -290,6 +308,8 @@ test.serial(
 		);
 		const free = await runLab(stack);
 		const held = await runLab(stack, withoutKvm, false, lock);
+		const { hashes } = await settled(held.made.card);
+		t.deepEqual([Object.keys(hashes.builds), hashes.lock], [Object.keys(prefixes).sort(), lockHash("probes", lock)]);
 		t.true("probe-mymodule-vm" in prefixes);
 		for (const [name, prefixOfIt] of Object.entries(prefixes)) {
 			const step = name.startsWith("probe-") ? name : `${name}-build`;

@@ -7,12 +7,7 @@ import { type Run, run } from "./mocks.ts";
 import { withoutKvm } from "./samples.ts";
 
 /** Runs a program as index.ts is one: a lab by its stack's name. */
-export function runLab(
-	stack: Stack,
-	facts: HostFacts = withoutKvm,
-	preview = false,
-	lock: Lock = {},
-): Promise<Run<Lab>> {
+export function runLab(stack: Stack, facts: HostFacts = withoutKvm, preview = false, lock?: Lock): Promise<Run<Lab>> {
 	return run({ stack: stack.name, preview }, () => new Lab(stack.name, { stack, facts, lock }));
 }
 

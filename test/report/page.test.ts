@@ -64,7 +64,7 @@ test("without a script, the page has the numbers", async (t) => {
 		"host kernel not recorded: this host has no tracefs and no lttng-modules",
 		"240 pairs, the guest writes to a port",
 		"0\u202fns 812.345\u202f678\u202f901\u202fs −9.61 ppm 1.04\u202fµs",
-		"What ran on what the host tracelab 0.1.0, commit 9c010146f0aa, edited LTTng 2.13.9 kernel 6.1.0-40-amd64 vm process",
+		"What ran on what the lab to cite lab quickstart sha256:5b0e the host tracelab 0.1.0, commit 9c010146f0aa, edited LTTng 2.13.9 kernel 6.1.0-40-amd64 vm process",
 		"kernel's build-id 8f3c1de0a7c64b1f99d1b51d7e0b6a83f2f9a3c1",
 	]) {
 		t.true(text.includes(said), `${said}\n${text}`);
@@ -134,7 +134,7 @@ test("what is drawn only in part is said", async (t) => {
 test("a run that says little of itself has a page all the same", async (t) => {
 	const text = readable(
 		await page(
-			{ stack: "s", run: "r", notes: [], host: [], domains: [], layers: [], clocks: [], causality: [] },
+			{ stack: "s", run: "r", notes: [], lab: [], host: [], domains: [], layers: [], clocks: [], causality: [] },
 			await aggregate(stream([event(0, "guest", "timer_start")])),
 		),
 	);

@@ -1,5 +1,6 @@
 import test from "ava";
 import { runFacts } from "../../report/run-record.ts";
+import { citation } from "../../spec/lab-hashes.ts";
 import { runRecord } from "../spec/run-record.ts";
 
 test("a run's record becomes what a page shows", (t) => {
@@ -12,10 +13,21 @@ test("a run's record becomes what a page shows", (t) => {
 				exitStatus: 3,
 				notes: ["the host has no tracefs"],
 				domains: {
-					vm: { ...domain, modules: { mymodule: "77aa" } },
+					vm: {
+						...domain,
+						acceleration: "tcg",
+						builds: ["image-main", "kernel-main", "qemu-main"],
+						modules: { mymodule: "77aa" },
+					},
 					b: { libvirtName: "lab-b", pid: 1, emulator: "/q/bin/qemu", modules: {} },
 				},
 				layers: [{ ...layer, layer: "qemu" }],
+				lab: {
+					stack: "1a".repeat(32),
+					lock: "0f".repeat(32),
+					tracelab: "2b".repeat(32),
+					builds: { "kernel-main": "4d".repeat(32), "qemu-main": null },
+				},
 				commit: "9c010146f0aa, edited",
 				hostKernel: "6.1.0-40-amd64",
 				lttng: { host: "2.13.9", guests: { vm: "2.13.14" } },
@@ -30,6 +42,13 @@ test("a run's record becomes what a page shows", (t) => {
 			started: "2026-11-25T11:35:56.000Z",
 			seconds: 3.25,
 			notes: ["the host has no tracefs"],
+			lab: [
+				["stack", "1a".repeat(32)],
+				["lock", "0f".repeat(32)],
+				["tracelab", "2b".repeat(32)],
+				["kernel-main", "4d".repeat(32)],
+				["qemu-main", "not known"],
+			],
 			host: [
 				["tracelab", "0.1.0, commit 9c010146f0aa, edited"],
 				["LTTng", "2.13.9"],
@@ -50,6 +69,8 @@ test("a run's record becomes what a page shows", (t) => {
 						["libvirt's name", "lab-vm"],
 						["pid", "32220"],
 						["emulator", "/q/bin/qemu"],
+						["made of", "image-main, kernel-main, qemu-main"],
+						["acceleration", "tcg"],
 						["kernel's build-id", "8f3c"],
 						["build-id of mymodule", "77aa"],
 						["LTTng in the guest", "2.13.14"],
@@ -67,9 +88,16 @@ test("of a run that still records, it is not known how long it lasts", (t) => {
 	t.deepEqual([seconds, command, exitStatus], [undefined, undefined, undefined]);
 });
 
-test("a record that says neither a commit nor a kernel of the host has no rows of them", (t) => {
-	t.deepEqual(runFacts(runRecord()).host, [
+test("a record that says nothing of its lab, of a commit or of the host's kernel has no rows of them", (t) => {
+	const { lab, host } = runFacts(runRecord());
+	t.deepEqual(lab, []);
+	t.deepEqual(host, [
 		["tracelab", "0.1.0"],
 		["LTTng", "2.13.9"],
 	]);
+});
+
+test("a run in a lab whose builds are all known has the line by which that is cited", (t) => {
+	const lab = { stack: "1a".repeat(32), tracelab: "2b".repeat(32), builds: { "qemu-main": "5e".repeat(32) } };
+	t.deepEqual(runFacts(runRecord({ lab })).lab[0], ["to cite", citation("quickstart", lab) ?? ""]);
 });

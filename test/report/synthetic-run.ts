@@ -116,6 +116,7 @@ export function syntheticFacts(changes: Partial<RunFacts> = {}): RunFacts {
 		started: "2026-11-25T11:35:56.000Z",
 		seconds: 3.42,
 		notes: [],
+		lab: [["to cite", "lab quickstart sha256:5b0e"]],
 		host: [
 			["tracelab", "0.1.0, commit 9c010146f0aa, edited"],
 			["LTTng", "2.13.9"],

@@ -52,7 +52,8 @@ test("a build is made once, and the second apply changes nothing and says so", a
 	t.is((await thing(scratch, "probe")).stdout["drift"], `thing is not built (${prefix} is absent)`);
 	const first = await thing(scratch, "apply");
 	t.is(words(first), "thing built in N s");
-	t.deepEqual(first.stdout, { prefix });
+	const result = scratch.read(`${prefix}/${facts}/result`).trimEnd();
+	t.deepEqual(first.stdout, { prefix, result });
 	t.deepEqual(installed(scratch), ["opt/tracelab", "opt/tracelab/thing", ...whole]);
 	t.is((await thing(scratch, "probe")).stdout["drift"], "");
 	const before = scratch.tree();
@@ -148,6 +149,14 @@ test("what a build would be made of now is told without building it, whatever th
 		tools: "binutils 2.40-2\ngcc-13 13.1",
 	});
 	t.deepEqual(installed(scratch), before);
+});
+
+test("a build of an older tracelab, which noted nothing, is up to date, and comes to what is not known", async (t) => {
+	const scratch = host(t);
+	await thing(scratch, "apply");
+	await scratch.bash(`cd '${scratch.root}${prefix}'; rm -r ${facts}; sed -i '/${facts}/d' .tracelab-build`);
+	const { stderr, stdout } = await thing(scratch, "apply", "exit 9");
+	t.deepEqual([stderr, stdout], ["thing is up to date", { prefix }]);
 });
 
 test("a build that comes out the same when it is made again is said so, and stays as it is", async (t) => {

@@ -65,7 +65,8 @@ test("a kernel is laid out for those who boot, debug and build modules for it", 
 	const mine = treeHash(`${scratch.root}/mine`);
 	const { stderr, stdout } = await scratch.step(step, "apply", inputs(scratch));
 	t.regex(stderr, /^debug-kernel: fetching the kernel's source\nthe kernel built in \d+ s$/);
-	t.deepEqual(stdout, { prefix, release: "6.1.9", buildId });
+	const result = scratch.read(`${prefix}/.tracelab-build-record/result`).trimEnd();
+	t.deepEqual(stdout, { prefix, result, release: "6.1.9", buildId });
 	t.is(treeHash(`${scratch.root}/mine`), mine);
 	const tree = scratch.tree();
 	const files = Object.keys(tree).filter(

@@ -45,7 +45,8 @@ test("QEMU is configured with what was asked for, and only its emulators are bui
 	});
 	const { stderr, calls, stdout } = await scratch.step(step, "apply", asked);
 	t.regex(stderr, /^qemu-build: fetching QEMU's source\nQEMU built in \d+ s$/);
-	t.deepEqual(stdout, { prefix, version: "7.2.22" });
+	const result = scratch.read(`${prefix}/.tracelab-build-record/result`).trimEnd();
+	t.deepEqual(stdout, { prefix, result, version: "7.2.22" });
 	t.deepEqual(scratch.read("configured").trimEnd().split("\n"), [
 		"--prefix=/opt/tracelab/qemu",
 		"--cc=ccache gcc",

@@ -4,6 +4,12 @@ import { type LabCard, labCardPath, labCardSchema } from "../../spec/lab-card.ts
 const card: LabCard = {
 	stack: "quickstart",
 	tracelab: "0.1.0",
+	hashes: {
+		stack: "1a".repeat(32),
+		lock: "0f".repeat(32),
+		tracelab: "2b".repeat(32),
+		builds: { "kernel-main": "4d".repeat(32), "qemu-main": null },
+	},
 	qemu: { main: { prefix: "/q", binary: "/q/bin/qemu-system-x86_64", version: "7.2.22" } },
 	kernels: { main: { prefix: "/k", vmlinux: "/k/vmlinux", source: "/k/source", release: "6.1.192", buildId: "8f3c" } },
 	images: { main: { prefix: "/i" } },
@@ -65,6 +71,7 @@ const refuses = test.macro({
 
 test(refuses, "no object", "text", [""]);
 test(refuses, "no domains", { ...card, domains: undefined }, ["domains"]);
+test(refuses, "half a hash", { ...card, hashes: { ...card.hashes, stack: "1a" } }, ["hashes.stack"]);
 test(refuses, "a domain without a gdbstub", withDomain({ gdb: undefined }), ["domains.vm.gdb"]);
 test(refuses, "a port in words", withDomain({ gdb: { port: "1234", paused: false } }), ["domains.vm.gdb.port"]);
 test(refuses, "half a port", withDomain({ gdb: { port: 1234.5, paused: false } }), ["domains.vm.gdb.port"]);

@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import test, { type ExecutionContext } from "ava";
+import { citation } from "../../../spec/lab-hashes.ts";
 import { card, ScratchLab } from "../scratch-lab.ts";
 import { drifted, lines, planned } from "./event-log.ts";
 
@@ -55,6 +56,7 @@ asRoot(`a lab that is as declared is told with all that it takes, and that is su
 	t.deepEqual({ code, stderr }, { code: 0, stderr: "" });
 	t.deepEqual(rows(stdout), [
 		'the lab of stack "quickstart" is up; up beside it: theirs',
+		`to cite: ${citation("quickstart", card.hashes)}`,
 		"",
 		"DOMAIN | STATE | PROCESS | QEMU | ACCEL | KERNEL | GDB | MODULES",
 		"held | paused | quickstart-held | main | tcg | main | 127.0.0.1:1235 | none",
@@ -118,6 +120,8 @@ asRoot(`as JSON, all of it is there for a machine${why}`, async (t) => {
 	t.like(builds[0], { id: "kernel/0123456789abcdef", users: ["lab quickstart", "lab theirs"], whole: true });
 	t.deepEqual(rest, {
 		stack: "quickstart",
+		cite: citation("quickstart", card.hashes),
+		hashes: card.hashes,
 		asDeclared: false,
 		sessions: [{ name: "flight", kind: "flight recorder", profile: "block-io", domains: ["vm"], state: "active" }],
 		changes: [
@@ -138,6 +142,14 @@ asRoot(`as JSON, all of it is there for a machine${why}`, async (t) => {
 			{ what: "logs", bytes: 1_000_000 },
 		],
 	});
+});
+
+asRoot(`a lab with a build of an older tracelab has no hash${why}`, async (t) => {
+	const lab = await there(t);
+	const builds = { ...card.hashes.builds, "kernel-main": null };
+	lab.up({ ...card, hashes: { ...card.hashes, builds } });
+	const { stdout } = await lab.lab(["status"]);
+	t.is(stdout.split("\n")[1], "it has no hash to cite: an older tracelab built kernel-main");
 });
 
 asRoot(`a flight recorder that LTTng does not know is absent${why}`, async (t) => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { clockRecordSchema } from "../../../spec/clock-record.ts";
 import { runSchema } from "../../../spec/run.ts";
-import type { ScratchLab } from "../scratch-lab.ts";
+import { card, type ScratchLab } from "../scratch-lab.ts";
 import { bootIds, writeTrace } from "../scratch-run.ts";
 import { buildId, emulator, pid, records, recordsLines, runs, traceable } from "../scratch-trace.ts";
 
@@ -54,7 +54,11 @@ asRoot("a run has the command's output and exit status, both layers, and their c
 		lttng: { host: "2.13.9", guests: { vm: "2.13.9" } },
 		notes: [noBeacon],
 	});
-	t.deepEqual(run.domains, { vm: { libvirtName: "quickstart-vm", pid, emulator, kernel: buildId, modules: {} } });
+	const of = { acceleration: "tcg", builds: ["image-main", "kernel-main", "qemu-main"] } as const;
+	t.deepEqual(run.domains, {
+		vm: { libvirtName: "quickstart-vm", pid, emulator, ...of, kernel: buildId, modules: {} },
+	});
+	t.deepEqual(run.lab, card.hashes);
 	t.deepEqual(
 		run.layers.map(({ layer, path, events, total, discarded, lostPackets }) => ({
 			...{ layer, path, events, total, discarded, lostPackets },
