@@ -183,6 +183,15 @@ program
 	.action(async (builds: string[]) => end((await import("./lab/rebuild.ts")).rebuild(stack(), builds)));
 
 program
+	.command("sbom")
+	.description("writes the SPDX bill of materials of an image, made by debsbom, which pipx fetches")
+	.argument("[image]", "its name in the stack file, where the lab has several")
+	.option("-o, --output <file>", "the document (default: image-NAME.spdx.json, here)")
+	.action(async (image: string | undefined, options: { output?: string }) =>
+		end((await import("./lab/sbom.ts")).sbom(stack(), image, options)),
+	);
+
+program
 	.command("gdb")
 	.description("debugs a guest's kernel: ./lab gdb vm --batch -ex 'hbreak schedule' -ex continue -ex bt")
 	.argument("<domain>")

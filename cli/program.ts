@@ -11,9 +11,11 @@ export interface Ran {
 /** What a program comes from, for those that `up` installs. */
 const packages: Readonly<Record<string, string>> = {
 	babeltrace2: "babeltrace2",
+	debugfs: "e2fsprogs",
 	gdb: "gdb",
 	lttng: "lttng-tools",
 	pgrep: "procps",
+	"qemu-img": "qemu-utils",
 	readelf: "binutils",
 	ss: "iproute2",
 	virsh: "libvirt-clients",
@@ -35,13 +37,13 @@ export async function run(
 	program: string,
 	args: readonly string[],
 	input = "",
-	options: { detached?: boolean; cwd?: string; progress?: boolean } = {},
+	options: { detached?: boolean; cwd?: string; progress?: boolean; env?: Readonly<Record<string, string>> } = {},
 ): Promise<Ran> {
-	const { progress = false, ...given } = options;
+	const { progress = false, env = {}, ...given } = options;
 	const result = await execa(program, args, {
 		input,
 		reject: false,
-		env: { LC_ALL: "C.UTF-8" },
+		env: { LC_ALL: "C.UTF-8", ...env },
 		stderr: progress ? ["pipe", "inherit"] : "pipe",
 		...given,
 	});
