@@ -329,6 +329,18 @@ trace
 	});
 
 trace
+	.command("again")
+	.description("records once more what a run recorded, by the same command in the same lab, and shows what differs")
+	.argument("<run>", "one that trace run recorded")
+	.option("--name <run>", "the new run's name; by default PROFILE-TIME")
+	.option("--anyway", "also where the lab is not what it was then: how that differs is shown first")
+	.action(async (run: string, options: { name?: string; anyway?: boolean }) => {
+		const { asRoot } = await import("./privilege.ts");
+		const there = await asRoot();
+		await end(there ?? (await import("./trace/again.ts")).traceAgain(stack(), run, options));
+	});
+
+trace
 	.command("start")
 	.description("records until trace stop ends it")
 	.argument("<profile>", "what is recorded: profiles/PROFILE.yaml, or a name in traces of the stack file")

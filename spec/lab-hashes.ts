@@ -34,6 +34,17 @@ export function citation(stack: string, hashes: LabHashes): string | undefined {
 	return hash === undefined ? undefined : `lab ${stack} sha256:${hash}`;
 }
 
+/** What tells two labs apart, a line each: `kernel-main: 8f3c1de0a7c6 → 2b910cc01f4e`. What is not known of either tells them apart. */
+export function labDifferences(before: LabHashes, now: LabHashes): string[] {
+	const all = ({ stack, tracelab, builds }: LabHashes): LabHashes["builds"] => ({ stack, tracelab, ...builds });
+	const [old, young] = [all(before), all(now)];
+	const names = [...new Set([...Object.keys(old), ...Object.keys(young)])];
+	const shown = (hash: string | null | undefined) => hash?.slice(0, 12) ?? (hash === null ? "not known" : "none");
+	return names
+		.filter((name) => old[name] !== young[name] || old[name] === null)
+		.map((name) => `${name}: ${shown(old[name])} → ${shown(young[name])}`);
+}
+
 /**
  * Hash of a stack as it was read, with defaults and what it extends: so it is the same for another order, another comment,
  * another split into files. Not in it is what is of one machine (folders, ports) or for people alone (names, descriptions).

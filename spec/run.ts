@@ -77,6 +77,10 @@ export const runSchema = z.object({
 export type Run = z.infer<typeof runSchema>;
 export type RunLayer = Run["layers"][number];
 
+/** What a layer is called: `qemu`, `guest vm`. */
+export const titleOf = ({ layer, domain }: Pick<RunLayer, "layer" | "domain">): string =>
+	domain === undefined ? layer : `${layer} ${domain}`;
+
 /** How long it was recorded; at least a millisecond, to divide by. */
 export function secondsOf({ monotonic: { started, ended } }: Run): number {
 	const ns = ended === undefined ? 0n : BigInt(ended) - BigInt(started);

@@ -46,7 +46,9 @@ export function readRecording(stack: string, run: string): { folder: string; rec
 	if (!existsSync(file)) {
 		throw new UsageError(
 			`run ${quote(run)} is no recording that can be replayed`,
-			`make one: ./lab${stackOption(stack)} record DOMAIN -- COMMAND`,
+			existsSync(`${folder}/run.json`)
+				? `it is a traced run, which is recorded once more by: ./lab${stackOption(stack)} trace again ${run}`
+				: `make one: ./lab${stackOption(stack)} record DOMAIN -- COMMAND`,
 		);
 	}
 	const recording = schema.safeParse(JSON.parse(readFileSync(file, "utf8")));

@@ -2,7 +2,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Layer, matches, type Profile } from "../../spec/profile.ts";
-import type { RunLayer } from "../../spec/run.ts";
+import { type RunLayer, titleOf } from "../../spec/run.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { onHost } from "../host.ts";
 import { say, size } from "../terminal.ts";
@@ -11,7 +11,6 @@ import { layerOf, moveKernel } from "./layers.ts";
 import { lossesIn, lttng } from "./lttng.ts";
 import type { Recording } from "./record.ts";
 import { makeSession, removeSession, type TraceSession } from "./session.ts";
-import { titleOf } from "./summary.ts";
 
 /** Seconds that a command has run when its run is taken for a long one. */
 const longAfter = 5;

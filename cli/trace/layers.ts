@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import type { CtfLine } from "../../spec/ctf-line.ts";
-import { pidsOf, type RunLayer } from "../../spec/run.ts";
+import { pidsOf, type RunLayer, titleOf } from "../../spec/run.ts";
 import { beaconIn, checkBound, checkOffsets, fitRun, type TracedBeacon } from "../clock/run-clock.ts";
 import { guestSystemClock, type SystemClock } from "../clock/system-clock.ts";
 import { LabError } from "../errors.ts";
@@ -14,7 +14,6 @@ import { fetchGuest, type GuestTaking } from "./guest.ts";
 import { type Losses, lossesIn } from "./lttng.ts";
 import type { Recording } from "./record.ts";
 import { clockEvents } from "./session.ts";
-import { titleOf } from "./summary.ts";
 
 /**
  * Makes a whole run of what the sessions wrote: brings the guests' parts in, counts what is there, and puts the guests'

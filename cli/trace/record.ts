@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { withBudget } from "../../spec/budget.ts";
+import { type Budget, withBudget } from "../../spec/budget.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
 import { loadProfile, ProfileError } from "../../spec/load-profile.ts";
 import { type Layer, layers, type Profile } from "../../spec/profile.ts";
@@ -28,6 +28,8 @@ export interface RecordOptions {
 	name?: string;
 	/** Of the profile's layers, the only one that is recorded. */
 	layer?: Layer;
+	/** What it may cost, where that is not what the profile or the session says. */
+	budget?: Budget;
 	/** Is it to be calibrated before it begins? */
 	beforehand?: boolean;
 }
@@ -47,7 +49,8 @@ export interface Recording {
 
 /** Starts to record a run. Its clock-beacons begin by `startClocks`, once the guests can run them. */
 export async function startRecording(stack: string, what: string, options: RecordOptions): Promise<Recording> {
-	const { profile, domains: own } = whatToRecord(stack, what);
+	const { profile: named, domains: own } = whatToRecord(stack, what);
+	const profile = withBudget(named, options.budget);
 	const domains = chosenDomains(stack, options.domains.length > 0 ? options.domains : own);
 	for (const domain of domains) await mustRun(domain, "not paused");
 	const run = runName(stack, options.name ?? `${what}-${stamp(new Date())}`);

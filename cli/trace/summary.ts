@@ -1,4 +1,4 @@
-import { type Run, type RunLayer, secondsOf } from "../../spec/run.ts";
+import { type Run, type RunLayer, secondsOf, titleOf } from "../../spec/run.ts";
 import { duration, size, table } from "../terminal.ts";
 
 /** Events of a layer that are shown one by one. */
@@ -27,9 +27,6 @@ export function summary(run: Run, folder: string): string[] {
 		...overBudget(run),
 	];
 }
-
-export const titleOf = ({ layer, domain }: Pick<RunLayer, "layer" | "domain">): string =>
-	domain === undefined ? layer : `${layer} ${domain}`;
 
 function eventsOf(layer: RunLayer): string {
 	const sorted = Object.entries(layer.events).sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));

@@ -1,5 +1,6 @@
 // One lab on this very host, from nothing to nothing. Tests are registered, and run, in this order.
 import "./comes-up.ts";
+import "./hashes.ts";
 import "./command-line.ts";
 import "./debugging.ts";
 import "./edits.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
 import { project } from "../../cli/host.ts";
-import { citation, type LabHashes, labHash, stackHash, tracelabHash } from "../../spec/lab-hashes.ts";
+import { citation, type LabHashes, labDifferences, labHash, stackHash, tracelabHash } from "../../spec/lab-hashes.ts";
 import { loadStack } from "../../spec/load-stack.ts";
 import { ScratchProject, smallest } from "./scratch-project.ts";
 
@@ -40,6 +40,19 @@ test("a lab with a build that noted nothing has no hash", (t) => {
 	const unknown = { ...hashes, builds: { ...hashes.builds, "kernel-main": null } };
 	t.is(labHash(unknown), undefined);
 	t.is(citation("quickstart", unknown), undefined);
+});
+
+test("what tells two labs apart is named, and what is not known does", (t) => {
+	t.deepEqual(labDifferences(hashes, { ...hashes, lock: "00".repeat(32) }), []);
+	const { "qemu-main": _, ...others } = hashes.builds;
+	const builds = { ...others, "guest-tools": null, "module-mine": "6f".repeat(32) };
+	t.deepEqual(labDifferences(hashes, { ...hashes, stack: "00".repeat(32), builds }), [
+		"stack: 1a1a1a1a1a1a → 000000000000",
+		"qemu-main: 5e5e5e5e5e5e → none",
+		"guest-tools: 3c3c3c3c3c3c → not known",
+		"module-mine: none → 6f6f6f6f6f6f",
+	]);
+	t.deepEqual(labDifferences({ ...hashes, builds }, { ...hashes, builds }), ["guest-tools: not known → not known"]);
 });
 
 /** Hash of a stack in a project of its own. */

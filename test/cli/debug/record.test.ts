@@ -187,6 +187,15 @@ asRoot(
 );
 asRoot(
 	refuses,
+	"the run is a trace",
+	(lab) => {
+		remove(`${runs}/one/recording.json`)(lab);
+		lab.write(`${runs}/one/run.json`, "{}");
+	},
+	'run "one" is no recording that can be replayed\n  what to do: it is a traced run, which is recorded once more by: ./lab trace again one',
+);
+asRoot(
+	refuses,
 	"QEMU does not start",
 	(lab) => lab.write(emulator, "#!/bin/sh\necho 'qemu: no' >&2\nexit 1\n", 0o755),
 	"QEMU ended with 1: qemu: no",

@@ -402,6 +402,89 @@ asRoot("a trace session of the stack's is recorded by its name, of its domains a
 	t.false(existsSync(join(lab.root, `lttng/host/${session}`)));
 });
 
+/** A lab whose run `one` ended with 7, and whatever is changed of its record. */
+async function recordedOnce(t: ExecutionContext, changes: object = {}): Promise<ScratchLab> {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv", "virtio_queue_notify"], ["block_rq_issue"]);
+	t.is((await lab.lab([...traceRun, "--layer", "qemu", "--", "sh", "-c", "exit 7"])).code, 7);
+	lab.write(`${folder}/one/run.json`, JSON.stringify({ ...readRun(lab, "one"), ...changes }));
+	return lab;
+}
+
+const again = ["trace", "again", "one", "--name", "two"];
+
+asRoot(
+	"a run is recorded again by the same command, in the same layers at the same budget, and what differs is shown",
+	async (t) => {
+		const lab = await recordedOnce(t, { budget: { rate: 9, events: 7 } });
+		records(lab, ["blk_co_preadv", "blk_co_preadv"], []);
+		const { code, stderr } = await lab.lab(again);
+		t.is(code, 7, stderr);
+		const { command, asked, budget, lab: hashes } = readRun(lab, "two");
+		t.deepEqual(
+			{ command, guest: asked.guest, budget, hashes },
+			{ command: ["sh", "-c", "exit 7"], guest: [], budget: { rate: 9, events: 7 }, hashes: card.hashes },
+		);
+		const lines = stderr.split("\n");
+		const table = lines.slice(lines.findIndex((line) => /^ +one +two *$/.test(line)) + 1);
+		t.regex(table[0] ?? "", /^seconds +[\d.]+ +[\d.]+ /);
+		t.deepEqual(
+			table.slice(1).map((line) => line.trimEnd().replaceAll(/(?<=\S) {2,}/g, " | ")),
+			[
+				"lost events and packets | 0 | 0",
+				"qemu | 2 | 2",
+				"  blk_co_preadv | 1 | 2 | +100.0 %",
+				"  virtio_queue_notify | 1 | 0 | gone",
+			],
+		);
+	},
+);
+
+asRoot("a run of another lab is not recorded again unless that is asked for, and what differs is named", async (t) => {
+	const builds = { ...card.hashes.builds, "kernel-main": "99".repeat(32) };
+	const domain = { libvirtName: "quickstart-vm", pid, emulator, acceleration: "kvm", modules: {} };
+	const other = { commit: "9c010146f0aa, edited", lab: { ...card.hashes, builds }, domains: { vm: domain } };
+	const lab = await recordedOnce(t, other);
+	const differences = ["kernel-main: 999999999999 → 4d4d4d4d4d4d", "acceleration of vm: kvm → tcg"];
+	const refused = await lab.lab(again);
+	t.deepEqual(refused, {
+		code: 1,
+		stdout: "",
+		stderr: [
+			"lab: the lab is not what it was when one was recorded:",
+			...differences.map((line) => `  ${line}`),
+			"  what to do: git checkout 9c010146f0aa, with the stack file and the lock of that time, then: ./lab up",
+			"    or compare with the lab as it is: ./lab trace again one --anyway",
+		].join("\n"),
+	});
+	t.false(existsSync(join(lab.root, folder, "two")));
+	const { code, stderr } = await lab.lab([...again, "--anyway"]);
+	t.is(code, 7, stderr);
+	t.deepEqual(
+		stderr.split("\n").slice(0, 2),
+		differences.map((line) => `lab: ${line}`),
+	);
+});
+
+asRoot("a run of an older tracelab, or one of other events, is not taken for the same", async (t) => {
+	const asked = { qemu: ["virtio_*"], guest: [], host: [] };
+	const lab = await recordedOnce(t, { lab: undefined, asked });
+	t.deepEqual((await lab.lab(again)).stderr.split("\n").slice(1, 3), [
+		"  what the lab was is not known: an older tracelab recorded one",
+		"  profile block-io names other events",
+	]);
+});
+
+asRoot("a run without a command cannot be recorded again", async (t) => {
+	const lab = await recordedOnce(t, { command: undefined });
+	t.deepEqual(await lab.lab(again), {
+		code: 2,
+		stdout: "",
+		stderr:
+			'lab: run "one" has no command that could run again: it is no finished run of trace run\n  what to do: record one: ./lab trace run block-io -- COMMAND',
+	});
+});
+
 asRoot("a flight recorder's snapshot is a run, and it goes on", async (t) => {
 	const lab = await traceable(t);
 	records(lab, ["blk_co_preadv", "blk_co_preadv"], ["block_rq_issue"]);

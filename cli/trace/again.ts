@@ -1,0 +1,80 @@
+import { labDifferences } from "../../spec/lab-hashes.ts";
+import { type Layer, layers, type Profile } from "../../spec/profile.ts";
+import { quote } from "../../spec/quote.ts";
+import type { Run } from "../../spec/run.ts";
+import { runDifferences } from "../../spec/run-differences.ts";
+import { readCard, stackOption } from "../card.ts";
+import { LabError, UsageError } from "../errors.ts";
+import { findRun } from "../runs/run-file.ts";
+import { stamp } from "../runs/run-folder.ts";
+import { say, table } from "../terminal.ts";
+import { readProfile } from "./record.ts";
+import { traceRun } from "./run.ts";
+
+/**
+ * Records once more what a run recorded: the same command, profile, layers and domains, in the same lab; then shows what
+ * differs. The command's output is ours, and its exit status is returned.
+ *
+ * @throws LabError where the lab is not what it was then, unless that is to be so (`anyway`)
+ */
+export async function traceAgain(
+	stack: string,
+	name: string,
+	{ name: given, anyway = false }: { name?: string; anyway?: boolean },
+): Promise<number> {
+	const { run: before } = findRun(stack, name);
+	const profile = readProfile(before.profile);
+	const [domain, ...others] = Object.keys(before.domains);
+	if (before.ended === undefined || domain === undefined || (before.command === undefined && !profile.reset)) {
+		throw new UsageError(
+			`run ${quote(name)} has no command that could run again: it is no finished run of trace run`,
+			`record one: ./lab${stackOption(stack)} trace run ${before.profile} -- COMMAND`,
+		);
+	}
+	const differences = [...labThen(stack, before), ...profileThen(profile, before)];
+	if (differences.length > 0 && !anyway) throw notTheSame(stack, before, differences);
+	for (const line of differences) say(`lab: ${line}`);
+	const run = given ?? `${before.profile}-${stamp(new Date())}`;
+	const [only, ...more] = askedLayers(before);
+	const status = await traceRun(stack, before.profile, before.command ?? [], {
+		domains: [domain, ...others],
+		name: run,
+		budget: before.budget,
+		...(only !== undefined && more.length === 0 && { layer: only }),
+	});
+	const { run: now } = findRun(stack, run);
+	say(table(["", before.run, now.run, ""], runDifferences(before, now)));
+	return status;
+}
+
+const askedLayers = ({ asked }: Run): Layer[] => layers.filter((layer) => asked[layer].length > 0);
+
+/** What of the lab that is up is not what it was then. */
+function labThen(stack: string, { run, lab, domains }: Run): string[] {
+	const { hashes, domains: there } = readCard(stack);
+	if (lab === undefined) return [`what the lab was is not known: an older tracelab recorded ${run}`];
+	const accelerations = Object.entries(domains).flatMap(([name, { acceleration }]) => {
+		const now = there[name]?.acceleration.kind;
+		return acceleration === now ? [] : [`acceleration of ${name}: ${acceleration} → ${now}`];
+	});
+	return [...labDifferences(lab, hashes), ...accelerations];
+}
+
+function profileThen(profile: Profile, run: Run): string[] {
+	const same = askedLayers(run).every(
+		(layer) => run.asked[layer].toSorted().join() === Object.keys(profile[layer]).sort().join(),
+	);
+	return same ? [] : [`profile ${profile.name} names other events`];
+}
+
+function notTheSame(stack: string, { run, commit }: Run, differences: readonly string[]): LabError {
+	const lab = `./lab${stackOption(stack)}`;
+	const back = commit === undefined ? "take the tracelab" : `git checkout ${commit.replace(/,.*/, "")}`;
+	return new LabError(
+		`the lab is not what it was when ${run} was recorded:\n${differences.map((line) => `  ${line}`).join("\n")}`,
+		[
+			`${back}, with the stack file and the lock of that time, then: ${lab} up`,
+			`    or compare with the lab as it is: ${lab} trace again ${run} --anyway`,
+		].join("\n"),
+	);
+}
