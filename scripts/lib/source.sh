@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sources of builds, kept in $cache_dir/sources once they are verified.
+# Sources of builds, kept in $cache_dir/sources once they are verified. What the lock pins is taken from there where it is
+# whole, with no question to anybody: it can be built without a network, and when it is gone from where it came from.
 # Input: source, by name: kind=debian package suite? | git url ref | tarball url sha256 | path path
 source lib/build.sh
 source lib/debian.sh
@@ -45,21 +46,44 @@ source_get() {
 
 source_is() { printf '%s\n' "$2" >"$1.version"; }
 
+# has_sum FILE SHA256
+has_sum() { [ -e "$1" ] && [ "$(sum_of "$1")" = "$2" ]; }
+
+sum_of() { sha256sum <"$1" | cut -c 1-64; }
+
 # debian_get: makes the variables version and archive, the package's version and its .dsc or .deb.
 debian_get() {
-	local suite=${source[suite]:-}
-	[ -n "$suite" ] || suite=$(host_suite)
+	local package=${source[package]} suite=${source[suite]:-}
 	lock apt-sources
-	apt_own "$suite"
-	mkdir -p "$sources/debian"
-	case ${source[package]} in
-	# The kernel's source is a tarball inside a binary package, and that of a module for any kernel is in one as it is.
-	linux-source-* | *-dkms) debian_deb "${source[package]}" "$suite" ;;
-	*) debian_dsc "${source[package]}" "$suite" ;;
-	esac
+	version=${pin[version]:-}
+	archive=$(debian_archive)
+	if ! debian_kept; then
+		[ -n "$suite" ] || suite=$(host_suite)
+		apt_own "$suite"
+		mkdir -p "$sources/debian"
+		if [[ $archive = *.dsc ]]; then debian_dsc "$package" "$suite"; else debian_deb "$package" "$suite"; fi
+	fi
 	record version "$version"
-	record sha256 "$(sha256sum <"$archive" | cut -c 1-64)"
+	record sha256 "$(sum_of "$archive")"
 }
+
+# debian_archive: what of the package apt downloads.
+debian_archive() {
+	case $package in
+	# The kernel's source is a tarball inside a binary package, and that of a module for any kernel is in one as it is.
+	linux-source-* | *-dkms) printf '%s' "$sources/debian/${package}_${version//:/%3a}_all.deb" ;;
+	*) printf '%s' "$sources/debian/${package}_${version#*:}.dsc" ;;
+	esac
+}
+
+# debian_kept: is what the lock pins here, whole?
+debian_kept() {
+	has_sum "$archive" "${pin[sha256]:-}" || return 1
+	[[ $archive != *.dsc ]] || in_folder "${archive%/*}" sha256sum --status --check <(dsc_files) 2>/dev/null
+}
+
+# dsc_files: the other files of a source package, as sha256sum has them.
+dsc_files() { sed -nE 's/^ ([0-9a-f]{64}) [0-9]+ /\1  /p' "$archive"; }
 
 # debian_unpack FOLDER [EXCLUDED…]
 debian_unpack() {
@@ -103,7 +127,9 @@ debian_deb() {
 	local package=$1 suite=$2 which=$1${pin[version]:+=${pin[version]}}
 	version=$(apt-cache "${apt_options[@]}" --no-all-versions show "$which" 2>/dev/null | sed -n 's/^Version: //p' || :)
 	[ -n "$version" ] || no_package "package $package" "$suite"
-	archive=$sources/debian/${package}_${version//:/%3a}_all.deb
+	archive=$(debian_archive)
+	# Here it is not as it is pinned.
+	[ -z "${pin[sha256]:-}" ] || rm -f "$archive"
 	# apt checks the sum of what it downloads, and gives it its name only then.
 	[ -e "$archive" ] || run "downloading $package" in_folder "$sources/debian" apt-get "${apt_options[@]}" download "$package=$version"
 }
@@ -128,7 +154,8 @@ git_get() {
 	mirror=$sources/git/$(printf '%s' "$url" | sha256sum | cut -c 1-16)
 	lock "source-${mirror##*/}"
 	[ -d "$mirror" ] || run "making a place for $url" git init -q --bare "$mirror"
-	commit=$(git_commit "$mirror" "$url" "$ref")
+	commit=$(git_kept "${pin[commit]:-nothing}")
+	[ -n "$commit" ] || commit=$(git_commit "$mirror" "$url" "$ref")
 	if [ -z "$commit" ]; then
 		# A commit by its hash cannot be had alone from every server: then it is in the whole history, or not there.
 		run "fetching $url" fetching "$mirror" --depth 2147483647 "$url" \
@@ -139,7 +166,12 @@ git_get() {
 	[ -z "${pin[commit]:-}" ] || todo="the lock pins it; take what ${source[ref]} is now: $lock_update"
 	[ -n "$commit" ] || die "$url has no $ref" "$todo"
 	record commit "$commit"
+	# It stays, wherever its branch goes.
+	git -C "$mirror" update-ref "refs/tracelab/kept/$commit" "$commit"
 }
+
+# git_kept COMMIT: prints it, where it is here with all that is in it.
+git_kept() { git -C "$mirror" rev-parse --verify --quiet "refs/tracelab/kept/$1" || :; }
 
 git_unpack() {
 	run "unpacking ${source[ref]} of ${source[url]}" git_checkout "$mirror" "$commit" "${source[url]}" "$1"
@@ -171,13 +203,12 @@ tarball_get() {
 	record sha256 "$wanted"
 	archive=$sources/sha256/$wanted
 	lock "source-$wanted"
-	[ ! -e "$archive" ] || return 0
+	! has_sum "$archive" "$wanted" || return 0
 	mkdir -p "${archive%/*}"
 	trap 'rm -f "$archive.part"' EXIT
 	run "downloading $url" curl --fail --location --silent --show-error \
 		--speed-limit 1 --speed-time "$stalled" --output "$archive.part" "$url"
-	sum=$(sha256sum <"$archive.part")
-	sum=${sum%% *}
+	sum=$(sum_of "$archive.part")
 	[ "$sum" = "$wanted" ] || die "$url has the sha256 $sum, not $wanted; nothing of it was kept" \
 		"check the address and the sum in the stack file; if both are right, the file was changed since"
 	mv "$archive.part" "$archive"

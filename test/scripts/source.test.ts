@@ -57,6 +57,10 @@ test("a tarball is checked, kept by its sum, and unpacked without its one folder
 	const second = await fetched(scratch, source, "", "'*/docs/*'");
 	t.deepEqual(second.calls, []);
 	t.deepEqual(got(scratch), ["Makefile"]);
+	await scratch.bash(`rm -r '${scratch.root}/got'`);
+	scratch.write(`var/cache/tracelab/sources/sha256/${source.sha256}`, "changed\n");
+	t.is((await fetched(scratch, source)).calls.length, 1);
+	t.deepEqual(got(scratch), ["Makefile", "docs/big"]);
 });
 
 test("a tarball without a folder of its own is unpacked as it is", async (t) => {
@@ -187,6 +191,12 @@ test("a working tree that is not there is an error", async (t) => {
 	);
 });
 
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+const dsc = ["Version: 1-2", "Checksums-Sha256:", ` ${sha256("upstream\n")} 9 hello_1.orig.tar`, "Files:", ""].join(
+	"\n",
+);
+
 /** A Debian host whose apt knows the source package `hello` and the kernel's source. */
 function debian(t: ExecutionContext): ScratchHost {
 	const scratch = host(t);
@@ -201,7 +211,7 @@ function debian(t: ExecutionContext): ScratchHost {
 		`case "$*" in
 		*" update") [ ! -e "$root/offline" ] || { echo 'Temporary failure resolving'; exit 100; } ;;
 		*"--print-uris source hello" | *"--print-uris source hello=1-2") echo "'http://mirror.test/hello_1.dsc' hello_1-2.dsc 9 SHA256:0" ;;
-		*"--download-only source hello" | *"--download-only source hello=1-2") echo 'Version: 1-2' >hello_1-2.dsc ;;
+		*"--download-only source hello" | *"--download-only source hello=1-2") printf '%s' '${dsc}' >hello_1-2.dsc; echo upstream >hello_1.orig.tar ;;
 		*"download hello-dkms=2.0-1") : >hello-dkms_2.0-1_all.deb ;;
 		*"download linux-source-6.1=6.1.9-1") : >linux-source-6.1_6.1.9-1_all.deb ;;
 		*) exit 100 ;;
@@ -328,7 +338,7 @@ function recorded(scratch: ScratchHost): Record<string, string> {
 const update = "./lab lock --update qemu-main -s quick";
 
 for (const [kind, name, version, text] of [
-	["source package", "hello", "1-2", "Version: 1-2\n"],
+	["source package", "hello", "1-2", dsc],
 	["package", "linux-source-6.1", "6.1.9-1", ""],
 ] as const) {
 	test(`of a Debian ${kind}, its version and the sum of what was verified are recorded, and it is held to those`, async (t) => {
@@ -336,13 +346,13 @@ for (const [kind, name, version, text] of [
 		const source = { kind: "debian", package: name };
 		await fetched(scratch, source);
 		const pin = recorded(scratch);
-		t.deepEqual(pin, { version, sha256: createHash("sha256").update(text).digest("hex") });
-		await scratch.bash(`rm -r '${scratch.root}/got'`);
+		t.deepEqual(pin, { version, sha256: sha256(text) });
+		await scratch.bash(`rm -r '${scratch.root}/got' '${scratch.root}/var/cache'`);
 		const again = await fetched(scratch, source, "", "", pin);
 		t.deepEqual([again.code, again.stderr], [0, ""]);
 		t.true(
 			short(again)
-				.filter((call) => call.startsWith("apt"))
+				.filter((call) => call.startsWith("apt") && !call.endsWith("update"))
 				.every((call) => call.endsWith(`${name}=${version}`)),
 		);
 		await scratch.bash(`rm -r '${scratch.root}/got'`);
@@ -368,6 +378,30 @@ for (const [kind, name, version, text] of [
 	});
 }
 
+for (const [name, kept] of [
+	["hello", "hello_1-2.dsc"],
+	["hello", "hello_1.orig.tar"],
+	["linux-source-6.1", "linux-source-6.1_6.1.9-1_all.deb"],
+] as const) {
+	test(`a Debian source that the lock pins and that is kept needs no apt, unless ${kept} is not whole`, async (t) => {
+		const scratch = debian(t);
+		const source = { kind: "debian", package: name };
+		await fetched(scratch, source);
+		const pin = recorded(scratch);
+		const asks = async (): Promise<boolean> => {
+			await scratch.bash(`rm -r '${scratch.root}/got'`);
+			const { code, calls } = await fetched(scratch, source, "", "", pin);
+			t.is(code, 0);
+			t.true(got(scratch).length > 0);
+			return calls.some((call) => call.startsWith("apt"));
+		};
+		t.false(await asks());
+		scratch.write(`var/cache/tracelab/sources/debian/${kept}`, "changed\n");
+		t.true(await asks());
+		t.false(await asks());
+	});
+}
+
 test("a git source is the commit that the lock pins, wherever its branch is now", async (t) => {
 	const scratch = host(t);
 	const { url, v1, main } = await repository(scratch);
@@ -378,6 +412,10 @@ test("a git source is the commit that the lock pins, wherever its branch is now"
 	await scratch.bash(`rm -rf '${scratch.root}/got'`);
 	await fetched(scratch, source);
 	t.deepEqual(recorded(scratch), { commit: main });
+	await scratch.bash(`cd '${scratch.root}'; rm -rf got; mv repo gone`);
+	await fetched(scratch, source, "", "", { commit: v1 });
+	t.is(scratch.read("got/file"), "one\n");
+	await scratch.bash(`cd '${scratch.root}'; rm -rf got; mv gone repo`);
 	const gone = "0".repeat(40);
 	const { code, stderr } = await fetched(scratch, source, "", "", { commit: gone });
 	t.is(code, 1);
@@ -430,7 +468,7 @@ test("what a source is now is told without unpacking it", async (t) => {
 	);
 	t.deepEqual(stdout, {
 		build: "thing/0123456789abcdef",
-		sha256: createHash("sha256").update("Version: 1-2\n").digest("hex"),
+		sha256: sha256(dsc),
 		tools: "gcc-12 12.2.0-14",
 		version: "1-2",
 	});
