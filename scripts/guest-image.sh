@@ -12,11 +12,13 @@ source lib/guest-tree.sh
 
 thing="the guest image"
 tools=(mmdebstrap e2fsprogs qemu-utils)
+# Packages of images, under the names that Debian gives their files.
+kept=$cache_dir/apt-image/$suite
 
 build() {
 	local part=$1 tree=$work/tree
-	[ -z "${pin[packages]:-}" ] || record_source
-	bootstrap "$tree"
+	get_packages "$work/repository"
+	bootstrap "$tree" "$work/repository"
 	guest_tree "$tree"
 	# shellcheck disable=SC2016  # dpkg-query's own variables
 	dpkg-query --admindir="$tree/var/lib/dpkg" -W -f '${Package} ${Version}\n' >"$part/packages"
@@ -24,7 +26,7 @@ build() {
 	pack "$tree" "$part/image.qcow2"
 }
 
-# record_source: the packages that mmdebstrap would install now, as apt has them for a host that has none.
+# record_source: the packages that apt would install now on a host that has none.
 record_source() (
 	local chosen
 	mkdir -p "$work" "${log_file%/*}"
@@ -37,25 +39,56 @@ record_source() (
 	record packages "$(sed -nE 's/^Inst ([^ ]+) \(([^ ]+) .*/\1 \2/p' <<<"$chosen" | sort)"
 )
 
-# bootstrap TREE: with the packages kept for the next image.
-bootstrap() {
-	local tree=$1 kept=$cache_dir/apt-image/$suite options
-	mkdir -p "$kept"
+# get_packages FOLDER: makes it an apt repository of what the lock pins, or else of what apt would install now. So the image is
+# decided by its packages, and not by where they came from. They are kept; what is not kept yet is downloaded.
+get_packages() (
+	local chosen=${pin[packages]:-} name version missing=()
 	lock "apt-image-$suite"
-	debian_entries "$suite" >"$work/sources.list"
-	sed -i '/^deb-src/d' "$work/sources.list"
+	mkdir -p "$kept" "$1"
+	if [ -z "$chosen" ]; then
+		record_source
+		chosen=$(<"$work/record/packages")
+	fi
+	while read -r name version; do
+		compgen -G "$(deb_of "$name" "$version")" >/dev/null || missing+=("$name=$version")
+	done <<<"$chosen"
+	[ ${#missing[@]} = 0 ] || download "${missing[@]}"
+	# shellcheck disable=SC2046  # a pattern, and no white space in it
+	while read -r name version; do cp $(deb_of "$name" "$version") "$1/"; done <<<"$chosen"
+	cd "$1"
+	run "listing the guest's packages" bash -c 'dpkg-scanpackages . >Packages'
+)
+
+# deb_of NAME VERSION: the pattern of its file, which has the architecture in its name, too.
+deb_of() { printf '%s' "$kept/$1_${2//:/%3a}_*.deb"; }
+
+# download NAME=VERSION…: to those that are kept.
+download() {
+	local there
+	lock apt-sources
+	apt_own "$suite"
+	there=$(apt-cache "${apt_options[@]}" show "$@" 2>/dev/null | awk '/^Package: / {name = $2} /^Version: / {print name "=" $2}' || :)
+	if printf '%s\n' "$@" | grep -qvxFf <(printf '%s\n' "$there"); then
+		die "Debian's $suite has no $(only_in "$(printf '%s\n' "$@")" "$there") any more, which the lock pins" "take what there is now: $lock_update"
+	fi
+	say "$step: downloading $# of the guest's packages"
+	cd "$kept"
+	# apt checks the sum of what it downloads, and gives it its name only then.
+	run "downloading the guest's packages" apt-get "${apt_options[@]}" download "$@"
+}
+
+# bootstrap TREE REPOSITORY: installs all packages of the repository, those that Debian calls essential first.
+bootstrap() {
+	local tree=$1 repository=$2 options
 	options=(
-		--variant=minbase --format=directory
-		--include="$(IFS=, && printf '%s' "${packages[*]}")"
-		--aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"'
+		--variant=essential --format=directory
+		--include="$(sed -n 's/^Package: //p' "$repository/Packages" | paste -sd ,)"
 		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*'
 		--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io
-		--skip=essential/unlink
-		--setup-hook="mkdir -p \"\$1/var/cache/apt/archives\"; cp -f '$kept'/*.deb \"\$1/var/cache/apt/archives/\" 2>/dev/null || :"
-		--customize-hook="rm -f '$kept'/*.deb; mv \"\$1\"/var/cache/apt/archives/*.deb '$kept/'"
 	)
 	# What maintainers' scripts date, such as a password's last change, is of the first day there is.
-	run_long "installing the guest's packages" env SOURCE_DATE_EPOCH=86400 mmdebstrap "${options[@]}" "$suite" "$tree" "$work/sources.list"
+	run_long "installing the guest's packages" env SOURCE_DATE_EPOCH=86400 mmdebstrap "${options[@]}" '' "$tree" \
+		"deb [trusted=yes] copy:$repository ./"
 }
 
 # pack TREE IMAGE: the same packages are the same bytes. The file system has a fixed uuid and hash seed, as nothing of a

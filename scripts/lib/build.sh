@@ -130,9 +130,9 @@ build_anew() {
 	remember built $((SECONDS - begun))
 }
 
-# build_again NAME FUNCTION: makes a build that is there a second time, elsewhere, and compares the two byte by byte. Nothing
-# of the first serves the second: no object, nothing of the compiler cache. Outputs `files`, how many there are, and
-# `differing`, their paths in the prefix, one a line.
+# build_again NAME FUNCTION: makes a build that is there a second time, elsewhere, and compares the two byte by byte. It is of
+# the same sources and packages, whatever is newest by now. Nothing of the first serves the second: no object, nothing of the
+# compiler cache. Outputs `files`, how many there are, and `differing`, their paths in the prefix, one a line.
 build_again() {
 	local what=$1 build=$2 stale files differing
 	lock "build-${identity//\//-}"
@@ -143,6 +143,7 @@ build_again() {
 	rm -rf --one-file-system -- "$work"
 	work=$work/again
 	mkdir -p "$work/prefix"
+	pin_built
 	export CCACHE_DISABLE=1
 	"$build" "$work/prefix"
 	build_contents "$root$prefix" >"$work/first"

@@ -107,10 +107,11 @@ guest_without() {
 	ln -sf /lib/systemd/system/multi-user.target "$tree/etc/systemd/system/default.target"
 }
 
-# guest_identity TREE: each guest gets its own at boot: the name from the kernel's command line.
+# guest_identity TREE: each guest gets its own at boot: the name from the kernel's command line. Nothing is said of the host
+# that the tree was made on, nor of where its packages were.
 guest_identity() {
 	: >"$1/etc/machine-id"
-	rm -f "$1/etc/hostname" "$1/etc/resolv.conf"
+	rm -f "$1/etc/hostname" "$1/etc/resolv.conf" "$1/etc/apt/sources.list"
 }
 
 # unit TREE TARGET NAME: a unit of ours from standard input, started with TARGET.

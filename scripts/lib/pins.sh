@@ -32,6 +32,15 @@ hold() {
 	die "the lock pins $1 $(only_in "$pinned" "$2"), and here it is $(only_in "$2" "$pinned")" "$todo, or: $lock_update"
 }
 
+# pin_built: what is made now is made of the same as the build that is there.
+pin_built() {
+	local fact file
+	for fact in version sha256 commit packages; do
+		file=$root$prefix/.tracelab-build-record/$fact
+		[ ! -e "$file" ] || pin[$fact]=$(<"$file")
+	done
+}
+
 # What takes what there is now into the lock.
 lock_update="./lab lock --update ${step%-build} -s $stack"
 
