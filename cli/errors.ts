@@ -1,3 +1,5 @@
+import { StackFileError } from "../spec/stack-file-error.ts";
+
 /** Something that a person can mend: what failed and what to do, shown without a stack trace. */
 export class LabError extends Error {
 	override readonly name: string = "LabError";
@@ -21,6 +23,10 @@ export class UsageError extends LabError {
 export class MissingProgramError extends LabError {
 	override readonly name = "MissingProgramError";
 }
+
+/** The same, where it is a stack file or a lock that a person can mend. */
+export const asLabError = (error: unknown): unknown =>
+	error instanceof StackFileError ? new LabError(error.message) : error;
 
 /** The text of an error as the command line shows it; a fault of the lab's own keeps its stack. */
 export function errorText(error: unknown): string {

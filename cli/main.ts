@@ -176,6 +176,20 @@ program
 	);
 
 program
+	.command("bundle")
+	.description(
+		"writes the stack, its lock and the sources of all its builds into one archive, from which the lab comes up without a network (through sudo)",
+	)
+	.argument("<file>", "such as lab.tar: a tar archive")
+	.action(async (file: string) => end((await import("./lab/bundle.ts")).bundle(stack(), file)));
+
+program
+	.command("unbundle")
+	.description("checks what a bundle holds, and puts stack, lock and sources into their places (through sudo)")
+	.argument("<file>")
+	.action(async (file: string) => end((await import("./lab/unbundle.ts")).unbundle(file)));
+
+program
 	.command("rebuild")
 	.description("makes builds of the lab a second time, elsewhere, and compares them byte by byte (through sudo)")
 	.argument("[build...]", "such as kernel-main; default: all of them")

@@ -35,11 +35,15 @@ export async function asRoot(): Promise<number | undefined> {
 	}
 }
 
-/** Gives what root wrote in the project back to whoever owns the project, so that plain `pulumi` works for them. */
-export function giveBack(): void {
+/**
+ * Gives what root wrote in the project back to whoever owns the project, so that plain `pulumi` works for them.
+ *
+ * @param more folders where more was written than by every command, from the project's root
+ */
+export function giveBack(more: Iterable<string> = []): void {
 	const { uid, gid } = statSync(project);
 	if (process.geteuid?.() !== 0 || uid === 0) return;
-	for (const folder of [".state", ".pulumi/workspaces", ".pulumi/logs", ".pulumi/compile-cache", "stacks"])
+	for (const folder of [".state", ".pulumi/workspaces", ".pulumi/logs", ".pulumi/compile-cache", "stacks", ...more])
 		give(join(project, folder), uid, gid);
 }
 

@@ -17,7 +17,7 @@ kept=$cache_dir/apt-image/$suite
 
 build() {
 	local part=$1 tree=$work/tree
-	get_packages "$work/repository"
+	repository "$work/repository"
 	bootstrap "$tree" "$work/repository"
 	guest_tree "$tree"
 	# shellcheck disable=SC2016  # dpkg-query's own variables
@@ -39,12 +39,28 @@ record_source() (
 	record packages "$(sed -nE 's/^Inst ([^ ]+) \(([^ ]+) .*/\1 \2/p' <<<"$chosen" | sort)"
 )
 
-# get_packages FOLDER: makes it an apt repository of what the lock pins, or else of what apt would install now. So the image is
-# decided by its packages, and not by where they came from. They are kept; what is not kept yet is downloaded.
-get_packages() (
-	local chosen=${pin[packages]:-} name version missing=()
+# repository FOLDER: makes it an apt repository of the image's packages alone. So what is in an image is decided by these, and not
+# by where they came from.
+repository() {
+	local files
 	lock "apt-image-$suite"
-	mkdir -p "$kept" "$1"
+	files=$(get_packages)
+	mkdir -p "$1"
+	xargs -d '\n' cp -t "$1" <<<"$files"
+	# shellcheck disable=SC2016  # expanded by that bash
+	run "listing the guest's packages" bash -c 'cd "$0" && dpkg-scanpackages . >Packages' "$1"
+}
+
+kept_sources() {
+	lock "apt-image-$suite"
+	get_packages
+}
+
+# get_packages: prints the files of the packages that the lock pins, or else of those that apt would install now. What is not kept
+# yet is downloaded. Hold `lock apt-image-$suite`.
+get_packages() {
+	local chosen=${pin[packages]:-} name version missing=()
+	mkdir -p "$kept"
 	if [ -z "$chosen" ]; then
 		record_source
 		chosen=$(<"$work/record/packages")
@@ -52,12 +68,9 @@ get_packages() (
 	while read -r name version; do
 		compgen -G "$(deb_of "$name" "$version")" >/dev/null || missing+=("$name=$version")
 	done <<<"$chosen"
-	[ ${#missing[@]} = 0 ] || download "${missing[@]}"
-	# shellcheck disable=SC2046  # a pattern, and no white space in it
-	while read -r name version; do cp $(deb_of "$name" "$version") "$1/"; done <<<"$chosen"
-	cd "$1"
-	run "listing the guest's packages" bash -c 'dpkg-scanpackages . >Packages'
-)
+	[ ${#missing[@]} = 0 ] || (download "${missing[@]}")
+	while read -r name version; do compgen -G "$(deb_of "$name" "$version")"; done <<<"$chosen"
+}
 
 # deb_of NAME VERSION: the pattern of its file, which has the architecture in its name, too.
 deb_of() { printf '%s' "$kept/$1_${2//:/%3a}_*.deb"; }

@@ -75,7 +75,8 @@ function unhashable(path: readonly (string | number)[], why: string): ContentHas
 	);
 }
 
-const droppings = /^(?:\.git|.*\.(?:o|ko|mod|mod\.c)|\..*\.cmd|Module\.symvers|modules\.order)$/;
+/** Names of what git and builds leave in a tree. */
+export const droppings = /^(?:\.git|.*\.(?:o|ko|mod|mod\.c)|\..*\.cmd|Module\.symvers|modules\.order)$/;
 
 /** Every part is preceded by its length, so that no two trees have one text. */
 function* treeParts(folder: string, relative: string, parents: readonly string[]): Generator<string | Buffer> {

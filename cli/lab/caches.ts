@@ -48,6 +48,7 @@ const folders: readonly [RegExp, number][] = [
 	[/^work\//, 3],
 	[/^systemtap\//, 2],
 	[/^apt-sources\//, 2],
+	[/^unbundle-[^/]*\//, 1],
 ];
 
 function partOf(path: string): string {

@@ -1,17 +1,17 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { buildPrefixes } from "../../spec/build-prefixes.ts";
 import { loadStack } from "../../spec/load-stack.ts";
 import { buildOf, type Lock, lockFile, lockText, type Pin, pinOf, readLock } from "../../spec/lock.ts";
 import { completed, updated } from "../../spec/lock-changes.ts";
 import type { Stack } from "../../spec/schema.ts";
-import { StackFileError } from "../../spec/stack-file-error.ts";
 import { checkStack, readCard, stackOption } from "../card.ts";
-import { LabError, systemCode } from "../errors.ts";
-import { onHost, project } from "../host.ts";
+import { asLabError, LabError } from "../errors.ts";
+import { project } from "../host.ts";
 import { asRoot, giveBack } from "../privilege.ts";
 import { run } from "../program.ts";
 import { print } from "../terminal.ts";
 import { type BegunBuild, begunBuilds } from "./begun-builds.ts";
+import { builtPins, noted } from "./build-record.ts";
 
 /**
  * Writes the lock of a stack from the lab that is up, or adds to it what it lacks; with `update`, takes for the builds that are
@@ -30,8 +30,7 @@ export async function lock(
 	try {
 		return await (update ? updateLock(stack, wanted) : completeLock(stack, wanted));
 	} catch (error) {
-		if (error instanceof StackFileError) throw new LabError(error.message);
-		throw error;
+		throw asLabError(error);
 	} finally {
 		giveBack();
 	}
@@ -40,13 +39,7 @@ export async function lock(
 async function completeLock(stack: string, wanted: readonly string[]): Promise<number> {
 	readCard(stack);
 	const old = readLock(stack);
-	const built: Record<string, Pin> = {};
-	for (const build of begunBuilds(stack, wanted)) {
-		const pin = noted(build.prefix);
-		if (pin === undefined) throw notNoted(stack, build);
-		built[build.name] = pin;
-	}
-	const { lock, differences, added } = completed(old ?? {}, built);
+	const { lock, differences, added } = completed(old ?? {}, builtPins(stack, begunBuilds(stack, wanted)));
 	const file = lockFile(stack);
 	for (const line of differences) print(line);
 	if (added.length > 0) {
@@ -111,26 +104,6 @@ async function current({ name, step, prefix }: BegunBuild): Promise<Pin> {
 		([fact, value]) => JSON.stringify(value) === JSON.stringify(built?.[fact as keyof Pin]),
 	);
 	return isOfThem && built !== undefined ? built : inputs;
-}
-
-/** What a build that is there noted of itself (scripts/lib/pins.sh). */
-function noted(prefix: string): Pin | undefined {
-	const folder = onHost(`${prefix}/.tracelab-build-record`);
-	try {
-		const facts = readdirSync(folder).map((fact) => [fact, readFileSync(`${folder}/${fact}`, "utf8").trimEnd()]);
-		return pinOf(Object.fromEntries(facts));
-	} catch (error) {
-		if (systemCode(error) === "ENOENT") return undefined;
-		throw error;
-	}
-}
-
-function notNoted(stack: string, { name, prefix }: BegunBuild): LabError {
-	const lab = `./lab${stackOption(stack)}`;
-	return new LabError(
-		`${name} says nothing of what it was made of: ${prefix} is not built, or was built by an older tracelab`,
-		`build it again: ${lab} destroy, ./lab gc --older-than 0d, ${lab} up`,
-	);
 }
 
 function write(stack: string, lock: Lock): void {

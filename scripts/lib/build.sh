@@ -36,6 +36,21 @@ inputs() {
 	for fact in "$work/record"/*; do output "${fact##*/}" "$(<"$fact")"; done
 }
 
+# sources: has all that the build that is there was made from in the cache, and outputs its `files` there, one a line.
+sources() {
+	local files
+	lock "build-${identity//\//-}"
+	whole "$root$prefix" || die "$thing is not built ($prefix is absent)" "run up first"
+	scratch+=("$work")
+	rm -rf --one-file-system -- "$work"
+	pin_built
+	files=$(kept_sources)
+	output files "${files//"$cache_dir/"/}"
+}
+
+# kept_sources: prints these, where it was made of more than is in its inputs.
+kept_sources() { :; }
+
 # record_source: what it would be made from, where that is not all in its inputs.
 record_source() { :; }
 

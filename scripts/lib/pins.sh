@@ -35,7 +35,7 @@ hold() {
 # pin_built: what is made now is made of the same as the build that is there.
 pin_built() {
 	local fact file
-	for fact in version sha256 commit packages; do
+	for fact in version sha256 commit tree packages; do
 		file=$root$prefix/.tracelab-build-record/$fact
 		[ ! -e "$file" ] || pin[$fact]=$(<"$file")
 	done

@@ -31,6 +31,19 @@ source_fetch() (
 
 record_source() (source_get)
 
+# kept_sources: those of a working tree are where they are.
+kept_sources() {
+	source_get
+	case ${source[kind]} in
+	debian)
+		printf '%s\n' "$archive"
+		[[ $archive != *.dsc ]] || dsc_files | sed "s|^.*  |${archive%/*}/|"
+		;;
+	git) git_pack ;;
+	tarball) printf '%s\n' "$archive" ;;
+	esac
+}
+
 # source_get: has the source on this host, verified, records what it is, and holds it to the lock: of a Debian package and of
 # a git repository it gets what the lock pins.
 source_get() {
@@ -155,6 +168,7 @@ git_get() {
 	lock "source-${mirror##*/}"
 	[ -d "$mirror" ] || run "making a place for $url" git init -q --bare "$mirror"
 	commit=$(git_kept "${pin[commit]:-nothing}")
+	[ -n "$commit" ] || commit=$(git_unpacked "${pin[commit]:-nothing}")
 	[ -n "$commit" ] || commit=$(git_commit "$mirror" "$url" "$ref")
 	if [ -z "$commit" ]; then
 		# A commit by its hash cannot be had alone from every server: then it is in the whole history, or not there.
@@ -172,6 +186,32 @@ git_get() {
 
 # git_kept COMMIT: prints it, where it is here with all that is in it.
 git_kept() { git -C "$mirror" rev-parse --verify --quiet "refs/tracelab/kept/$1" || :; }
+
+# git_pack: prints the file that holds the commit and all that is in it: the same bytes, whatever else the mirror has.
+git_pack() {
+	local pack=$sources/git/$commit.pack
+	! git -C "$mirror" cat-file -e "$commit:.gitmodules" 2>/dev/null ||
+		die "${source[url]} has submodules, which are fetched when it is built: no bundle has these" "give a Debian source or a tarball in the stack file"
+	[ -e "$pack" ] || run "packing $commit" pack_objects "$pack"
+	printf '%s\n' "$pack"
+}
+
+pack_objects() {
+	git -C "$mirror" rev-list --objects --no-walk "$commit" |
+		git -C "$mirror" pack-objects -q --stdout --threads=1 --window=0 --no-reuse-delta >"$1.part" && mv "$1.part" "$1"
+}
+
+# git_unpacked COMMIT: takes it from its pack, where that is here and whole; prints it, or nothing.
+git_unpacked() {
+	[ -e "$sources/git/$1.pack" ] || return 0
+	{
+		git -C "$mirror" index-pack --stdin <"$sources/git/$1.pack" &&
+			git -C "$mirror" rev-list --objects --no-walk --quiet "$1" &&
+			printf '%s\n' "$1" >>"$mirror/shallow" &&
+			git -C "$mirror" update-ref "refs/tracelab/kept/$1" "$1"
+	} >>"$log_file" 2>&1 || return 0
+	git_kept "$1"
+}
 
 git_unpack() {
 	run "unpacking ${source[ref]} of ${source[url]}" git_checkout "$mirror" "$commit" "${source[url]}" "$1"

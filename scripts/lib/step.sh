@@ -197,7 +197,7 @@ step_main() {
 		if [ -z "$stamp" ] || [ "$stamp" = "$generation" ]; then rm -f "$stamp_file" "$undo_file"; fi
 		rmdir -p --ignore-fail-on-non-empty "${stamp_file%/*}" "${undo_file%/*}" 2>/dev/null || :
 		;;
-	rebuild | inputs)
+	rebuild | inputs | sources)
 		need_root
 		rotate_log
 		"$1"

@@ -11,6 +11,7 @@ import "./reports.ts";
 import "./probes.ts";
 import "./rebuild.ts";
 import "./lock.ts";
+import "./bundle.ts";
 import "./clocks.ts";
 import "./verify.ts";
 import "./status.ts";

@@ -14,11 +14,11 @@ export const copy = new ProjectCopy();
 export const stack = "proof";
 
 /** Stacks of single tests. */
-export const [paused, two, bad, hidden, killed] = [
-	...["proof-paused", "proof-two", "proof-bad", "proof-hidden", "proof-killed"],
+export const [paused, two, bad, hidden, killed, bundled] = [
+	...["proof-paused", "proof-two", "proof-bad", "proof-hidden", "proof-killed", "proof-bundled"],
 ] as const;
 
-export const stacks = [bad, hidden, two, paused, killed, stack];
+export const stacks = [bundled, bad, hidden, two, paused, killed, stack];
 
 copy.write(
 	`stacks/${stack}.yaml`,

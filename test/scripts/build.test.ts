@@ -23,7 +23,7 @@ function thing(
 	pin: Readonly<Record<string, string>> = {},
 ): Promise<StepRun> {
 	const verbs =
-		"probe() { build_probe thing; }; apply() { build_apply thing make; }; remove() { build_remove thing; }; rebuild() { build_again thing make; }";
+		"probe() { build_probe thing; }; apply() { build_apply thing make; }; remove() { build_remove thing; }; rebuild() { build_again thing make; }; thing=thing";
 	const pins = Object.entries(pin).map(([fact, value]) => `[${fact}]='${value}'`);
 	const text = `pin=(${pins.join(" ")})\nmake() { ${make}\n}\n${verbs}\nstep_main ${verb}`;
 	return scratch.library("build", text, {
@@ -125,6 +125,16 @@ test("a build that came to something else than the lock pins is refused, and wha
 		"  what to do: nothing was installed; ./lab rebuild --check thing -s quick tells whether it comes out the same twice, or: ./lab lock --update thing -s quick",
 	]);
 	t.deepEqual(installed(scratch), before);
+});
+
+test("a build that is made of its inputs alone has no sources, and one that is not there cannot tell", async (t) => {
+	const scratch = host(t);
+	await thing(scratch, "apply");
+	t.deepEqual((await thing(scratch, "sources", "exit 9")).stdout, { files: "" });
+	await thing(scratch, "remove");
+	const { code, stderr } = await thing(scratch, "sources");
+	t.is(code, 1);
+	t.is(stderr, `tracelab: thing: thing is not built (${prefix} is absent)\n  what to do: run up first`);
 });
 
 test("other tools than the lock pins are an error before anything is built", async (t) => {

@@ -118,6 +118,9 @@ test("packages that were downloaded once are kept, and with a lock nobody is ask
 	await scratch.step(step, "apply", inputs);
 	t.is(scratch.read(`${kept}/kmod_30-1_amd64.deb`), "30-1\n");
 	t.false((await again(scratch)).calls.some((call) => call.includes(" download ")));
+	t.deepEqual((await scratch.step(step, "sources", inputs)).stdout, {
+		files: "apt-image/bookworm/kmod_30-1_amd64.deb",
+	});
 	scratch.write("offline", "");
 	const { code, stderr, asked } = await again(scratch, { packages: "kmod 30-1" });
 	t.is(code, 0, stderr);

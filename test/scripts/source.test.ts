@@ -425,6 +425,77 @@ test("a git source is the commit that the lock pins, wherever its branch is now"
 	);
 });
 
+/** What holds a source that was fetched: its files below the cache's folder. */
+const kept = `files=$(kept_sources); output files "$files"; json_object "\${outputs[@]}"`;
+
+test("the files that hold a source are named, whatever else is kept", async (t) => {
+	const scratch = debian(t);
+	const cache = `${scratch.root}/var/cache/tracelab/`;
+	const files = async (source: Source): Promise<string[]> => {
+		await scratch.bash(`rm -rf '${scratch.root}/got'`);
+		const { stdout } = await fetched(scratch, source, kept);
+		return (stdout["files"] ?? "").split("\n").map((file) => file.replace(cache, ""));
+	};
+	t.deepEqual(await files({ kind: "debian", package: "hello" }), [
+		"sources/debian/hello_1-2.dsc",
+		"sources/debian/hello_1.orig.tar",
+	]);
+	const deb = "sources/debian/linux-source-6.1_6.1.9-1_all.deb";
+	t.deepEqual(await files({ kind: "debian", package: "linux-source-6.1" }), [deb]);
+	scratch.write("in/Makefile", "all:\n");
+	scratch.fake("curl", 'exec /usr/bin/curl "$@"');
+	const source = { kind: "tarball", ...(await tarball(scratch, "in", "Makefile")) };
+	t.deepEqual(await files(source), [`sources/sha256/${source.sha256}`]);
+	t.deepEqual(await files({ kind: "path", path: `${scratch.root}/in` }), [""]);
+});
+
+test("a commit is taken from its pack where the repository is gone, and packed to the same bytes again", async (t) => {
+	const scratch = host(t);
+	const { url, main } = await repository(scratch);
+	const source = { kind: "git", url, ref: "main" };
+	const { stdout } = await fetched(scratch, source, kept);
+	const pack = `var/cache/tracelab/sources/git/${main}.pack`;
+	t.is(stdout["files"], `${scratch.root}/${pack}`);
+	const hash = treeHash(`${scratch.root}/var/cache/tracelab/sources/git`, [...mirrors(scratch)]);
+	const elsewhere = async (change: string): Promise<StepRun> => {
+		const folders = [...mirrors(scratch)].map((name) => `var/cache/tracelab/sources/git/${name}`).join(" ");
+		await scratch.bash(`cd '${scratch.root}'; rm -rf got repo ${folders}; ${change}`);
+		return fetched(scratch, source, kept, "", { commit: main });
+	};
+	t.is((await elsewhere("")).code, 0);
+	t.is(scratch.read("got/file"), "two\n");
+	t.is((await elsewhere(`mv ${pack} aside; cp aside ${pack}`)).code, 0);
+	await scratch.bash(`cd '${scratch.root}'; rm -rf got ${pack}`);
+	t.is((await fetched(scratch, source, kept, "", { commit: main })).code, 0);
+	t.is(treeHash(`${scratch.root}/var/cache/tracelab/sources/git`, [...mirrors(scratch)]), hash);
+	const { code, stderr } = await elsewhere(`echo changed >${pack}`);
+	t.is(code, 1);
+	t.regex(stderr, /^tracelab: qemu-main-build: fetching file:.* failed /);
+});
+
+/** Names of the repositories' mirrors in the cache. */
+function mirrors(scratch: ScratchHost): Set<string> {
+	const names = Object.keys(scratch.tree()).flatMap(
+		(path) => /^var\/cache\/tracelab\/sources\/git\/([0-9a-f]{16})$/.exec(path)?.[1] ?? [],
+	);
+	return new Set(names);
+}
+
+test("a repository with submodules is in no bundle", async (t) => {
+	const scratch = host(t);
+	const { url } = await repository(scratch);
+	await scratch.bash(`cd '${scratch.root}/repo'; echo >.gitmodules; git add .; git commit -qm three >/dev/null`);
+	const { code, stderr } = await fetched(scratch, { kind: "git", url, ref: "main" }, kept);
+	t.is(code, 1);
+	t.is(
+		stderr,
+		[
+			`tracelab: qemu-main-build: ${url} has submodules, which are fetched when it is built: no bundle has these`,
+			"  what to do: give a Debian source or a tarball in the stack file",
+		].join("\n"),
+	);
+});
+
 test("a tarball is held to the sum that the lock pins, before it is downloaded", async (t) => {
 	const scratch = host(t);
 	const source = { kind: "tarball", url: "file:///nothing", sha256: "1" };

@@ -1,13 +1,8 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
-import { execa } from "execa";
-import { project } from "../../../cli/host.ts";
 import { buildPrefixes } from "../../../spec/build-prefixes.ts";
 import { loadStack } from "../../../spec/load-stack.ts";
-import { type Lock, readLock } from "../../../spec/lock.ts";
-import { type LabRun, ScratchLab } from "../scratch-lab.ts";
+import { LockedLab, sha } from "../locked-lab.ts";
 
 // What needs root is only played where the tests are not root's.
 const root = process.geteuid?.() === 0;
@@ -17,57 +12,18 @@ const why = root ? "" : " (skipped: needs root)";
 const prefixes = buildPrefixes(loadStack("quickstart"));
 const prefixOf = (build: string) => prefixes[build] ?? "";
 const idOf = (build: string) => prefixOf(build).replace("/opt/tracelab/", "");
-const sha = (digit: string) => digit.repeat(64);
 
-/** A lab of two builds that is up, and a project of its own for its lock. */
-class LockedLab {
-	readonly host: ScratchLab;
-	readonly project = mkdtempSync(join(tmpdir(), "tracelab-project-"));
-
-	constructor(host: ScratchLab) {
-		this.host = host;
-		for (const part of ["cli", "spec", "stacks", "guest", "kconfig", "examples", "profiles", "package.json"])
-			cpSync(`${project}/${part}`, `${this.project}/${part}`, {
-				recursive: true,
-				filter: (path) => !path.endsWith(".lock.yaml"),
-			});
-		symlinkSync(`${project}/node_modules`, `${this.project}/node_modules`);
-		host.up();
-		this.builds("kernel-main", { version: "6.1-1", tools: "binutils 2.40\ngcc-12 12.2", result: sha("1") });
-		this.builds("module-mymodule", { tree: sha("2"), kernel: "aaaaaaaa", result: sha("3") });
-	}
-
-	/** Puts a build there that noted these facts, and whose step says that it would be made of them now, or of others. */
-	builds(name: string, facts: Readonly<Record<string, string>>, now = facts): void {
-		const { result: _, ...inputs }: Record<string, string> = { ...now, build: idOf(name) };
-		for (const [fact, value] of Object.entries({ ...facts, build: idOf(name) }))
-			this.host.write(`${prefixOf(name)}/.tracelab-build-record/${fact}`, `${value}\n`);
-		this.step(name, prefixOf(name), `inputs() { cat <<'END'\n${JSON.stringify(inputs)}\nEND\n}`);
-	}
-
-	step(name: string, prefix: string, inputs: string): void {
-		const text = `# from ${project}\nprefix='${prefix}'\nrebuild() { :; }\n${inputs}\n"$@"\n`;
-		this.host.write(`var/lib/tracelab/undo/quickstart/${name}-build`, text);
-	}
-
-	get lock(): Lock | undefined {
-		return readLock("quickstart", undefined, this.project);
-	}
-
-	async lab(...args: string[]): Promise<LabRun> {
-		const options = { env: this.host.env, extendEnv: false, reject: false, input: "" } as const;
-		const { exitCode, stdout, stderr } = await execa(
-			process.execPath,
-			[`${this.project}/cli/main.ts`, ...args],
-			options,
-		);
-		return { code: exitCode, stdout, stderr };
-	}
+/** Puts a build there that noted these facts, and whose step says that it would be made of them now, or of others. */
+function builds(lab: LockedLab, name: string, facts: Readonly<Record<string, string>>, now = facts): void {
+	const { result: _, ...inputs }: Record<string, string> = { ...now, build: idOf(name) };
+	lab.notes(prefixOf(name), facts);
+	lab.step(name, prefixOf(name), `inputs() { cat <<'END'\n${JSON.stringify(inputs)}\nEND\n}`);
 }
 
 async function up(t: ExecutionContext): Promise<LockedLab> {
-	const lab = new LockedLab(await ScratchLab.for(t));
-	t.teardown(() => rmSync(lab.project, { recursive: true }));
+	const lab = await LockedLab.for(t);
+	builds(lab, "kernel-main", { version: "6.1-1", tools: "binutils 2.40\ngcc-12 12.2", result: sha("1") });
+	builds(lab, "module-mymodule", { tree: sha("2"), kernel: "aaaaaaaa", result: sha("3") });
 	return lab;
 }
 
@@ -99,7 +55,7 @@ asRoot(
 		const lab = await up(t);
 		await lab.lab("lock");
 		const text = readFileSync(`${lab.project}/${file}`, "utf8");
-		lab.builds("kernel-main", { version: "6.1-2", tools: "binutils 2.40\ngcc-12 12.3", result: sha("4") });
+		builds(lab, "kernel-main", { version: "6.1-2", tools: "binutils 2.40\ngcc-12 12.3", result: sha("4") });
 		t.deepEqual(await lab.lab("lock"), {
 			code: 1,
 			stdout: [
@@ -118,7 +74,8 @@ asRoot(`an update pins what there is now, and opens what that and its modules co
 	const lab = await up(t);
 	await lab.lab("lock");
 	t.is((await lab.lab("lock", "--update")).stdout, `nothing is newer than what ${file} has`);
-	lab.builds(
+	builds(
+		lab,
 		"kernel-main",
 		{ version: "6.1-1", tools: "binutils 2.40\ngcc-12 12.2", result: sha("1") },
 		{ version: "6.1-2", tools: "binutils 2.40\ngcc-12 12.2" },

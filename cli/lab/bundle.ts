@@ -1,0 +1,96 @@
+import { mkdtempSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildPrefixes } from "../../spec/build-prefixes.ts";
+import { loadStack } from "../../spec/load-stack.ts";
+import { lockFile, readLock } from "../../spec/lock.ts";
+import { completed } from "../../spec/lock-changes.ts";
+import { checkStack, readCard, stackOption } from "../card.ts";
+import { asLabError, LabError } from "../errors.ts";
+import { onHost, project } from "../host.ts";
+import { asRoot, giveBack } from "../privilege.ts";
+import { run } from "../program.ts";
+import { print, size } from "../terminal.ts";
+import { type BegunBuild, begunBuilds } from "./begun-builds.ts";
+import { builtPins } from "./build-record.ts";
+import { cacheFolder, manifestFile, manifestOf } from "./bundle-manifest.ts";
+import { stackFiles } from "./stack-files.ts";
+
+/**
+ * Writes a stack, its lock, and all that its builds are made from into one tar archive. It is not compressed, since what is large
+ * in it is, and the same content gives the same bytes.
+ *
+ * @throws LabError where the lab is not up, or not as its lock says, and where something cannot be had, or be in a bundle
+ */
+export async function bundle(stack: string, file: string): Promise<number> {
+	checkStack(stack);
+	const there = await asRoot();
+	if (there !== undefined) return there;
+	const stage = mkdtempSync(join(tmpdir(), "tracelab-bundle-"));
+	try {
+		symlinkSync(project, join(stage, "project"));
+		symlinkSync(onHost(cacheFolder), join(stage, "cache"));
+		const builds = lockedBuilds(stack);
+		const own = stackFiles(stack, join(stage, "project"));
+		const kept = new Set<string>();
+		for (const build of builds) for (const source of await sources(build)) kept.add(source);
+		const names = [...own.map((name) => `project/${name}`), ...[...kept].sort().map((name) => `cache/${name}`)];
+		const manifest = JSON.stringify(await manifestOf(stack, stage, names), undefined, "\t");
+		writeFileSync(join(stage, manifestFile), `${manifest}\n`);
+		await archive(stage, [manifestFile, ...names], file);
+		print(
+			`${file}: ${size(statSync(file).size)}, the lock and the sources of ${builds.length} builds of stack ${stack}`,
+		);
+		return 0;
+	} catch (error) {
+		throw asLabError(error);
+	} finally {
+		rmSync(stage, { recursive: true });
+		giveBack();
+	}
+}
+
+/** The builds of a lab that is as its lock says, and whose lock leaves nothing open. */
+function lockedBuilds(stack: string): BegunBuild[] {
+	readCard(stack);
+	const prefixes = buildPrefixes(loadStack(stack));
+	const lock = readLock(stack, () => prefixes);
+	const lab = `./lab${stackOption(stack)}`;
+	const todo = `${lab} lock does, where the lab is up`;
+	const open = Object.keys(prefixes).filter((name) => lock?.[name]?.result === undefined);
+	if (lock === undefined)
+		throw new LabError(`there is no ${lockFile(stack)}`, `write it: ${lab} lock, where the lab is up`);
+	if (open.length > 0) throw new LabError(`${lockFile(stack)} does not pin what comes out of ${open.join(", ")}`, todo);
+	const builds = begunBuilds(stack, []).filter(({ name, prefix }) => prefixes[name] === prefix);
+	const { differences, added } = completed(lock, builtPins(stack, builds));
+	if (builds.length < Object.keys(prefixes).length || differences.length + added.length > 0) {
+		throw new LabError(
+			`the lab is not as ${lockFile(stack)} says`,
+			`${lab} up makes it so, or says why not; ${lab} lock shows what differs`,
+		);
+	}
+	return builds;
+}
+
+/** The files that a build's sources are kept in, below the cache's folder; what is not there any more is fetched again. */
+async function sources({ name, step }: BegunBuild): Promise<string[]> {
+	const { code, stdout } = await run("bash", [step.file, "sources"], "", { progress: true });
+	if (code !== 0) throw new LabError(`what ${name} is made from cannot be had`, "what its step said is above");
+	const { files } = JSON.parse(stdout) as { files: string };
+	return files.split("\n").filter((path) => path !== "");
+}
+
+/** Members in the order of their names, of nobody, of no time: nothing of this machine is in it. */
+async function archive(stage: string, names: readonly string[], file: string): Promise<void> {
+	const part = `${file}.part`;
+	const anonymous = ["--format=gnu", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@0", "--hard-dereference"];
+	const given = [...anonymous, "--mode=u+rw,go-w,a+rX", "--no-recursion", "--null", "--verbatim-files-from"];
+	const from = ["--directory", stage, "--files-from=-"];
+	try {
+		const { code, stderr } = await run("tar", ["--create", "--file", part, ...given, ...from], names.join("\0"));
+		if (code !== 0) throw new LabError(`${file} cannot be written: ${stderr.trim()}`);
+		renameSync(part, file);
+	} finally {
+		rmSync(part, { force: true });
+	}
+}

@@ -1,0 +1,48 @@
+import { readdirSync } from "node:fs";
+import { isAbsolute, join, relative } from "node:path";
+import { droppings } from "../../spec/content-hash.ts";
+import { loadStack } from "../../spec/load-stack.ts";
+import { lockFile } from "../../spec/lock.ts";
+import { readStackChain } from "../../spec/read-stack-chain.ts";
+import { LabError } from "../errors.ts";
+
+/**
+ * All files of a project that a stack is made of, from the project's root, sorted: the stack file and what it extends, its lock,
+ * fragments, profiles, probes' scripts, and its trees, less what git and builds leave in these.
+ *
+ * @param root the project's root; what the stack file names by an absolute path is never below one that is a link to it
+ * @throws StackFileError for a stack file that cannot be used, LabError for one that needs what is outside the project
+ */
+export function stackFiles(stack: string, root: string): string[] {
+	const { qemu, kernels, modules, probes, traces } = loadStack(stack, { projectRoot: root });
+	const chain = readStackChain(stack, { folder: join(root, "stacks"), projectRoot: root });
+	const sources = [qemu, kernels, modules].flatMap((builds) => Object.values(builds).map(({ source }) => source));
+	const files = [
+		...(chain?.files ?? []),
+		lockFile(stack),
+		...Object.values(kernels).flatMap(({ fragments }) => fragments.map((name) => `kconfig/${name}.config`)),
+		...Object.values(traces).map(({ profile }) => `profiles/${profile}.yaml`),
+		...Object.values(probes).map(({ script }) => below(root, script)),
+		...sources.flatMap((source) => (source.kind === "path" ? filesIn(root, below(root, source.path)) : [])),
+	];
+	return [...new Set(files)].sort();
+}
+
+function below(root: string, path: string): string {
+	const inner = relative(root, path);
+	if (!inner.startsWith("..") && !isAbsolute(inner)) return inner;
+	throw new LabError(
+		`the stack file names ${path}, which is no path from the project's root: a bundle has what is in the project, and what is fetched`,
+		"put it into the project, and name it from the project's root; or give a source that is fetched, such as git:URL#REF",
+	);
+}
+
+/** Files and links. */
+function filesIn(root: string, folder: string): string[] {
+	const entries = readdirSync(join(root, folder), { withFileTypes: true }).filter(({ name }) => !droppings.test(name));
+	return entries.flatMap((entry) => {
+		const path = join(folder, entry.name);
+		if (entry.isDirectory()) return filesIn(root, path);
+		return entry.isFile() || entry.isSymbolicLink() ? [path] : [];
+	});
+}

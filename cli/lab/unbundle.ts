@@ -1,0 +1,134 @@
+import {
+	copyFileSync,
+	existsSync,
+	lstatSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	readlinkSync,
+	renameSync,
+	rmSync,
+	symlinkSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { stackOption } from "../card.ts";
+import { asLabError, LabError } from "../errors.ts";
+import { onHost, project } from "../host.ts";
+import { asRoot, giveBack } from "../privilege.ts";
+import { run } from "../program.ts";
+import { print } from "../terminal.ts";
+import { cacheFolder, type Manifest, manifestFile, manifestOf, manifestSchema, sha256 } from "./bundle-manifest.ts";
+import { stackFiles } from "./stack-files.ts";
+
+/** Where builds look for their sources, below the cache's folder. */
+const sourcePath = /^(sources\/(debian|git|sha256)|apt-image\/[a-z0-9-]+)\/[^/]+$/;
+
+/**
+ * Puts what a bundle holds into this project and into the cache of this machine, once all of it was checked.
+ *
+ * @throws LabError for a bundle that is not whole, or not as it was made, and for files of the project that are others; then
+ * nothing of it was put anywhere
+ */
+export async function unbundle(file: string): Promise<number> {
+	const there = await asRoot();
+	if (there !== undefined) return there;
+	mkdirSync(onHost(cacheFolder), { recursive: true });
+	const stage = mkdtempSync(onHost(`${cacheFolder}/unbundle-`));
+	const own: string[] = [];
+	try {
+		const { stack, files, links } = await checked(file, stage);
+		own.push(...below("project", { ...files, ...links }));
+		await refuseOthers(own, files, links);
+		for (const name of below("cache", files)) {
+			const place = onHost(`${cacheFolder}/${name}`);
+			mkdirSync(dirname(place), { recursive: true });
+			renameSync(join(stage, "cache", name), place);
+		}
+		for (const name of own) put(join(stage, "project", name), join(project, name));
+		print(`stack ${stack} is here, with its lock and its sources: ./lab${stackOption(stack)} up`);
+		return 0;
+	} catch (error) {
+		throw asLabError(error);
+	} finally {
+		rmSync(stage, { recursive: true });
+		giveBack(own.map((name) => name.replace(/\/.*/, "")));
+	}
+}
+
+/** Unpacks a bundle into a folder; every byte there is what the manifest says, and is of the stack. */
+async function checked(file: string, stage: string): Promise<Manifest> {
+	const refused = (what: string) =>
+		new LabError(`${file} ${what}; nothing of it was put anywhere`, "get the bundle again from whoever made it");
+	const anybody = ["--no-same-owner", "--no-same-permissions", "--touch"];
+	const { code, stderr } = await run("tar", ["--extract", "--file", file, "--directory", stage, ...anybody]);
+	if (code !== 0) throw refused(`is not whole: ${stderr.trim()}`);
+	if (!existsSync(join(stage, manifestFile))) throw refused(`is no bundle: it has no ${manifestFile}`);
+	const manifest = parsed(readFileSync(join(stage, manifestFile), "utf8"));
+	if (manifest === undefined) throw refused(`has a ${manifestFile} that is none of a bundle's`);
+	const told = { ...manifest.files, ...manifest.links };
+	const names = membersOf(stage).filter((name) => name !== manifestFile);
+	const more = names.find((name) => !Object.hasOwn(told, name));
+	if (more !== undefined) throw refused(`has ${more}, which its manifest has not`);
+	const found = await manifestOf(manifest.stack, stage, names);
+	for (const name of Object.keys(told)) {
+		if (found.files[name] === manifest.files[name] && found.links[name] === manifest.links[name]) continue;
+		throw refused(names.includes(name) ? `has another ${name} than it was made with` : `lacks ${name}`);
+	}
+	const own = stackFiles(manifest.stack, join(stage, "project"));
+	const foreign = names.find((name) => {
+		const [top = ""] = name.split("/");
+		const path = name.slice(top.length + 1);
+		return top === "project" ? !own.includes(path) : top !== "cache" || !sourcePath.test(path) || !manifest.files[name];
+	});
+	if (foreign !== undefined) throw refused(`has ${foreign}, which no lab needs`);
+	return manifest;
+}
+
+function parsed(text: string): Manifest | undefined {
+	try {
+		return manifestSchema.parse(JSON.parse(text));
+	} catch {
+		return undefined;
+	}
+}
+
+/** Files and links. */
+function membersOf(folder: string, within = ""): string[] {
+	return readdirSync(join(folder, within), { withFileTypes: true }).flatMap((entry) => {
+		const name = join(within, entry.name);
+		if (entry.isDirectory()) return membersOf(folder, name);
+		return entry.isFile() || entry.isSymbolicLink() ? [name] : [];
+	});
+}
+
+const below = (folder: string, members: Readonly<Record<string, string>>): string[] =>
+	Object.keys(members).flatMap((name) => (name.startsWith(`${folder}/`) ? [name.slice(folder.length + 1)] : []));
+
+/** A person's own files stay as they are. */
+async function refuseOthers(
+	own: readonly string[],
+	files: Readonly<Record<string, string>>,
+	links: Readonly<Record<string, string>>,
+): Promise<void> {
+	const others: string[] = [];
+	for (const name of own) {
+		const place = join(project, name);
+		const entry = lstatSync(place, { throwIfNoEntry: false });
+		if (entry === undefined) continue;
+		const is = entry.isSymbolicLink() ? readlinkSync(place) : entry.isFile() ? await sha256(place) : undefined;
+		if (is !== (entry.isSymbolicLink() ? links : files)[`project/${name}`]) others.push(name);
+	}
+	if (others.length === 0) return;
+	throw new LabError(
+		`the bundle has other files than this project: ${others.join(", ")}; nothing of it was put anywhere`,
+		"move yours aside, or open the bundle in another clone of tracelab",
+	);
+}
+
+function put(from: string, to: string): void {
+	if (lstatSync(to, { throwIfNoEntry: false }) !== undefined) return;
+	mkdirSync(dirname(to), { recursive: true });
+	if (lstatSync(from).isSymbolicLink()) symlinkSync(readlinkSync(from), to);
+	else copyFileSync(from, to);
+}

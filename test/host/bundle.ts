@@ -1,0 +1,68 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import test from "ava";
+import { bundled, copy, host } from "./proof.ts";
+
+const cache = "/var/cache/tracelab";
+const parts = ["sources", "apt-image", "apt-sources"];
+
+/** A module of that name in a folder of the project's copy. */
+function example(folder: string, name: string): void {
+	host(`cp -r ${copy.folder}/examples/mymodule ${copy.folder}/${folder}; cd ${copy.folder}/${folder}
+		mv mymodule.c ${name}.c; sed -i s/mymodule/${name}/g ${name}.c Kbuild`);
+}
+
+// The kernel is the proof's own; the image, of packages that every image has, and the modules are this stack's.
+test("a lab without domains comes up from a bundle in a network namespace with nothing in it, as its lock says", async (t) => {
+	const lock = `${copy.folder}/stacks/${bundled}.lock.yaml`;
+	const repository = `${copy.folder}/repository`;
+	const file = `${copy.folder}/lab.tar`;
+	const lab = (...args: string[]) => copy.lab("-s", bundled, ...args);
+	example("examples/bundled", "bundled");
+	example("repository", "fetched");
+	host(`cd ${repository}; git init -q -b main; git add .; git -c user.name=t -c user.email=t@localhost commit -qm one`);
+	copy.write(
+		`stacks/${bundled}.yaml`,
+		[
+			"kernels: { main: { source: debian:linux-source-6.1 } }",
+			"images: { main: { packages: [hostname] } }",
+			"modules:",
+			"  bundled: { source: path:examples/bundled, kernel: main }",
+			`  fetched: { source: "git:file://${repository}#main", kernel: main }`,
+			"domains: {}",
+			"",
+		].join("\n"),
+	);
+	for (const args of [["up"], ["lock"], ["bundle", file], ["destroy", "--yes"]]) {
+		const { code, all } = await lab(...args);
+		t.is(code, 0, all);
+	}
+
+	const own = [...readFileSync(lock, "utf8").matchAll(/build: ((?:image|module)\/[0-9a-f]{16})/g)];
+	t.is(own.length, 3);
+	for (const [, build] of own) rmSync(`${cache}/builds/${build}`, { recursive: true });
+	const aside = `${cache}.proof-aside`;
+	mkdirSync(aside);
+	for (const part of parts) if (existsSync(`${cache}/${part}`)) renameSync(`${cache}/${part}`, `${aside}/${part}`);
+	t.teardown(() => {
+		for (const part of parts) {
+			rmSync(`${cache}/${part}`, { recursive: true, force: true });
+			if (existsSync(`${aside}/${part}`)) renameSync(`${aside}/${part}`, `${cache}/${part}`);
+		}
+		rmSync(aside, { recursive: true });
+	});
+	for (const path of [lock, repository, `${copy.folder}/examples/bundled`, `${copy.folder}/stacks/${bundled}.yaml`])
+		rmSync(path, { recursive: true });
+
+	const opened = await copy.lab("unbundle", file);
+	t.is(opened.code, 0, opened.all);
+	// Pulumi's parts talk to each other over the loopback.
+	const up = await copy.bash(`unshare --net sh -ec 'ip link set lo up; exec ./lab -s ${bundled} up'`);
+	t.is(up.code, 0, up.all);
+	for (const thing of ["the guest image", "module bundled", "module fetched"])
+		t.true(up.all.includes(`${thing} built in`), up.all);
+	t.false(existsSync(`${cache}/apt-sources`));
+	const agreed = await lab("lock");
+	t.is(agreed.stdout.trim(), `stacks/${bundled}.lock.yaml is there, and the lab is as it says`, agreed.all);
+	const destroyed = await lab("destroy", "--yes");
+	t.is(destroyed.code, 0, destroyed.all);
+});
