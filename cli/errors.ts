@@ -29,10 +29,16 @@ export const asLabError = (error: unknown): unknown =>
 	error instanceof StackFileError ? new LabError(error.message) : error;
 
 /** The text of an error as the command line shows it; a fault of the lab's own keeps its stack. */
-export function errorText(error: unknown): string {
+export function errorText(error: unknown, euid = process.geteuid?.()): string {
+	if (euid !== 0 && isRefused(error))
+		return `lab: ${error.path} is not open to you\n  what to do: put sudo before the command`;
 	if (!(error instanceof LabError)) return `lab: ${error instanceof Error ? error.stack : String(error)}`;
 	return `lab: ${error.message}${error.todo === "" ? "" : `\n  what to do: ${error.todo}`}`;
 }
+
+/** A file that is root's, such as a trace, for a person who is not. */
+const isRefused = (error: unknown): error is Error & { path: string } =>
+	systemCode(error) === "EACCES" && error instanceof Error && "path" in error;
 
 export function exitCodeOf(error: unknown): number {
 	return error instanceof LabError ? error.exitCode : 1;

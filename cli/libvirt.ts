@@ -13,7 +13,7 @@ export const virsh = (...args: string[]): Promise<Ran> =>
 
 /** What libvirt has against a command, where it is nothing about the domain itself. */
 export function libvirtFault(stderr: string): LabError | undefined {
-	if (/authentication unavailable|access denied|Permission denied/i.test(stderr)) {
+	if (/authentication unavailable|access denied|Permission denied|system bus connection/i.test(stderr)) {
 		return new LabError(
 			"libvirt lets root only in, or its group",
 			"put sudo before the command, or join the group libvirt",

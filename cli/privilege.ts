@@ -1,5 +1,6 @@
 import { chownSync, lstatSync, readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { flushCompileCache } from "node:module";
+import { resolve } from "node:path";
 import { LabError, MissingProgramError } from "./errors.ts";
 import { project } from "./host.ts";
 import { handOver } from "./program.ts";
@@ -38,18 +39,20 @@ export async function asRoot(): Promise<number | undefined> {
 /**
  * Gives what root wrote in the project back to whoever owns the project, so that plain `pulumi` works for them.
  *
- * @param more folders where more was written than by every command, from the project's root
+ * @param more folders where more was written than by every command, from the project's root or absolute
  */
 export function giveBack(more: Iterable<string> = []): void {
 	const { uid, gid } = statSync(project);
 	if (process.geteuid?.() !== 0 || uid === 0) return;
+	// Node writes it when it ends, otherwise.
+	flushCompileCache();
 	for (const folder of [".state", ".pulumi/workspaces", ".pulumi/logs", ".pulumi/compile-cache", "stacks", ...more])
-		give(join(project, folder), uid, gid);
+		give(resolve(project, folder), uid, gid);
 }
 
 function give(path: string, uid: number, gid: number): void {
 	const entry = lstatSync(path, { throwIfNoEntry: false });
 	if (entry === undefined || entry.isSymbolicLink()) return;
 	if (entry.uid === 0) chownSync(path, uid, gid);
-	if (entry.isDirectory()) for (const name of readdirSync(path)) give(join(path, name), uid, gid);
+	if (entry.isDirectory()) for (const name of readdirSync(path)) give(`${path}/${name}`, uid, gid);
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { ZodError } from "zod";
 import { type Run, runSchema } from "../../spec/run.ts";
 import { LabError } from "../errors.ts";
+import { giveBack } from "../privilege.ts";
 import { runFolder, runNames, runsFolder } from "./run-folder.ts";
 
 /** The run.json of a folder; nothing where there is none, such as beside a probe's output. */
@@ -26,10 +27,12 @@ function firstIssue(error: ZodError | SyntaxError): string {
 	return `${issue?.path.join(".") || "all of it"}: ${issue?.message}`;
 }
 
+/** A run is of whoever owns the project, as far as it was recorded by now. */
 export function writeRun(folder: string, run: Run): void {
 	const file = join(folder, "run.json");
 	writeFileSync(`${file}.part`, `${JSON.stringify(run, null, "\t")}\n`);
 	renameSync(`${file}.part`, file);
+	giveBack([folder]);
 }
 
 /** The traced runs of a stack, in the order in which they began. */

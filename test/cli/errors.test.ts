@@ -32,6 +32,12 @@ test("a fault of the lab's own keeps its stack", (t) => {
 	t.regex(String(second), /^ {4}at .*errors\.test\.ts:\d+:\d+\)?$/);
 });
 
+test("a file that is root's is no fault of the lab's for a person who is not", (t) => {
+	const refused = Object.assign(new Error("EACCES: permission denied, open '/x/y'"), { code: "EACCES", path: "/x/y" });
+	t.is(errorText(refused, 1000), "lab: /x/y is not open to you\n  what to do: put sudo before the command");
+	t.true(errorText(refused, 0).startsWith("lab: Error: EACCES"));
+});
+
 test("each kind of error says which it is", (t) => {
 	const names = [new LabError(""), new UsageError(""), new MissingProgramError("")].map(({ name }) => name);
 	t.deepEqual(names, ["LabError", "UsageError", "MissingProgramError"]);

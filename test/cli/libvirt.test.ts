@@ -66,6 +66,12 @@ test.serial(
 	"libvirt lets root only in, or its group",
 	"put sudo before the command, or join the group libvirt",
 );
+test.serial(
+	refuses,
+	"echo 'error: internal error: Unable to get system bus connection: Could not connect' >&2; exit 1",
+	"libvirt lets root only in, or its group",
+	"put sudo before the command, or join the group libvirt",
+);
 test.serial(refuses, "echo 'error: disk on fire' >&2; exit 1", "virsh domstate quickstart-vm: error: disk on fire", "");
 
 test.serial("a machine without virsh is told where it comes from", async (t) => {

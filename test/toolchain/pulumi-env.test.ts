@@ -24,12 +24,13 @@ async function printed(t: ExecutionContext, env: Record<string, string>) {
 	return { root, names: stdout.split("\n").map((line) => line.split("=")[0]), has: has.split("\n") };
 }
 
-test("a shell gets PATH, Pulumi's home, no update check, Node's cache and an empty passphrase, and nothing else", async (t) => {
+test("a shell gets PATH, Pulumi's home, no update check, no lock in a git clone, Node's cache and an empty passphrase, and nothing else", async (t) => {
 	const { root, names, has } = await printed(t, { PATH: "/usr/bin:/bin" });
 	t.deepEqual(names, [
 		"export PATH",
 		"export PULUMI_HOME",
 		"export PULUMI_SKIP_UPDATE_CHECK",
+		"export GIT_OPTIONAL_LOCKS",
 		"export NODE_COMPILE_CACHE",
 		"export PULUMI_CONFIG_PASSPHRASE",
 	]);
