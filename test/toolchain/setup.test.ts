@@ -227,6 +227,7 @@ test("what tests run comes from Debian, and only when the tests ask for it and i
 	const there = [
 		"chromium-headless-shell",
 		"curl",
+		"dbclient",
 		"dpkg-source",
 		"gcc",
 		"gencat",
