@@ -39,6 +39,12 @@ async function end(status: unknown): Promise<void> {
 	process.exitCode = typeof code === "number" ? code : 0;
 }
 
+/** The same of a command that needs root: where this is not, the exit status is that of the same command line under sudo. */
+async function endAsRoot(command: () => Promise<unknown>): Promise<void> {
+	const { asRoot } = await import("./privilege.ts");
+	await end((await asRoot()) ?? command());
+}
+
 /** Commander leaves the `--` in where options are passed through. */
 const passedThrough = (args: readonly string[]): readonly string[] => (args[0] === "--" ? args.slice(1) : args);
 
@@ -91,11 +97,9 @@ program
 	.command("verify")
 	.description("looks at all that the lab claims to be, and shows what was seen; exit status 1 where something fails")
 	.option("--json", "as JSON")
-	.action(async (options: { json?: boolean }) => {
-		const { asRoot } = await import("./privilege.ts");
-		const there = await asRoot();
-		await end(there ?? (await import("./verify/verify.ts")).verify(stack(), options));
-	});
+	.action((options: { json?: boolean }) =>
+		endAsRoot(async () => (await import("./verify/verify.ts")).verify(stack(), options)),
+	);
 
 program
 	.command("exec")
@@ -226,9 +230,7 @@ program
 	.action(async (domain: string, command: string[], options: { name?: string }) => {
 		const argv = passedThrough(command);
 		checkCommand(argv, argv !== command);
-		const { asRoot } = await import("./privilege.ts");
-		const there = await asRoot();
-		await end(there ?? (await import("./debug/record.ts")).record(stack(), domain, argv, options));
+		await endAsRoot(async () => (await import("./debug/record.ts")).record(stack(), domain, argv, options));
 	});
 
 program
@@ -238,11 +240,9 @@ program
 	.argument("[args...]", "gdb's own")
 	.allowUnknownOption()
 	.passThroughOptions()
-	.action(async (run: string, args: string[]) => {
-		const { asRoot } = await import("./privilege.ts");
-		const there = await asRoot();
-		await end(there ?? (await import("./debug/replay.ts")).replay(stack(), run, passedThrough(args)));
-	});
+	.action((run: string, args: string[]) =>
+		endAsRoot(async () => (await import("./debug/replay.ts")).replay(stack(), run, passedThrough(args))),
+	);
 
 program
 	.command("facts")
@@ -258,11 +258,9 @@ program
 	.description("shows the clocks of host and guest, and measures how far apart they are, with its bound")
 	.argument("<domain>")
 	.addOption(clockBoundOption())
-	.action(async (domain: string, { clockBound }: { clockBound?: number }) => {
-		const { asRoot } = await import("./privilege.ts");
-		const there = await asRoot();
-		await end(there ?? (await import("./clock/clock.ts")).showClock(stack(), domain, clockBound));
-	});
+	.action((domain: string, { clockBound }: { clockBound?: number }) =>
+		endAsRoot(async () => (await import("./clock/clock.ts")).showClock(stack(), domain, clockBound)),
+	);
 
 program
 	.command("events")
@@ -305,11 +303,9 @@ probe
 		new Option("-t, --timeout <seconds>", "end it after so long").argParser(seconds).default(0, "Ctrl-C ends it"),
 	)
 	.option("-d, --domain <name>", "the domain for a FILE.stp, where the lab has several")
-	.action(async (name: string, options: { timeout: number; domain?: string }) => {
-		const { asRoot } = await import("./privilege.ts");
-		const there = await asRoot();
-		await end(there ?? (await import("./probe/run.ts")).runProbe(stack(), name, options));
-	});
+	.action((name: string, options: { timeout: number; domain?: string }) =>
+		endAsRoot(async () => (await import("./probe/run.ts")).runProbe(stack(), name, options)),
+	);
 
 interface TraceOptions {
 	domain: string[];
@@ -336,11 +332,11 @@ trace
 	.option("--name <run>", "the run's name; by default PROFILE-TIME")
 	.addOption(new Option("--layer <layer>", "of the profile, this layer alone").choices(["qemu", "guest", "host"]))
 	.addOption(clockBoundOption())
-	.action(async (profile: string, command: string[], { domain: domains, ...options }: TraceOptions) => {
-		const { asRoot } = await import("./privilege.ts");
-		const there = await asRoot();
-		await end(there ?? (await import("./trace/run.ts")).traceRun(stack(), profile, command, { domains, ...options }));
-	});
+	.action((profile: string, command: string[], { domain: domains, ...options }: TraceOptions) =>
+		endAsRoot(async () =>
+			(await import("./trace/run.ts")).traceRun(stack(), profile, command, { domains, ...options }),
+		),
+	);
 
 trace
 	.command("again")
@@ -348,11 +344,9 @@ trace
 	.argument("<run>", "one that trace run recorded")
 	.option("--name <run>", "the new run's name; by default PROFILE-TIME")
 	.option("--anyway", "also where the lab is not what it was then: how that differs is shown first")
-	.action(async (run: string, options: { name?: string; anyway?: boolean }) => {
-		const { asRoot } = await import("./privilege.ts");
-		const there = await asRoot();
-		await end(there ?? (await import("./trace/again.ts")).traceAgain(stack(), run, options));
-	});
+	.action((run: string, options: { name?: string; anyway?: boolean }) =>
+		endAsRoot(async () => (await import("./trace/again.ts")).traceAgain(stack(), run, options)),
+	);
 
 trace
 	.command("start")
@@ -361,22 +355,18 @@ trace
 	.option("-d, --domain <name>", "the domain, where the lab has several; several can be traced", collected, [])
 	.option("--name <run>", "the run's name; by default PROFILE-TIME")
 	.addOption(new Option("--layer <layer>", "of the profile, this layer alone").choices(["qemu", "guest", "host"]))
-	.action(async (profile: string, { domain: domains, ...options }: TraceOptions) => {
-		const { asRoot } = await import("./privilege.ts");
-		const there = await asRoot();
-		await end(there ?? (await import("./trace/trace.ts")).traceStart(stack(), profile, { domains, ...options }));
-	});
+	.action((profile: string, { domain: domains, ...options }: TraceOptions) =>
+		endAsRoot(async () => (await import("./trace/trace.ts")).traceStart(stack(), profile, { domains, ...options })),
+	);
 
 trace
 	.command("stop")
 	.description("ends a run that was started, and shows what it recorded")
 	.argument("[run]", "where several are being recorded")
 	.addOption(clockBoundOption())
-	.action(async (run: string | undefined, { clockBound }: { clockBound?: number }) => {
-		const { asRoot } = await import("./privilege.ts");
-		const there = await asRoot();
-		await end(there ?? (await import("./trace/trace.ts")).traceStop(stack(), run, clockBound));
-	});
+	.action((run: string | undefined, { clockBound }: { clockBound?: number }) =>
+		endAsRoot(async () => (await import("./trace/trace.ts")).traceStop(stack(), run, clockBound)),
+	);
 
 trace
 	.command("snapshot")
@@ -384,11 +374,9 @@ trace
 	.argument("<trace>", "its name in traces of the stack file")
 	.option("--name <run>", "the run's name; by default TRACE-TIME")
 	.addOption(clockBoundOption())
-	.action(async (name: string, { name: run, clockBound }: { name?: string; clockBound?: number }) => {
-		const { asRoot } = await import("./privilege.ts");
-		const there = await asRoot();
-		await end(there ?? (await import("./trace/snapshot.ts")).traceSnapshot(stack(), name, run, clockBound));
-	});
+	.action((name: string, { name: run, clockBound }: { name?: string; clockBound?: number }) =>
+		endAsRoot(async () => (await import("./trace/snapshot.ts")).traceSnapshot(stack(), name, run, clockBound)),
+	);
 
 trace
 	.command("ls")
