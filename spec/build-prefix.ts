@@ -14,3 +14,6 @@ export type BuildKind = keyof typeof recipes;
 export function buildPrefix(kind: BuildKind, identity: unknown): string {
 	return `/opt/tracelab/${kind}/${contentHash({ recipe: recipes[kind], identity })}`;
 }
+
+/** KIND/HASH of a prefix. */
+export const buildOf = (prefix: string): string => prefix.replace("/opt/tracelab/", "");

@@ -1,3 +1,4 @@
+import { buildOf } from "./build-prefix.ts";
 import type { HostFacts } from "./host-facts.ts";
 
 /** Bytes that a first `up` needs for builds and their caches. */
@@ -21,7 +22,7 @@ export function checkDiskSpace(
 	builds: Readonly<Record<string, string>>,
 	{ free, builds: there, buildBytes }: Pick<HostFacts, "free" | "builds" | "buildBytes">,
 ): string | undefined {
-	const byId = new Map(Object.entries(builds).map(([name, prefix]) => [prefix.replace("/opt/tracelab/", ""), name]));
+	const byId = new Map(Object.entries(builds).map(([name, prefix]) => [buildOf(prefix), name]));
 	const missing = [...byId].filter(([id]) => !there.includes(id));
 	const sum = (bytes: (id: string, kind: string) => number) =>
 		missing.reduce((total, [id]) => total + bytes(id, id.split("/")[0] ?? ""), 0);

@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
+import { buildOf } from "./build-prefix.ts";
 import { checkedYaml } from "./checked-yaml.ts";
 import { sha256 } from "./content-hash.ts";
 import { didYouMean } from "./did-you-mean.ts";
@@ -63,9 +64,6 @@ function otherBuilds(stack: string, lock: Lock, builds: Readonly<Record<string, 
 		return [{ path: [name, "build"], at: "value", message, hint }];
 	});
 }
-
-/** KIND/HASH of a prefix. */
-export const buildOf = (prefix: string): string => prefix.replace("/opt/tracelab/", "");
 
 /** The text of a lock's file. */
 export function lockText(stack: string, lock: Lock): string {

@@ -6,9 +6,6 @@ import { z } from "zod";
 /** Its first member, which says what the others are. */
 export const manifestFile = "manifest.json";
 
-/** Where sources are kept. */
-export const cacheFolder = "/var/cache/tracelab";
-
 /**
  * What is in a bundle beside its manifest: `project/PATH`, from the project's root, and `cache/PATH`, from the cache's folder.
  * Files by the sha256 of their contents, and links by where they lead.

@@ -13,7 +13,8 @@ import { run } from "../program.ts";
 import { print, size } from "../terminal.ts";
 import { type BegunBuild, begunBuilds } from "./begun-builds.ts";
 import { builtPins } from "./build-record.ts";
-import { cacheFolder, manifestFile, manifestOf } from "./bundle-manifest.ts";
+import { manifestFile, manifestOf } from "./bundle-manifest.ts";
+import { cacheFolder } from "./caches.ts";
 import { stackFiles } from "./stack-files.ts";
 
 /**

@@ -15,7 +15,7 @@ export interface CachePart {
 	lock?: string | undefined;
 }
 
-const cacheFolder = "/var/cache/tracelab";
+export const cacheFolder = "/var/cache/tracelab";
 const logFolder = "/var/log/tracelab";
 
 /** All that is kept on purpose and is no build: caches, and the logs of each stack. */

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
+import { buildOf } from "../../spec/build-prefix.ts";
 import { onHost } from "../host.ts";
 import { duration, paint } from "../terminal.ts";
 import type { Change } from "./changes.ts";
@@ -67,7 +68,7 @@ const cachedAt = (prefix: string): string => prefix.replace("/opt/tracelab/", "/
 const isWhole = (folder: string): boolean => existsSync(onHost(`${folder}/.tracelab-build`));
 
 /** Seconds that this very build took the last time. */
-const builtIn = (prefix: string): number | undefined => read(`durations/${prefix.replace("/opt/tracelab/", "")}.built`);
+const builtIn = (prefix: string): number | undefined => read(`durations/${buildOf(prefix)}.built`);
 
 /** Seconds from the last start of a domain until its guest answered. */
 const bootTime = (stack: string, domain: string): number | undefined => read(`durations/boot/${stack}-${domain}`);

@@ -1,7 +1,8 @@
 import { writeFileSync } from "node:fs";
+import { buildOf } from "../../spec/build-prefix.ts";
 import { buildPrefixes } from "../../spec/build-prefixes.ts";
 import { loadStack } from "../../spec/load-stack.ts";
-import { buildOf, type Lock, lockFile, lockText, type Pin, pinOf, readLock } from "../../spec/lock.ts";
+import { type Lock, lockFile, lockText, type Pin, pinOf, readLock } from "../../spec/lock.ts";
 import { completed, updated } from "../../spec/lock-changes.ts";
 import type { Stack } from "../../spec/schema.ts";
 import { checkStack, readCard, stackOption } from "../card.ts";

@@ -18,7 +18,8 @@ import { onHost, project } from "../host.ts";
 import { asRoot, giveBack } from "../privilege.ts";
 import { run } from "../program.ts";
 import { print } from "../terminal.ts";
-import { cacheFolder, type Manifest, manifestFile, manifestOf, manifestSchema, sha256 } from "./bundle-manifest.ts";
+import { type Manifest, manifestFile, manifestOf, manifestSchema, sha256 } from "./bundle-manifest.ts";
+import { cacheFolder } from "./caches.ts";
 import { stackFiles } from "./stack-files.ts";
 
 /** Where builds look for their sources, below the cache's folder. */

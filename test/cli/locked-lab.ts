@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import type { ExecutionContext } from "ava";
 import { execa } from "execa";
 import { project } from "../../cli/host.ts";
-import { buildOf, type Lock, readLock } from "../../spec/lock.ts";
+import { buildOf } from "../../spec/build-prefix.ts";
+import { type Lock, readLock } from "../../spec/lock.ts";
 import { type LabRun, ScratchLab } from "./scratch-lab.ts";
 
 export const sha = (digit: string) => digit.repeat(64);

@@ -11,9 +11,9 @@ import {
 } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
+import { buildOf } from "../../../spec/build-prefix.ts";
 import { buildPrefixes } from "../../../spec/build-prefixes.ts";
 import { loadStack } from "../../../spec/load-stack.ts";
-import { buildOf } from "../../../spec/lock.ts";
 import { treeHash } from "../../scripts/run-step.ts";
 import { LockedLab, sha } from "../locked-lab.ts";
 

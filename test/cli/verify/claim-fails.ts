@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { findDomain } from "../../../cli/card.ts";
@@ -59,3 +59,11 @@ export const fails = test.macro({
 		t.deepEqual(left(lab), []);
 	},
 });
+
+/** How a claim on a process fails, after `fails` and the claim. */
+export const notRunning = [
+	"where the domain does not run",
+	({ root }: ScratchLab) => rmSync(join(root, "run/libvirt/qemu/quickstart-vm.pid")),
+	"domain vm has no process",
+	"./lab up starts it",
+] as const;

@@ -1,9 +1,7 @@
-import { rmSync } from "node:fs";
-import { join } from "node:path";
 import test from "ava";
 import { askedFor } from "../../../spec/acceleration.ts";
 import { card, type ScratchLab } from "../scratch-lab.ts";
-import { enter, evidenceOf, fails } from "./claim-fails.ts";
+import { enter, evidenceOf, fails, notRunning } from "./claim-fails.ts";
 import { hasProcessor, wholeLab } from "./whole-lab.ts";
 
 // Each failure that a claim on a domain's machine can come to.
@@ -19,14 +17,7 @@ function says(lab: ScratchLab, acceleration: { kind: "kvm" | "tcg"; reason: stri
 }
 
 for (const claim of [accelerated, network]) {
-	test.serial(
-		fails,
-		claim,
-		"where the domain does not run",
-		({ root }) => rmSync(join(root, "run/libvirt/qemu/quickstart-vm.pid")),
-		"domain vm has no process",
-		"./lab up starts it",
-	);
+	test.serial(fails, claim, ...notRunning);
 	test.serial(
 		fails,
 		claim,

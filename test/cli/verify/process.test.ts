@@ -2,7 +2,7 @@ import { chmodSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { emulator, pid, runs } from "../scratch-trace.ts";
-import { fails } from "./claim-fails.ts";
+import { fails, notRunning } from "./claim-fails.ts";
 import { listed, listening, listens } from "./whole-lab.ts";
 
 // Each failure that a claim on a domain's process can come to.
@@ -16,14 +16,7 @@ const closed = "its unix sockets are not for everybody";
 const again = "./lab up starts it anew";
 
 for (const claim of [isOurs, named, seen, local, closed]) {
-	test.serial(
-		fails,
-		claim,
-		"where the domain does not run",
-		({ root }) => rmSync(join(root, "run/libvirt/qemu/quickstart-vm.pid")),
-		"domain vm has no process",
-		"./lab up starts it",
-	);
+	test.serial(fails, claim, ...notRunning);
 }
 
 test.serial(
