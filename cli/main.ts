@@ -194,6 +194,26 @@ program
 	.action(async (file: string) => end((await import("./lab/unbundle.ts")).unbundle(file)));
 
 program
+	.command("push")
+	.description("copies the builds of the stack to a store, as its lock pins them, for others to pull")
+	.argument("<store>", "a folder, or REMOTE:PATH as rclone has it: ssh, S3 and many more")
+	.argument("[build...]", "such as kernel-main; default: all of them")
+	.action(async (store: string, builds: string[]) =>
+		end((await import("./lab/store.ts")).push(stack(), store, builds)),
+	);
+
+program
+	.command("pull")
+	.description(
+		"copies the builds that this machine lacks from a store, once they are seen to be what the lock pins (through sudo)",
+	)
+	.argument("<store>", "a folder, or REMOTE:PATH as rclone has it")
+	.argument("[build...]", "such as kernel-main; default: all of them")
+	.action(async (store: string, builds: string[]) =>
+		end((await import("./lab/store.ts")).pull(stack(), store, builds)),
+	);
+
+program
 	.command("rebuild")
 	.description("makes builds of the lab a second time, elsewhere, and compares them byte by byte (through sudo)")
 	.argument("[build...]", "such as kernel-main; default: all of them")

@@ -9,7 +9,8 @@ import { handOver } from "./program.ts";
 const kept = [
 	/^PULUMI_/,
 	/^TRACELAB_/,
-	/^(TERM|COLORTERM|NO_COLOR|CI|XDG_CACHE_HOME)$/,
+	/^RCLONE_/,
+	/^(TERM|COLORTERM|NO_COLOR|CI|XDG_CACHE_HOME|SSH_AUTH_SOCK)$/,
 	/^(SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|CURL_CA_BUNDLE|REQUESTS_CA_BUNDLE|GIT_SSL_CAINFO|PIP_CERT)$/,
 	/^(https?|no|all)_proxy$/i,
 ];

@@ -27,15 +27,22 @@ export function begunBuilds(stack: string, wanted: readonly string[]): BegunBuil
 	if (builds.length === 0) {
 		throw new LabError(`stack ${quote(stack)} has no builds`, `bring it up: ./lab${stackOption(stack)} up`);
 	}
-	const names = builds.map(({ name }) => name);
-	for (const one of wanted) {
-		if (names.includes(one)) continue;
-		throw new UsageError(
-			`stack ${quote(stack)} has no build ${quote(one)}${didYouMean(one, names)}`,
-			`its builds are: ${names.join(", ")}`,
-		);
-	}
+	checkWanted(
+		stack,
+		wanted,
+		builds.map(({ name }) => name),
+	);
 	return wanted.length === 0 ? builds : builds.filter(({ name }) => wanted.includes(name));
+}
+
+/** @throws UsageError for a name that is no build of the stack's */
+export function checkWanted(stack: string, wanted: readonly string[], builds: readonly string[]): void {
+	const unknown = wanted.find((name) => !builds.includes(name));
+	if (unknown === undefined) return;
+	throw new UsageError(
+		`stack ${quote(stack)} has no build ${quote(unknown)}${didYouMean(unknown, builds)}`,
+		`its builds are: ${builds.join(", ")}`,
+	);
 }
 
 /** The prefix that a step's program makes, where it makes one. */

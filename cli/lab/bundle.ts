@@ -1,9 +1,7 @@
 import { mkdtempSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildPrefixes } from "../../spec/build-prefixes.ts";
-import { loadStack } from "../../spec/load-stack.ts";
-import { lockFile, readLock } from "../../spec/lock.ts";
+import { lockFile } from "../../spec/lock.ts";
 import { completed } from "../../spec/lock-changes.ts";
 import { checkStack, readCard, stackOption } from "../card.ts";
 import { asLabError, LabError } from "../errors.ts";
@@ -15,6 +13,7 @@ import { type BegunBuild, begunBuilds } from "./begun-builds.ts";
 import { builtPins } from "./build-record.ts";
 import { manifestFile, manifestOf } from "./bundle-manifest.ts";
 import { cacheFolder } from "./caches.ts";
+import { pinnedBuilds } from "./pinned-builds.ts";
 import { stackFiles } from "./stack-files.ts";
 
 /**
@@ -54,17 +53,12 @@ export async function bundle(stack: string, file: string): Promise<number> {
 /** The builds of a lab that is as its lock says, and whose lock leaves nothing open. */
 function lockedBuilds(stack: string): BegunBuild[] {
 	readCard(stack);
-	const prefixes = buildPrefixes(loadStack(stack));
-	const lock = readLock(stack, () => prefixes);
-	const lab = `./lab${stackOption(stack)}`;
-	const todo = `${lab} lock does, where the lab is up`;
-	const open = Object.keys(prefixes).filter((name) => lock?.[name]?.result === undefined);
-	if (lock === undefined)
-		throw new LabError(`there is no ${lockFile(stack)}`, `write it: ${lab} lock, where the lab is up`);
-	if (open.length > 0) throw new LabError(`${lockFile(stack)} does not pin what comes out of ${open.join(", ")}`, todo);
-	const builds = begunBuilds(stack, []).filter(({ name, prefix }) => prefixes[name] === prefix);
+	const pinned = new Map(pinnedBuilds(stack).map((build) => [build.name, build]));
+	const lock = Object.fromEntries([...pinned].map(([name, { pin }]) => [name, pin]));
+	const builds = begunBuilds(stack, []).filter(({ name, prefix }) => pinned.get(name)?.prefix === prefix);
 	const { differences, added } = completed(lock, builtPins(stack, builds));
-	if (builds.length < Object.keys(prefixes).length || differences.length + added.length > 0) {
+	if (builds.length < pinned.size || differences.length + added.length > 0) {
+		const lab = `./lab${stackOption(stack)}`;
 		throw new LabError(
 			`the lab is not as ${lockFile(stack)} says`,
 			`${lab} up makes it so, or says why not; ${lab} lock shows what differs`,

@@ -22,7 +22,7 @@ export class LockedLab {
 
 	private constructor(host: ScratchLab) {
 		this.host = host;
-		for (const part of ["cli", "spec", "stacks", "guest", "kconfig", "examples", "profiles", "package.json"])
+		for (const part of ["cli", "spec", "scripts", "stacks", "guest", "kconfig", "examples", "profiles", "package.json"])
 			cpSync(`${project}/${part}`, `${this.project}/${part}`, {
 				recursive: true,
 				filter: (path) => !path.endsWith(".lock.yaml"),

@@ -12,11 +12,12 @@ function example(folder: string, name: string): void {
 }
 
 // QEMU and the kernel are the proof's own; the image and the modules are this stack's.
-test("a lab comes up from a bundle in a network namespace with nothing in it, as its lock says", async (t) => {
+test("a lab comes up from a bundle in a network namespace with nothing in it, and from a store, as its lock says", async (t) => {
 	t.timeout(1_200_000);
 	const lock = `${copy.folder}/stacks/${bundled}.lock.yaml`;
 	const repository = `${copy.folder}/repository`;
 	const file = `${copy.folder}/lab.tar`;
+	const store = `${copy.folder}/store`;
 	const lab = (...args: string[]) => copy.lab("-s", bundled, ...args);
 	example("examples/bundled", "bundled");
 	example("repository", "fetched");
@@ -33,17 +34,26 @@ test("a lab comes up from a bundle in a network namespace with nothing in it, as
 			"",
 		].join("\n"),
 	);
-	for (const args of [["up"], ["lock"], ["bundle", file], ["destroy", "--yes"]]) {
+	const ran = async (...args: string[]) => {
 		const { code, all } = await lab(...args);
 		t.is(code, 0, all);
-	}
+		return all;
+	};
+	await ran("up");
+	await ran("lock");
+	await ran("bundle", file);
+	await ran("push", store, "image-main", "module-bundled", "module-fetched");
+	await ran("destroy", "--yes");
 
 	// What the proof uses as well is no cache's.
 	const own = [...readFileSync(lock, "utf8").matchAll(/build: (\w+\/[0-9a-f]{16})/g)]
 		.map(([, build]) => `${cache}/builds/${build}`)
 		.filter(existsSync);
 	t.is(own.length, 3);
-	for (const folder of own) rmSync(folder, { recursive: true });
+	const without = () => {
+		for (const folder of own) rmSync(folder, { recursive: true });
+	};
+	without();
 	const aside = `${cache}.proof-aside`;
 	mkdirSync(aside);
 	for (const part of parts) if (existsSync(`${cache}/${part}`)) renameSync(`${cache}/${part}`, `${aside}/${part}`);
@@ -63,13 +73,19 @@ test("a lab comes up from a bundle in a network namespace with nothing in it, as
 	const stopped = "pkill -x libvirtd; while pgrep -x -r R,S,D libvirtd; do sleep 0.1; done";
 	const up = await copy.bash(`${stopped}; unshare --net sh -ec 'ip link set lo up; exec ./lab -s ${bundled} up'`);
 	t.is(up.code, 0, up.all);
-	for (const thing of ["the guest image", "module bundled", "module fetched"])
-		t.true(up.all.includes(`${thing} built in`), up.all);
+	const things = ["the guest image", "module bundled", "module fetched"];
+	for (const thing of things) t.true(up.all.includes(`${thing} built in`), up.all);
 	t.false(existsSync(`${cache}/apt-sources`));
 	const agreed = await lab("lock");
 	t.is(agreed.stdout.trim(), `stacks/${bundled}.lock.yaml is there, and the lab is as it says`, agreed.all);
-	const destroyed = await lab("destroy", "--yes");
-	t.is(destroyed.code, 0, destroyed.all);
+	await ran("destroy", "--yes");
+
+	without();
+	const pulled = await ran("pull", store);
+	t.deepEqual(own.filter(existsSync), own, pulled);
+	const taken = await ran("up");
+	for (const thing of things) t.true(taken.includes(`${thing} taken from the cache`), taken);
+	await ran("destroy", "--yes");
 	host(stopped);
 	t.is((await copy.lab("-s", stack, "up")).code, 0);
 });

@@ -1,0 +1,57 @@
+import { existsSync } from "node:fs";
+import { buildOf } from "../../spec/build-prefix.ts";
+import { buildPrefixes } from "../../spec/build-prefixes.ts";
+import { loadStack } from "../../spec/load-stack.ts";
+import { lockFile, type Pin, readLock } from "../../spec/lock.ts";
+import { stackOption } from "../card.ts";
+import { LabError } from "../errors.ts";
+import { onHost } from "../host.ts";
+import { checkWanted } from "./begun-builds.ts";
+import { noted } from "./build-record.ts";
+import { placesOf } from "./builds.ts";
+
+/** A build that a lock pins down to what it comes to. */
+export interface PinnedBuild {
+	/** As a person has it: kernel-main. */
+	name: string;
+	/** KIND/HASH */
+	id: string;
+	/** /opt/tracelab/KIND/HASH */
+	prefix: string;
+	pin: Pin & { result: string };
+}
+
+/**
+ * The builds of a stack whose lock leaves nothing open, or those of them that are wanted.
+ *
+ * @throws LabError where there is no such lock, UsageError for a name that is no build of the stack's
+ */
+export function pinnedBuilds(stack: string, wanted: readonly string[] = []): PinnedBuild[] {
+	const prefixes = buildPrefixes(loadStack(stack));
+	const lock = readLock(stack, () => prefixes);
+	const lab = `./lab${stackOption(stack)}`;
+	if (lock === undefined)
+		throw new LabError(`there is no ${lockFile(stack)}`, `write it: ${lab} lock, where the lab is up`);
+	checkWanted(stack, wanted, Object.keys(prefixes));
+	const builds: PinnedBuild[] = [];
+	const open: string[] = [];
+	for (const [name, prefix] of Object.entries(prefixes)) {
+		if (wanted.length > 0 && !wanted.includes(name)) continue;
+		const { result, ...pin } = lock[name] ?? {};
+		if (result === undefined) open.push(name);
+		else builds.push({ name, id: buildOf(prefix), prefix, pin: { ...pin, result } });
+	}
+	if (open.length === 0) return builds;
+	throw new LabError(
+		`${lockFile(stack)} does not pin what comes out of ${open.join(", ")}`,
+		`${lab} lock does, where the lab is up`,
+	);
+}
+
+/** The folder of this machine that has a build as it is pinned, where there is one. */
+export function pinnedFolder({ id, pin }: PinnedBuild): string | undefined {
+	const { used, cached } = placesOf(id);
+	return [used, cached].find(
+		(folder) => existsSync(onHost(`${folder}/.tracelab-build`)) && noted(folder)?.result === pin.result,
+	);
+}
