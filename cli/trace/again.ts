@@ -3,8 +3,9 @@ import { type Layer, layers, type Profile } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
 import type { Run } from "../../spec/run.ts";
 import { runDifferences } from "../../spec/run-differences.ts";
-import { readCard, stackOption } from "../card.ts";
+import { labsHere, readCard, stackOption } from "../card.ts";
 import { LabError, UsageError } from "../errors.ts";
+import { up } from "../lab/deployment.ts";
 import { findRun } from "../runs/run-file.ts";
 import { stamp } from "../runs/run-folder.ts";
 import { say, table } from "../terminal.ts";
@@ -12,10 +13,10 @@ import { readProfile } from "./record.ts";
 import { traceRun } from "./run.ts";
 
 /**
- * Records once more what a run recorded: the same command, profile, layers and domains, in the same lab; then shows what
- * differs. The command's output is ours, and its exit status is returned.
+ * Records once more what a run recorded: the same command, profile, layers and domains, in the same lab, which is brought up
+ * where it is not; then shows what differs. The command's output is ours, and its exit status is returned.
  *
- * @throws LabError where the lab is not what it was then, unless that is to be so (`anyway`)
+ * @throws LabError where the lab does not come up, or is not what it was then, unless that is to be so (`anyway`)
  */
 export async function traceAgain(
 	stack: string,
@@ -31,6 +32,7 @@ export async function traceAgain(
 			`record one: ./lab${stackOption(stack)} trace run ${before.profile} -- COMMAND`,
 		);
 	}
+	if (!labsHere().includes(stack)) await bringUp(stack, name);
 	const differences = [...labThen(stack, before), ...profileThen(profile, before)];
 	if (differences.length > 0 && !anyway) throw notTheSame(stack, before, differences);
 	for (const line of differences) say(`lab: ${line}`);
@@ -45,6 +47,13 @@ export async function traceAgain(
 	const { run: now } = findRun(stack, run);
 	say(table(["", before.run, now.run, ""], runDifferences(before, now)));
 	return status;
+}
+
+async function bringUp(stack: string, run: string): Promise<void> {
+	say(`lab: the lab of stack ${quote(stack)} is not up: bringing it up for ${run}`);
+	const status = await up(stack, []);
+	if (status === 0) return;
+	throw new LabError(`the lab did not come up (exit status ${status})`, "what up said is above");
 }
 
 const askedLayers = ({ asked }: Run): Layer[] => layers.filter((layer) => asked[layer].length > 0);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
@@ -474,6 +474,27 @@ asRoot("a run of an older tracelab, or one of other events, is not taken for the
 		"  profile block-io names other events",
 	]);
 });
+
+asRoot(
+	"a lab that is not up is brought up for a run that is to be recorded again, or why it does not come is said",
+	async (t) => {
+		const lab = await recordedOnce(t);
+		const labCard = `${lab.root}/var/lib/tracelab/labs/quickstart.json`;
+		lab.write("state/.pulumi/stacks/tracelab/quickstart.json", '{"checkpoint":{"latest":null}}');
+		renameSync(labCard, `${lab.root}/card`);
+		lab.fake("pulumi", "exit 255");
+		const failed = await lab.lab(again);
+		t.is(failed.code, 1);
+		t.regex(
+			failed.stderr,
+			/^lab: the lab of stack "quickstart" is not up: bringing it up for one\n(?:.*\n)+lab: the lab did not come up \(exit status 255\)\n {2}what to do: what up said is above$/,
+		);
+		lab.fake("pulumi", `case $1 in up) mv "$root/card" '${labCard}' ;; esac`);
+		const { code, stderr } = await lab.lab(again);
+		t.is(code, 7, stderr);
+		t.deepEqual(readRun(lab, "two").command, ["sh", "-c", "exit 7"]);
+	},
+);
 
 asRoot("a run without a command cannot be recorded again", async (t) => {
 	const lab = await recordedOnce(t, { command: undefined });
