@@ -17,8 +17,14 @@ export interface Figure {
 export class Bench {
 	readonly copy = new ProjectCopy();
 	readonly stack = "bench";
+	#interrupted = false;
 
 	constructor() {
+		// What runs hears of a Ctrl-C as well, and fails; the bench's lab goes all the same. A second one is for this program.
+		process.once("SIGINT", () => {
+			this.#interrupted = true;
+			say("bench: interrupted: its lab is being destroyed");
+		});
 		this.copy.write(`stacks/${this.stack}.yaml`, "extends: quickstart\ndomains: { vm: { processName: bench-vm } }\n");
 	}
 
@@ -33,6 +39,7 @@ export class Bench {
 	}
 
 	async lab(...args: string[]): Promise<Ran> {
+		if (this.#interrupted) throw new LabError("interrupted");
 		return succeeded(await this.copy.lab("--stack", this.stack, ...args));
 	}
 

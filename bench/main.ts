@@ -4,17 +4,19 @@
  *     npm run bench            all figures
  *     npm run bench -- cold    what a first up costs: builds everything twice, some 30 minutes on two cores
  *     npm run bench -- quick   what a lab that is built costs: builds nothing but a module
+ *     npm run bench -- again   whether builds are the same when made again, and what a pull costs: builds everything once
  *     npm run bench -- traces  what tracing costs: builds a second QEMU, without tracepoints
  *
  * Runs on a stack of its own. The cold figures put the lab's caches aside and bring them back.
  */
 import { table } from "../cli/terminal.ts";
+import { againFigures } from "./again.ts";
 import { coldFigures } from "./cold.ts";
 import { Bench, type Figure } from "./figure.ts";
 import { quickFigures } from "./quick.ts";
 import { traceFigures } from "./traces.ts";
 
-const parts = { cold: coldFigures, quick: quickFigures, traces: traceFigures };
+const parts = { cold: coldFigures, again: againFigures, quick: quickFigures, traces: traceFigures };
 const only = process.argv[2];
 if (only !== undefined && !(only in parts)) {
 	process.stderr.write(
