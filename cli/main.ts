@@ -161,7 +161,7 @@ program
 	.option("-n, --dry-run", "only show what would go, and what stays and why")
 	.option("-y, --yes", "do not ask")
 	.action(async (options: { olderThan: number; caches?: boolean; dryRun?: boolean; yes?: boolean }) =>
-		end((await import("./lab/gc.ts")).gc(options)),
+		end((await import("./builds/gc.ts")).gc(options)),
 	);
 
 program
@@ -176,7 +176,7 @@ program
 		"\nWithout --update, pins that are there stay; what the lab has otherwise is printed, and the exit status is 1.",
 	)
 	.action(async (builds: string[], options: { update?: boolean }) =>
-		end((await import("./lab/lock.ts")).lock(stack(), builds, options)),
+		end((await import("./builds/lock.ts")).lock(stack(), builds, options)),
 	);
 
 program
@@ -185,13 +185,13 @@ program
 		"writes the stack, its lock and the sources of all its builds into one archive, from which the lab comes up without a network (through sudo)",
 	)
 	.argument("<file>", "such as lab.tar: a tar archive")
-	.action(async (file: string) => end((await import("./lab/bundle.ts")).bundle(stack(), file)));
+	.action(async (file: string) => end((await import("./builds/bundle.ts")).bundle(stack(), file)));
 
 program
 	.command("unbundle")
 	.description("checks what a bundle holds, and puts stack, lock and sources into their places (through sudo)")
 	.argument("<file>")
-	.action(async (file: string) => end((await import("./lab/unbundle.ts")).unbundle(file)));
+	.action(async (file: string) => end((await import("./builds/unbundle.ts")).unbundle(file)));
 
 program
 	.command("push")
@@ -199,7 +199,7 @@ program
 	.argument("<store>", "a folder, or REMOTE:PATH as rclone has it: ssh, S3 and many more")
 	.argument("[build...]", "such as kernel-main; default: all of them")
 	.action(async (store: string, builds: string[]) =>
-		end((await import("./lab/store.ts")).push(stack(), store, builds)),
+		end((await import("./builds/store.ts")).push(stack(), store, builds)),
 	);
 
 program
@@ -210,7 +210,7 @@ program
 	.argument("<store>", "a folder, or REMOTE:PATH as rclone has it")
 	.argument("[build...]", "such as kernel-main; default: all of them")
 	.action(async (store: string, builds: string[]) =>
-		end((await import("./lab/store.ts")).pull(stack(), store, builds)),
+		end((await import("./builds/store.ts")).pull(stack(), store, builds)),
 	);
 
 program
@@ -218,7 +218,7 @@ program
 	.description("makes builds of the lab a second time, elsewhere, and compares them byte by byte (through sudo)")
 	.argument("[build...]", "such as kernel-main; default: all of them")
 	.requiredOption("--check", "compare: what the lab uses stays as it is")
-	.action(async (builds: string[]) => end((await import("./lab/rebuild.ts")).rebuild(stack(), builds)));
+	.action(async (builds: string[]) => end((await import("./builds/rebuild.ts")).rebuild(stack(), builds)));
 
 program
 	.command("sbom")
@@ -226,7 +226,7 @@ program
 	.argument("[image]", "its name in the stack file, where the lab has several")
 	.option("-o, --output <file>", "the document (default: image-NAME.spdx.json, here)")
 	.action(async (image: string | undefined, options: { output?: string }) =>
-		end((await import("./lab/sbom.ts")).sbom(stack(), image, options)),
+		end((await import("./builds/sbom.ts")).sbom(stack(), image, options)),
 	);
 
 program

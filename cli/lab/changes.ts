@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import { prefixIn } from "./begun-builds.ts";
+import { prefixIn } from "../builds/begun-builds.ts";
 import { resourceName, type StateResource } from "./engine.ts";
 import { engineEvents } from "./engine-events.ts";
 

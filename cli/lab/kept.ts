@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
+import type { Build } from "../builds/builds.ts";
+import { diskUse } from "../builds/disk-use.ts";
 import { onHost } from "../host.ts";
-import type { Build } from "./builds.ts";
-import { diskUse } from "./disk-use.ts";
 
 /** What the lab keeps of one kind on this machine. */
 export interface Kept {

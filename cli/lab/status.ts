@@ -1,10 +1,10 @@
 import { citation, type LabHashes } from "../../spec/lab-hashes.ts";
 import { quote } from "../../spec/quote.ts";
+import { type Build, listBuilds } from "../builds/builds.ts";
 import { checkStack, labsHere, readCard, stackOption } from "../card.ts";
 import { LabError } from "../errors.ts";
 import { asRoot, giveBack } from "../privilege.ts";
 import { paint, print, say, size, table } from "../terminal.ts";
-import { type Build, listBuilds } from "./builds.ts";
 import { changeLines } from "./change-lines.ts";
 import { type Outlook, readOutlook } from "./changes.ts";
 import { asJson, describeDomains, domainTable } from "./domain-list.ts";

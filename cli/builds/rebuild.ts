@@ -1,11 +1,11 @@
 import { availableParallelism } from "node:os";
 import { checkStack, stackOption } from "../card.ts";
 import { LabError } from "../errors.ts";
+import type { BegunStep } from "../lab/ownership.ts";
 import { asRoot } from "../privilege.ts";
 import { run } from "../program.ts";
 import { duration, paint, print, table } from "../terminal.ts";
 import { begunBuilds } from "./begun-builds.ts";
-import type { BegunStep } from "./ownership.ts";
 
 /** What a build's second making said of it (scripts/lib/build.sh). */
 interface Comparison {

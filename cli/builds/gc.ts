@@ -3,12 +3,12 @@ import { dirname } from "node:path";
 import { labsHere } from "../card.ts";
 import { LabError } from "../errors.ts";
 import { logFolder, onHost, project } from "../host.ts";
+import { confirm } from "../lab/confirm.ts";
 import { asRoot } from "../privilege.ts";
 import { run } from "../program.ts";
 import { ago, paint, print, say, size, table } from "../terminal.ts";
 import { type Build, listBuilds } from "./builds.ts";
 import { type CachePart, listCaches } from "./caches.ts";
-import { confirm } from "./confirm.ts";
 
 export interface GcOptions {
 	/** Milliseconds: what was used since is kept. */

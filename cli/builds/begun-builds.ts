@@ -3,7 +3,7 @@ import { didYouMean } from "../../spec/did-you-mean.ts";
 import { quote } from "../../spec/quote.ts";
 import { stackOption } from "../card.ts";
 import { LabError, UsageError } from "../errors.ts";
-import { type BegunStep, begunSteps } from "./ownership.ts";
+import { type BegunStep, begunSteps } from "../lab/ownership.ts";
 
 /** A build of a lab, by the step that makes it. */
 export interface BegunBuild {
