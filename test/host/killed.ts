@@ -5,8 +5,10 @@ import { copy, host, lab, killed as stack } from "./proof.ts";
 
 // Whatever dies, whenever: one more up, or destroy, finishes the job.
 //     TRACELAB_KILL_ROUNDS=20 TRACELAB_KILL_SEED=7 scripts/test host
+// With TRACELAB_KILL_BUILDS=1 it has a QEMU and a kernel of its own, which each round builds anew: a quarter of an hour a round.
 const rounds = Number(process.env["TRACELAB_KILL_ROUNDS"] ?? 2);
 const seed = Number(process.env["TRACELAB_KILL_SEED"] ?? 1);
+const longBuilds = process.env["TRACELAB_KILL_BUILDS"] === "1";
 
 /** In each round. */
 const kills = { up: 3, destroy: 2 };
@@ -108,7 +110,7 @@ modules:
   mymodule: { source: path:killed }
 domains:
   vm: { processName: ${stack}-vm }
-`,
+${longBuilds ? 'qemu: { main: { configure: [--disable-slirp] } }\nkernels: { main: { config: [CONFIG_LOCALVERSION="-killed"] } }\n' : ""}`,
 	);
 	if (!existsSync(`${copy.folder}/killed`)) host(`cp -r ${copy.folder}/examples/mymodule ${copy.folder}/killed`);
 	const usual = { up: await works(t, "up"), destroy: await works(t, "destroy", "--yes") };
@@ -117,6 +119,7 @@ domains:
 	for (let round = 0; round < rounds; round++) {
 		// There is something to compile in each.
 		appendFileSync(`${copy.folder}/killed/mymodule.c`, `/* ${seed}.${round} */\n`);
+		if (longBuilds) host("rm -rf /var/cache/tracelab/builds/qemu /var/cache/tracelab/builds/kernel");
 		for (const verb of ["up", "destroy"] as const) {
 			for (const one of all.splice(0, kills[verb])) await killedRun(t, verb, one, usual[verb]);
 			if (verb === "up") {
