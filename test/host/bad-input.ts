@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import test, { type ExecutionContext } from "ava";
+import { execa } from "execa";
 import { project } from "../../cli/host.ts";
 import { bad, card, copy, host, skip, stack } from "./proof.ts";
 
@@ -133,3 +134,22 @@ for (const [what, options, said] of [
 		t.is(code, 0, all);
 	});
 }
+
+test("somebody else who holds dpkg's lock is named and waited for", async (t) => {
+	host("dpkg --remove --force-depends babeltrace2");
+	// As apt holds it.
+	const hold =
+		'open F, "+>>", $ARGV[0]; $l = pack("s s l! l! i", F_WRLCK, 0, 0, 0, 0); fcntl(F, F_SETLK, $l) or die; sleep';
+	const holder = execa("perl", ["-MFcntl", "-e", hold, "/var/lib/dpkg/lock-frontend"], { reject: false });
+	t.teardown(() => holder.kill());
+	const running = copy.startLab("-s", stack, "up");
+	let said = "";
+	running.all.on("data", (part: Buffer) => {
+		said += part.toString();
+		if (said.includes("holds dpkg's lock")) holder.kill();
+	});
+	const { exitCode } = await running;
+	t.is(exitCode, 0, said);
+	t.regex(said, new RegExp(`waiting for process ${holder.pid} \\(perl\\), which holds dpkg's lock`));
+	t.not(host("command -v babeltrace2"), "");
+});
