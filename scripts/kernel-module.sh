@@ -20,7 +20,7 @@ build_stale() {
 	local stale wanted made
 	stale=$(build_changed)
 	wanted=$(cat "$root$kernel_prefix/build-id" 2>/dev/null || :)
-	made=$(cat "$root$prefix/.tracelab-build-record/kernel" 2>/dev/null || :)
+	made=$(recorded "$root$prefix" kernel)
 	if [ -z "$stale" ] && [ ${#pin[@]} != 0 ] && [ -n "$wanted" ] && [ "$made" != "$wanted" ]; then
 		stale="$thing is for a kernel with build-id $made, and $kernel_prefix has $wanted"
 	fi

@@ -106,7 +106,7 @@ build_apply() {
 	local what=$1 build=$2
 	lock "build-${identity//\//-}"
 	scratch+=("$work")
-	if ! whole "$root$prefix" && whole "$cached"; then
+	if whole "$cached" && { ! whole "$root$prefix" || cache_is_pinned; }; then
 		move_build "$cached" "$root$prefix"
 		say "$what taken from the cache"
 	fi
@@ -122,7 +122,13 @@ build_apply() {
 	: >"$owners_dir/$stack"
 	output prefix "$prefix"
 	# What an older tracelab built noted nothing.
-	[ ! -e "$root$prefix/.tracelab-build-record/result" ] || output result "$(<"$root$prefix/.tracelab-build-record/result")"
+	[ -z "$(recorded "$root$prefix" result)" ] || output result "$(recorded "$root$prefix" result)"
+}
+
+# cache_is_pinned: is the build in the cache what the lock pins, and the one that is in use not? So it is after a pull.
+cache_is_pinned() {
+	[ -n "${pin[result]:-}" ] && [ "$(recorded "$cached" result)" = "${pin[result]}" ] &&
+		[ "$(recorded "$root$prefix" result)" != "${pin[result]}" ]
 }
 
 # build_anew NAME FUNCTION: what was there before stays until the new build is whole.

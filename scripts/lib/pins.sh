@@ -16,7 +16,7 @@ build_unlike_lock() {
 	local fact facts=("${!pin[@]}") there
 	[ -z "${pin[result]:-}" ] || facts=(result)
 	for fact in "${facts[@]}"; do
-		there=$(cat "$root$prefix/.tracelab-build-record/$fact" 2>/dev/null || :)
+		there=$(recorded "$root$prefix" "$fact")
 		[ "$there" = "${pin[$fact]}" ] || {
 			printf '%s of %s is not what the lock pins' "$fact" "$prefix"
 			return
@@ -58,6 +58,9 @@ record() {
 	mkdir -p "$work/record"
 	printf '%s\n' "$2" >"$work/record/$1"
 }
+
+# recorded FOLDER FACT: what a build noted of itself, if anything.
+recorded() { cat "$1/.tracelab-build-record/$2" 2>/dev/null || :; }
 
 # record_known: what is known before anything of the build is made.
 record_known() {

@@ -114,6 +114,20 @@ test("a build that is there and is not what the lock pins is drift, and is made 
 	t.is((await thing(scratch, "probe", recipe, "quick", pin)).stdout["drift"], "");
 });
 
+test("what a pull brought takes the place of a build that is not what the lock pins, and is not built", async (t) => {
+	const { scratch, pin } = await pins(t);
+	await scratch.bash(
+		`mkdir -p '${scratch.root}/${cached}'; cp -a '${scratch.root}${prefix}/.' '${scratch.root}/${cached}'`,
+	);
+	scratch.write(`${prefix}/x`, "by hand\n");
+	await thing(scratch, "apply", `${recipe}; echo y >"$1/x"`);
+	const { code, stderr } = await thing(scratch, "apply", "exit 9", "quick", pin);
+	t.deepEqual([code, stderr], [0, "thing taken from the cache\nthing is up to date"]);
+	t.is(scratch.read(`${prefix}/x`), "x\n");
+	t.false(`${cached}/x` in scratch.tree());
+	t.is((await thing(scratch, "probe", "exit 9", "quick", pin)).stdout["drift"], "");
+});
+
 test("a build that came to something else than the lock pins is refused, and what was there stays", async (t) => {
 	const { scratch, pin } = await pins(t);
 	const wrong = { ...pin, result: "0".repeat(64) };
