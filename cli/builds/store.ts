@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { pinInput } from "../../spec/lock.ts";
@@ -24,6 +24,7 @@ const tampered = 76;
  */
 export async function push(stack: string, store: string, wanted: readonly string[]): Promise<void> {
 	checkStack(stack);
+	rememberRemotes();
 	await inScratch(async (scratch) => {
 		const builds = pinnedBuilds(stack, wanted).map((build) => ({ build, folder: pinnedFolder(build) }));
 		const missing = builds.flatMap(({ build, folder }) => (folder === undefined ? [build.name] : []));
@@ -51,42 +52,41 @@ export async function push(stack: string, store: string, wanted: readonly string
  * pins. The next up takes them from there. Returns 1 where the store lacks one, or has another.
  *
  * @param store as push has it
- * @throws LabError where the store cannot be read, or has nothing of it
+ * @throws LabError where the store cannot be read
  */
 export async function pull(stack: string, store: string, wanted: readonly string[]): Promise<number> {
 	checkStack(stack);
-	// Root knows no remotes of its own.
-	process.env["RCLONE_CONFIG"] ??= join(
-		process.env["XDG_CONFIG_HOME"] ?? join(homedir(), ".config"),
-		"rclone/rclone.conf",
-	);
+	rememberRemotes();
 	const there = await asRoot();
 	if (there !== undefined) return there;
 	return inScratch(async (scratch) => {
-		let failed = 0;
-		const absences: string[] = [];
+		const lacking: string[] = [];
 		for (const build of pinnedBuilds(stack, wanted)) {
-			if (pinnedFolder(build) !== undefined) {
-				print(`${build.name}: is here`);
-				continue;
-			}
-			const archive = join(scratch, "archive");
-			const got = await download(archive, store, build);
-			if (!got) absences.push(build.name);
-			else if (await unpack(archive, scratch, build)) {
-				print(`${build.name}: pulled, ${size(statSync(archive).size)}`);
-				continue;
-			} else {
-				print(
-					`${build.name}: REFUSED: what ${placeIn(store, build)} holds is not what the lock pins; nothing of it is used`,
-				);
-			}
-			failed++;
+			const { had, words } = await pullOne(store, build, scratch);
+			print(`${build.name}: ${words}`);
+			if (!had) lacking.push(build.name);
 		}
-		if (absences.length > 0) print(`${absences.join(", ")}: not in ${store}`);
-		if (failed > 0) print(`./lab${stackOption(stack)} up builds what was not pulled`);
-		return failed === 0 ? 0 : 1;
+		if (lacking.length === 0) return 0;
+		print(`./lab${stackOption(stack)} up builds ${lacking.join(", ")}`);
+		return 1;
 	});
+}
+
+/** What became of a build: does this machine have it now? */
+async function pullOne(store: string, build: PinnedBuild, scratch: string): Promise<{ had: boolean; words: string }> {
+	if (pinnedFolder(build) !== undefined) return { had: true, words: "is here" };
+	const archive = join(scratch, "archive");
+	if (!(await has(store, build))) return { had: false, words: `not in ${store}` };
+	await rclone(["copyto", ...progress, placeIn(store, build), archive]);
+	if (await unpack(archive, scratch, build)) return { had: true, words: `pulled, ${size(statSync(archive).size)}` };
+	const place = placeIn(store, build);
+	return { had: false, words: `REFUSED: what ${place} holds is not what the lock pins; nothing of it is used` };
+}
+
+/** A person's own remotes are there for root, too, who has another home. rclone takes `/notfound` for no file, and is silent. */
+function rememberRemotes(): void {
+	const file = join(process.env["XDG_CONFIG_HOME"] ?? join(homedir(), ".config"), "rclone/rclone.conf");
+	process.env["RCLONE_CONFIG"] ??= existsSync(file) ? file : "/notfound";
 }
 
 async function inScratch<Result>(work: (scratch: string) => Promise<Result>): Promise<Result> {
@@ -114,19 +114,15 @@ async function has(store: string, build: PinnedBuild): Promise<boolean> {
 async function upload(archive: string, store: string, build: PinnedBuild): Promise<void> {
 	const place = placeIn(store, build);
 	const part = `${place}.${process.pid}.part`;
-	await rclone(["copyto", archive, part]);
+	await rclone(["copyto", ...progress, archive, part]);
 	await rclone(["moveto", part, place]);
 }
 
-async function download(archive: string, store: string, build: PinnedBuild): Promise<boolean> {
-	rmSync(archive, { force: true });
-	if (!(await has(store, build))) return false;
-	await rclone(["copyto", placeIn(store, build), archive]);
-	return true;
-}
+/** How far it is, every five seconds, where it takes so long. */
+const progress = ["--stats", "5s", "--stats-one-line", "--stats-log-level", "NOTICE"];
 
 async function rclone(args: readonly string[], fine: readonly number[] = []): Promise<Ran> {
-	const ran = await run("rclone", ["--retries", "1", ...args]);
+	const ran = await run("rclone", ["--retries", "1", ...args], "", { progress: args.includes("--stats") });
 	if (ran.code === 0 || fine.includes(ran.code)) return ran;
 	const said = ran.stderr.trim().split("\n").slice(-4).join("\n");
 	throw new LabError(

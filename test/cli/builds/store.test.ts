@@ -158,7 +158,7 @@ async function refused(t: ExecutionContext, lab: LockedLab, archive: string): Pr
 			1,
 			[
 				`${name}: REFUSED: what ${archive} holds is not what the lock pins; nothing of it is used`,
-				"./lab up builds what was not pulled",
+				`./lab up builds ${name}`,
 			],
 		],
 		stderr,
@@ -204,7 +204,7 @@ asRoot(`what is not here as it is pinned is not pushed, and what a store lacks i
 	const pulled = await lab.lab("pull", storeOf(lab), name);
 	t.deepEqual(
 		[pulled.code, pulled.stdout.split("\n")],
-		[1, [`${name}: not in ${storeOf(lab)}`, "./lab up builds what was not pulled"]],
+		[1, [`${name}: not in ${storeOf(lab)}`, `./lab up builds ${name}`]],
 	);
 	const unknown = await lab.lab("push", "nowhere:store", "kernel-main");
 	t.is(unknown.code, 1);
