@@ -90,6 +90,8 @@ function rememberRemotes(): void {
 }
 
 async function inScratch<Result>(work: (scratch: string) => Promise<Result>): Promise<Result> {
+	// tar says less of a zstd that is not there.
+	for (const program of ["rclone", "zstd"]) await run(program, ["--version"]);
 	const scratch = mkdtempSync(join(tmpdir(), "tracelab-store-"));
 	try {
 		return await work(scratch);

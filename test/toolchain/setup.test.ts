@@ -233,9 +233,11 @@ test("what tests run comes from Debian, and only when the tests ask for it and i
 		"gencat",
 		"jq",
 		"make",
+		"rclone",
 		"readelf",
 		"ss",
 		"xz",
+		"zstd",
 	];
 	for (const tool of there) {
 		setUp.scratch.fake(`bin/${tool}`, "");

@@ -215,3 +215,17 @@ asRoot(`what is not here as it is pinned is not pushed, and what a store lacks i
 	t.is(misspelt.code, 2);
 	t.regex(misspelt.stderr, /^lab: stack "quickstart" has no build "kernel-mian" \(did you mean "kernel-main"\?\)/);
 });
+
+test("without rclone, or without zstd, that is said first", async (t) => {
+	const lab = await LockedLab.for(t);
+	for (const [program, others] of [
+		["rclone", []],
+		["zstd", ["rclone"]],
+	] as const) {
+		const bin = `${lab.host.root}/only-${program}`;
+		for (const other of others) lab.host.write(`only-${program}/${other}`, "#!/bin/sh\n", 0o755);
+		lab.host.env["PATH"] = bin;
+		const { code, stderr } = await lab.lab("push", storeOf(lab));
+		t.deepEqual([code, stderr], [1, `lab: there is no ${program} on this machine\n  what to do: install ${program}`]);
+	}
+});
