@@ -4,7 +4,7 @@
 # Inputs:
 #   prefix     /opt/tracelab/kernel/HASH
 #   source     where its source comes from (lib/source.sh)
-#   fragments  text of each configuration fragment, by name, merged in the order of the names over the base
+#   fragments  texts of configuration fragments, merged over the base in their order: the last to ask wins
 #   config     further configuration lines, which win
 #   base       (tinyconfig) make target of the configuration that they are merged over
 # Owns the prefix:
@@ -72,8 +72,8 @@ make_options() {
 
 # configure_kernel TREE OBJECTS: nothing is compiled before every symbol that was asked for has its value.
 configure_kernel() {
-	local tree=$1 objects=$2 wanted=$work/wanted name
-	for name in $(printf '%s\n' "${!fragments[@]}" | sort); do printf '%s\n' "${fragments[$name]}"; done >"$wanted"
+	local tree=$1 objects=$2 wanted=$work/wanted
+	printf '%s\n' "${fragments[@]}" >"$wanted"
 	[ ${#config[@]} = 0 ] || printf '%s\n' "${config[@]}" >>"$wanted"
 	# A person's own tree: an untouched .config spares make from looking at everything again.
 	if [ ! -e "$objects/.config" ] || ! cmp -s "$wanted" "$objects/tracelab.asked"; then

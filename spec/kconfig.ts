@@ -3,12 +3,10 @@ import { readFileSync } from "node:fs";
 /** Folder with the kernel configuration fragments, one file a fragment: NAME.config. */
 export const kconfigFolder = new URL("../kconfig/", import.meta.url);
 
-/** What each fragment asks for, by name: its lines less the words about them, whose change is no other kernel. */
-export function fragmentTexts(names: readonly string[]): Record<string, string> {
-	return Object.fromEntries([...names].sort().map((name) => [name, asked(name)]));
-}
-
-function asked(name: string): string {
-	const lines = readFileSync(new URL(`${name}.config`, kconfigFolder), "utf8").split("\n");
-	return lines.filter((line) => /^(CONFIG_|# CONFIG_\S+ is not set$)/.test(line)).join("\n");
+/** What each fragment asks for: its lines less the words about them, whose change is no other kernel. */
+export function fragmentTexts(names: readonly string[]): string[] {
+	return names.map((name) => {
+		const lines = readFileSync(new URL(`${name}.config`, kconfigFolder), "utf8").split("\n");
+		return lines.filter((line) => /^(CONFIG_|# CONFIG_\S+ is not set$)/.test(line)).join("\n");
+	});
 }

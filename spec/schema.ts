@@ -24,7 +24,8 @@ const qemu = z.strictObject({
 const kernel = z.strictObject({
 	source: field.source("Source of this kernel.", ["debian:linux-source-6.1", "path:/home/me/linux"]),
 	fragments: field.list(field.fragment).min(1).default(["quickstart"]).meta({
-		description: "Configuration fragments by name, from kconfig/; merged over tinyconfig in the order of their names.",
+		description:
+			"Configuration fragments by name, from kconfig/; merged over tinyconfig in this order: the last to ask for a symbol wins.",
 	}),
 	config: field.list(field.configLine).superRefine(field.oneValueASymbol).default([]).meta({
 		description: "Further configuration lines, which win over the fragments.",

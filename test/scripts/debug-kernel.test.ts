@@ -55,9 +55,9 @@ config HIDDEN
 	bool
 `;
 
-function inputs(scratch: ScratchHost, config: string[] = [], fragments: Record<string, string> = {}) {
+function inputs(scratch: ScratchHost, config: string[] = [], fragments: string[] = []) {
 	const source = { kind: "path", path: `${scratch.root}/mine` };
-	return { prefix, source, config, fragments: { quickstart: "CONFIG_DEBUG_INFO=y\nCONFIG_NET=y", ...fragments } };
+	return { prefix, source, config, fragments: ["CONFIG_DEBUG_INFO=y\nCONFIG_NET=y", ...fragments] };
 }
 
 test("a kernel is laid out for those who boot, debug and build modules for it", async (t) => {
@@ -127,7 +127,7 @@ test("make is told all that makes a build the same anywhere", async (t) => {
 
 test("later fragments and then literal lines win", async (t) => {
 	const scratch = host(t);
-	const fragments = { zeta: 'CONFIG_HZ=300\nCONFIG_NAME="a b"', alpha: "CONFIG_HZ=100\nCONFIG_TWO=2" };
+	const fragments = ["CONFIG_HZ=100\nCONFIG_TWO=2", 'CONFIG_HZ=300\nCONFIG_NAME="a b"'];
 	await scratch.step(step, "apply", { ...inputs(scratch, ["CONFIG_TWO=22"], fragments), base: "allnoconfig" });
 	const config = scratch.read(`${prefix}/config`).split("\n");
 	for (const line of ["CONFIG_HZ=300", "CONFIG_TWO=22", 'CONFIG_NAME="a b"']) t.true(config.includes(line), line);
@@ -203,7 +203,7 @@ test("a kernel without debug information is an error", async (t) => {
 	const scratch = host(t);
 	const { code, stderr } = await scratch.step(step, "apply", {
 		...inputs(scratch),
-		fragments: { bare: "CONFIG_NET=y" },
+		fragments: ["CONFIG_NET=y"],
 	});
 	t.is(code, 1);
 	t.true(stderr.includes("tracelab: debug-kernel: this kernel has no debug information\n"), stderr);
