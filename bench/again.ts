@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { size } from "../cli/terminal.ts";
+import { readLock } from "../spec/lock.ts";
 import { type Bench, type Figure, seconds } from "./figure.ts";
 
 const builds = "/var/cache/tracelab/builds";
@@ -22,7 +23,8 @@ export async function againFigures(bench: Bench): Promise<Figure[]> {
 		const pushed = await seconds("push", () => bench.lab("push", store));
 		await seconds("bundle", () => bench.lab("bundle", archive));
 		await bench.lab("destroy", "--yes");
-		rmSync(builds, { recursive: true });
+		for (const { build } of Object.values(readLock(bench.stack, undefined, bench.copy.folder) ?? {}))
+			rmSync(`${builds}/${build}`, { recursive: true });
 		const pulled = await seconds("pull", () => bench.lab("pull", store));
 		const up = await seconds("up of what was pulled", () => bench.lab("up"));
 		return [

@@ -205,7 +205,7 @@ program
 program
 	.command("pull")
 	.description(
-		"copies the builds that this machine lacks from a store, once they are seen to be what the lock pins (through sudo)",
+		"copies the builds that this machine lacks from a store, once they are seen to be what the lock pins (through sudo for the cache)",
 	)
 	.argument("<store>", "a folder, or REMOTE:PATH as rclone has it")
 	.argument("[build...]", "such as kernel-main; default: all of them")

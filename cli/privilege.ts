@@ -9,8 +9,7 @@ import { handOver } from "./program.ts";
 const kept = [
 	/^PULUMI_/,
 	/^TRACELAB_/,
-	/^RCLONE_/,
-	/^(TERM|COLORTERM|NO_COLOR|CI|XDG_CACHE_HOME|SSH_AUTH_SOCK)$/,
+	/^(TERM|COLORTERM|NO_COLOR|CI|XDG_CACHE_HOME)$/,
 	/^(SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|CURL_CA_BUNDLE|REQUESTS_CA_BUNDLE|GIT_SSL_CAINFO|PIP_CERT)$/,
 	/^(https?|no|all)_proxy$/i,
 ];
@@ -20,6 +19,11 @@ export function sudoArguments(env: NodeJS.ProcessEnv, args: readonly string[]): 
 	const names = Object.keys(env).filter((name) => kept.some((pattern) => pattern.test(name)));
 	const preserve = names.length === 0 ? [] : [`--preserve-env=${names.sort().join(",")}`];
 	return [...preserve, "--", `${project}/lab`, ...args];
+}
+
+/** A program's command line as root's: as it is where this is root, and through sudo elsewhere. */
+export function rootsOwn(program: string, ...args: string[]): [program: string, args: string[]] {
+	return process.geteuid?.() === 0 ? [program, args] : ["sudo", ["--", program, ...args]];
 }
 
 /**

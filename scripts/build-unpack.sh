@@ -10,16 +10,24 @@ source lib/build.sh
 
 tampered=76
 
+# KiB that one file of a build may have: an archive of some bytes can hold a sparse one without end.
+file_limit=$((64 * 1024 * 1024))
+
 main() {
-	local pinned part=$work/prefix
+	local part=$work/prefix
 	need_root
 	lock "build-${identity//\//-}"
+	# Somebody may have made it meanwhile, or pulled it.
+	! is_pinned "$root$prefix" || exit 0
+	! is_pinned "$cached" || exit 0
 	scratch+=("$work")
 	rm -rf --one-file-system -- "$work"
 	mkdir -p "$part"
-	unpack "$part" || exit "$tampered"
-	pinned=$(<"$record/result")
-	if [ -n "$(unhashed "$part")" ] || [ "$(build_hash "$part")" != "$pinned" ]; then exit "$tampered"; fi
+	# Nobody sees what is not yet looked at: it may have devices in it.
+	chmod 700 "$work"
+	unpack "$part"
+	[ -z "$(unhashed "$part")" ] || exit "$tampered"
+	[ "$(build_hash "$part")" = "$(<"$record/result")" ] || exit "$tampered"
 	cp -r --no-preserve=all "$record" "$part/.tracelab-build-record"
 	build_listing "$part" >"$work/manifest"
 	mv "$work/manifest" "$part/.tracelab-build"
@@ -28,13 +36,23 @@ main() {
 	without_empty_folders
 }
 
-# unpack FOLDER: as this machine's root, with this machine's idea of who may write; so nothing becomes setuid.
-unpack() { tar --extract --zstd --file "$archive" --directory "$1" --no-same-owner --no-same-permissions; }
+is_pinned() { whole "$1" && [ "$(recorded "$1" result)" = "$(<"$record/result")" ]; }
 
-# unhashed FOLDER: names the first thing that no result is a hash over. Python would run what is in a cache of its own.
+# unpack FOLDER: as this machine's root, with modes as a build has them here.
+unpack() {
+	local said
+	said=$( (ulimit -f "$file_limit" && tar --extract --zstd --file "$archive" --directory "$1" --no-same-owner) 2>&1) || {
+		[[ $said != *'No space left on device'* ]] || die "${said%%$'\n'*}" "make room on the disk (df -h /opt /var), then pull again"
+		exit "$tampered"
+	}
+	chmod -R u+rwX,go+rX,go-w,a-s,-t "$1"
+}
+
+# unhashed FOLDER: names the first thing that no result is a hash over, or that would make two trees the same to it. Python would
+# run what is in a cache of its own.
 unhashed() {
-	find "$1" \( -name '.tracelab-build*' -o -name __pycache__ -o ! \( -type f -o -type l -o -type d \) -o -perm /7000 \) \
-		-print -quit
+	LC_ALL=C find "$1" -mindepth 1 \( -name '.tracelab-build*' -o -name __pycache__ -o ! \( -type f -o -type l -o -type d \) \
+		-o -name '*[[:cntrl:]]*' -o -lname '*[[:cntrl:]]*' \) -print -quit
 }
 
 main

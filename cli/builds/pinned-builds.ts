@@ -3,6 +3,7 @@ import { buildOf } from "../../spec/build-prefix.ts";
 import { buildPrefixes } from "../../spec/build-prefixes.ts";
 import { loadStack } from "../../spec/load-stack.ts";
 import { lockFile, type Pin, readLock } from "../../spec/lock.ts";
+import type { Stack } from "../../spec/schema.ts";
 import { stackOption } from "../card.ts";
 import { LabError } from "../errors.ts";
 import { onHost } from "../host.ts";
@@ -18,6 +19,8 @@ export interface PinnedBuild {
 	id: string;
 	/** /opt/tracelab/KIND/HASH */
 	prefix: string;
+	/** Is it of a person's own QEMU or kernel tree? up goes by the times in that, and makes it from its own objects. */
+	ofTree: boolean;
 	pin: Pin & { result: string };
 }
 
@@ -27,24 +30,33 @@ export interface PinnedBuild {
  * @throws LabError where there is no such lock, UsageError for a name that is no build of the stack's
  */
 export function pinnedBuilds(stack: string, wanted: readonly string[] = []): PinnedBuild[] {
-	const prefixes = buildPrefixes(loadStack(stack));
+	const declared = loadStack(stack);
+	const prefixes = buildPrefixes(declared);
 	const lock = readLock(stack, () => prefixes);
 	const lab = `./lab${stackOption(stack)}`;
 	if (lock === undefined)
 		throw new LabError(`there is no ${lockFile(stack)}`, `write it: ${lab} lock, where the lab is up`);
 	checkWanted(stack, wanted, Object.keys(prefixes));
+	const trees = treesOf(declared);
 	const builds: PinnedBuild[] = [];
 	const open: string[] = [];
 	for (const [name, prefix] of Object.entries(prefixes)) {
 		if (wanted.length > 0 && !wanted.includes(name)) continue;
 		const { result, ...pin } = lock[name] ?? {};
 		if (result === undefined) open.push(name);
-		else builds.push({ name, id: buildOf(prefix), prefix, pin: { ...pin, result } });
+		else builds.push({ name, id: buildOf(prefix), prefix, ofTree: trees.includes(name), pin: { ...pin, result } });
 	}
 	if (open.length === 0) return builds;
 	throw new LabError(
 		`${lockFile(stack)} does not pin what comes out of ${open.join(", ")}`,
 		`${lab} lock does, where the lab is up`,
+	);
+}
+
+/** Names of builds that are of such trees. */
+function treesOf({ qemu, kernels }: Stack): string[] {
+	return Object.entries({ qemu, kernel: kernels }).flatMap(([kind, specs]) =>
+		Object.entries(specs).flatMap(([name, { source }]) => (source.kind === "path" ? [`${kind}-${name}`] : [])),
 	);
 }
 

@@ -1,11 +1,11 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { randomUUID } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pinInput } from "../../spec/lock.ts";
 import { checkStack, stackOption } from "../card.ts";
 import { asLabError, LabError } from "../errors.ts";
 import { onHost, project } from "../host.ts";
-import { asRoot } from "../privilege.ts";
+import { rootsOwn } from "../privilege.ts";
 import { type Ran, run } from "../program.ts";
 import { print, size } from "../terminal.ts";
 import { type PinnedBuild, pinnedBuilds, pinnedFolder } from "./pinned-builds.ts";
@@ -16,6 +16,9 @@ const absent = [3, 4];
 /** What scripts/build-unpack.sh ends with where an archive is not what is pinned. */
 const tampered = 76;
 
+/** What is not shared, and is no failure. */
+const notShared = "of your own tree: not shared";
+
 /**
  * Copies the builds of a stack from this machine to a store, as the lock pins them; what the store has stays.
  *
@@ -24,7 +27,6 @@ const tampered = 76;
  */
 export async function push(stack: string, store: string, wanted: readonly string[]): Promise<void> {
 	checkStack(stack);
-	rememberRemotes();
 	await inScratch(async (scratch) => {
 		const builds = pinnedBuilds(stack, wanted).map((build) => ({ build, folder: pinnedFolder(build) }));
 		const missing = builds.flatMap(({ build, folder }) => (folder === undefined ? [build.name] : []));
@@ -34,17 +36,27 @@ export async function push(stack: string, store: string, wanted: readonly string
 				`./lab${stackOption(stack)} up makes it so, or says why not`,
 			);
 		}
-		for (const { build, folder = "" } of builds) {
-			if (await has(store, build)) {
-				print(`${build.name}: the store has it`);
-				continue;
-			}
-			const archive = join(scratch, "archive");
-			await pack(onHost(folder), archive);
-			await upload(archive, store, build);
-			print(`${build.name}: pushed, ${size(statSync(archive).size)}`);
-		}
+		for (const { build, folder = "" } of builds)
+			print(`${build.name}: ${await pushOne(store, build, onHost(folder), scratch)}`);
 	});
+}
+
+async function pushOne(store: string, build: PinnedBuild, folder: string, scratch: string): Promise<string> {
+	if (build.ofTree) return notShared;
+	if (await has(store, build)) return "the store has it";
+	// Only the files that a lab relies on are looked at by each up.
+	if ((await resultOf(folder, build)) !== build.pin.result) {
+		throw new LabError(
+			`${build.name} came to what the lock pins, and is not that any more: somebody wrote into ${folder}`,
+			"remove that folder, and up again: it builds it anew",
+		);
+	}
+	const archive = join(scratch, build.name);
+	await pack(folder, archive);
+	const bytes = statSync(archive).size;
+	await upload(archive, store, build);
+	rmSync(archive);
+	return `pushed, ${size(bytes)}`;
 }
 
 /**
@@ -52,19 +64,16 @@ export async function push(stack: string, store: string, wanted: readonly string
  * pins. The next up takes them from there. Returns 1 where the store lacks one, or has another.
  *
  * @param store as push has it
- * @throws LabError where the store cannot be read
+ * @throws LabError where the store cannot be read, or the cache not be written
  */
 export async function pull(stack: string, store: string, wanted: readonly string[]): Promise<number> {
 	checkStack(stack);
-	rememberRemotes();
-	const there = await asRoot();
-	if (there !== undefined) return there;
 	return inScratch(async (scratch) => {
 		const lacking: string[] = [];
 		for (const build of pinnedBuilds(stack, wanted)) {
-			const { had, words } = await pullOne(store, build, scratch);
+			const { fine, words } = await pullOne(store, build, scratch);
 			print(`${build.name}: ${words}`);
-			if (!had) lacking.push(build.name);
+			if (!fine) lacking.push(build.name);
 		}
 		if (lacking.length === 0) return 0;
 		print(`./lab${stackOption(stack)} up builds ${lacking.join(", ")}`);
@@ -72,33 +81,42 @@ export async function pull(stack: string, store: string, wanted: readonly string
 	});
 }
 
-/** What became of a build: does this machine have it now? */
-async function pullOne(store: string, build: PinnedBuild, scratch: string): Promise<{ had: boolean; words: string }> {
-	if (pinnedFolder(build) !== undefined) return { had: true, words: "is here" };
-	const archive = join(scratch, "archive");
-	if (!(await has(store, build))) return { had: false, words: `not in ${store}` };
-	await rclone(["copyto", ...progress, placeIn(store, build), archive]);
-	if (await unpack(archive, scratch, build)) return { had: true, words: `pulled, ${size(statSync(archive).size)}` };
+async function pullOne(store: string, build: PinnedBuild, scratch: string): Promise<{ fine: boolean; words: string }> {
+	if (build.ofTree) return { fine: true, words: notShared };
+	if (pinnedFolder(build) !== undefined) return { fine: true, words: "is here" };
+	if (!(await has(store, build))) return { fine: false, words: `not in ${store}` };
+	const archive = join(scratch, build.name);
 	const place = placeIn(store, build);
-	return { had: false, words: `REFUSED: what ${place} holds is not what the lock pins; nothing of it is used` };
+	await rclone(["copyto", ...progress, place, archive]);
+	const [file, bytes] = [statSync(archive).isFile(), statSync(archive).size];
+	const fine = file && (await unpack(archive, scratch, build));
+	rmSync(archive, { recursive: true });
+	if (fine) return { fine, words: `pulled, ${size(bytes)}` };
+	const words = `REFUSED: what ${place} holds is not what the lock pins; nothing of it is used; whoever keeps the store should remove it`;
+	return { fine, words };
 }
 
-/** A person's own remotes are there for root, too, who has another home. rclone takes `/notfound` for no file, and is silent. */
-function rememberRemotes(): void {
-	const file = join(process.env["XDG_CONFIG_HOME"] ?? join(homedir(), ".config"), "rclone/rclone.conf");
-	process.env["RCLONE_CONFIG"] ??= existsSync(file) ? file : "/notfound";
-}
-
+/** Archives are large, and /tmp may be memory. */
 async function inScratch<Result>(work: (scratch: string) => Promise<Result>): Promise<Result> {
 	// tar says less of a zstd that is not there.
 	for (const program of ["rclone", "zstd"]) await run(program, ["--version"]);
-	const scratch = mkdtempSync(join(tmpdir(), "tracelab-store-"));
+	const scratch = mkdtempSync(join(process.env["TMPDIR"] ?? "/var/tmp", "tracelab-store-"));
+	const drop = () => rmSync(scratch, { recursive: true, force: true });
+	for (const [signal, status] of [
+		["SIGINT", 130],
+		["SIGTERM", 143],
+	] as const) {
+		process.once(signal, () => {
+			drop();
+			process.exit(status);
+		});
+	}
 	try {
 		return await work(scratch);
 	} catch (error) {
 		throw asLabError(error);
 	} finally {
-		rmSync(scratch, { recursive: true });
+		drop();
 	}
 }
 
@@ -115,13 +133,18 @@ async function has(store: string, build: PinnedBuild): Promise<boolean> {
 /** What is half there has another name: whoever pulls meanwhile never sees it. */
 async function upload(archive: string, store: string, build: PinnedBuild): Promise<void> {
 	const place = placeIn(store, build);
-	const part = `${place}.${process.pid}.part`;
-	await rclone(["copyto", ...progress, archive, part]);
-	await rclone(["moveto", part, place]);
+	const part = `${place}.${randomUUID()}.part`;
+	try {
+		await rclone(["copyto", ...progress, archive, part]);
+		await rclone(["moveto", part, place]);
+	} catch (error) {
+		await run("rclone", ["deletefile", part]);
+		throw error;
+	}
 }
 
-/** How far it is, every five seconds, where it takes so long. */
-const progress = ["--stats", "5s", "--stats-one-line", "--stats-log-level", "NOTICE"];
+/** How far it is, for who waits at a terminal. */
+const progress = process.stderr.isTTY ? ["--stats", "5s", "--stats-one-line", "--stats-log-level", "NOTICE"] : [];
 
 async function rclone(args: readonly string[], fine: readonly number[] = []): Promise<Ran> {
 	const ran = await run("rclone", ["--retries", "1", ...args], "", { progress: args.includes("--stats") });
@@ -143,14 +166,24 @@ async function pack(folder: string, archive: string): Promise<void> {
 	if (code !== 0) throw new LabError(`${folder} cannot be packed: ${stderr.trim()}`);
 }
 
+/** The hash over what is in a folder now, as a build has it of itself. */
+async function resultOf(folder: string, { prefix }: PinnedBuild): Promise<string> {
+	const script = 'cd "$0" && source lib/build.sh && build_hash "$1"';
+	const { code, stdout, stderr } = await run("bash", ["-c", script, `${project}/scripts`, folder], "", {
+		env: { stack: "none", step: "push", generation: "", prefix },
+	});
+	if (code !== 0) throw new LabError(`${folder} cannot be read: ${stderr.trim()}`);
+	return stdout.trim();
+}
+
 /** Returns whether the archive was what the lock pins; the machine then has it. */
 async function unpack(archive: string, scratch: string, { id, prefix, pin }: PinnedBuild): Promise<boolean> {
 	const record = join(scratch, "record", id);
 	mkdirSync(record, { recursive: true });
 	for (const [fact, text] of Object.entries(pinInput(pin).pin ?? {})) writeFileSync(join(record, fact), `${text}\n`);
-	const { code, stderr } = await run("bash", ["-c", 'cd "$0" && exec bash build-unpack.sh', `${project}/scripts`], "", {
-		env: { stack: "none", step: "pull", generation: "", prefix, archive, record },
-	});
+	const given = Object.entries({ stack: "none", step: "pull", generation: "", prefix, archive, record });
+	const script = ["bash", "-c", 'cd "$0" && exec bash build-unpack.sh', `${project}/scripts`];
+	const { code, stderr } = await run(...rootsOwn("env", ...given.map((pair) => pair.join("=")), ...script));
 	if (code === 0 || code === tampered) return code === 0;
 	throw new LabError(`${id} cannot be put into the cache\n${stderr.trim()}`);
 }

@@ -170,7 +170,7 @@ build_again() {
 	build_contents "$root$prefix" >"$work/first"
 	build_contents "$work/prefix" >"$work/second"
 	files=$(wc -l <"$work/first")
-	differing=$(diff "$work/first" "$work/second" | sed -n 's/^[<>] .*  \.\///p' | sort -u || :)
+	differing=$(diff --text "$work/first" "$work/second" | sed -n 's/^[<>] .*\t\.\///p' | sort -u || :)
 	if [ -z "$differing" ]; then
 		say "$what: all of its $files files are the same when built again"
 	else
@@ -184,18 +184,23 @@ build_again() {
 # build_contents FOLDER: the manifest has times, which are nobody's content; Python's caches come and go.
 build_contents() { contents "$1" -name __pycache__ -o -name '.tracelab-build*'; }
 
-# contents FOLDER TEST…: the hash of each file, the target of each link, and its path, but for what find's tests leave out.
+# contents FOLDER TEST…: a line for each fact, FACT TAB PATH: the hash of a file, `x` for one that is a program, `-> TARGET` for a
+# link; but for what find's tests leave out. Two trees have the same lines only where they have the same content, as long as
+# no control character is in a name or a link's target (scripts/build-unpack.sh sees to that). Names are bytes.
 contents() {
 	(
+		export LC_ALL=C
 		cd "$1"
 		shift
-		find . \( "$@" \) -prune -o -type f -print0 | sort -z | xargs -0 -r sha256sum
-		find . \( "$@" \) -prune -o -type l -printf '%l  %p\n' | sort
+		find . \( "$@" \) -prune -o -type f -print0 | sort -z | xargs -0 -r sha256sum | sed 's/^\(\\\?[0-9a-f]\{64\}\)  /\1\t/'
+		find . \( "$@" \) -prune -o -type f -perm /100 -printf 'x\t%p\n' -o -type l -printf '-> %l\t%p\n' | sort
 	)
 }
 
 # build_hash FOLDER: one hash over its contents, but for what was noted of a working tree's place and times.
-build_hash() { build_contents "$1" | grep -v '  \./source-version$' | sha256sum | cut -c 1-64; }
+build_hash() {
+	contents "$1" -name __pycache__ -o -name '.tracelab-build*' -o -path ./source-version -type f | sha256sum | cut -c 1-64
+}
 
 # show_difference ONE OTHER: in the step's log, where diffoscope is there to tell what the bytes mean.
 show_difference() {
@@ -208,6 +213,7 @@ show_difference() {
 # rename gives the folder its time: for one in the cache, that at which the last lab let it go (./lab gc goes by it).
 move_build() {
 	mkdir -p "${2%/*}"
+	rm -f -- "$2/.tracelab-build"
 	rm -rf --one-file-system -- "$2"
 	mv "$1/.tracelab-build" "$1/.tracelab-build-moved"
 	mv -T "$1" "$2"

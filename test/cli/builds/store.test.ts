@@ -30,6 +30,8 @@ async function locked(t: ExecutionContext): Promise<LockedLab> {
 	for (const [name, prefix] of prefixes) {
 		const folder = `${lab.host.root}${prefix}`;
 		lab.host.write(`${prefix}/bin/program`, `program of ${name}\n`);
+		lab.host.write(`${prefix}/words`, "words\n");
+		lab.host.write(`${prefix}/source-version`, "source\n");
 		lab.host.write(`${prefix}/__pycache__/x.pyc`, "");
 		lab.host.write(`${prefix}/.tracelab-build`, "");
 		await execa("bash", [
@@ -77,10 +79,11 @@ asRoot(`what was pushed is pulled where it is not, as it was built, and taken by
 	t.false(existsSync(`${lab.host.root}/opt/tracelab`));
 	for (const [name, prefix] of prefixes) {
 		const folder = cachedOf(lab, prefix);
-		t.deepEqual(readdirSync(folder).sort(), [".tracelab-build", ".tracelab-build-record", "bin", "link"]);
+		const there = [".tracelab-build", ".tracelab-build-record", "bin", "link", "source-version", "words"];
+		t.deepEqual(readdirSync(folder).sort(), there);
 		t.is(readFileSync(`${folder}/link`, "utf8"), `program of ${name}\n`);
-		const [manifested = ""] = readFileSync(`${folder}/.tracelab-build`, "utf8").split("\n");
-		t.is(manifested, `1000 ${`program of ${name}\n`.length} bin/program`);
+		const manifest = readFileSync(`${folder}/.tracelab-build`, "utf8").split("\n");
+		t.true(manifest.includes(`1000 ${`program of ${name}\n`.length} bin/program`));
 		const noted = (fact: string) => readFileSync(`${folder}/.tracelab-build-record/${fact}`, "utf8");
 		t.is(noted("result").trim(), await resultOf(lab, folder));
 		t.is(noted("tools"), "binutils 2.40-2\ngcc-12 12.2.0-14\n");
@@ -134,6 +137,11 @@ const damages: readonly [what: string, change: string][] = [
 	["a file that Python would run", "mkdir bin/__pycache__; : >bin/__pycache__/x.pyc"],
 	["a record of its own", "mkdir .tracelab-build-record; : >.tracelab-build-record/result"],
 	["a device", "mknod null c 1 3"],
+	["a program that is none any more", "chmod 644 bin/program"],
+	["a file that is a program now", "chmod 755 words"],
+	["a makefile whose folder's name is no text", "mkdir $'zz\\xff'; : >$'zz\\xff/m'; ln -s $'zz\\xff/m' GNUmakefile"],
+	["a link whose target has two lines", "ln -sfn $'program\\t./bin/link\\n-> x' link"],
+	["a link in place of what its source is called", "ln -sfn /dev/zero source-version"],
 ];
 
 for (const [what, change] of damages) {
@@ -143,7 +151,7 @@ for (const [what, change] of damages) {
 		t.is((await lab.lab("push", storeOf(lab), name)).code, 0);
 		rmSync(`${lab.host.root}${prefix}`, { recursive: true });
 		const archive = archiveOf(lab, prefix);
-		const script = `mkdir $0; cd $0; tar --zstd -xf $1; ${change}; tar --zstd -cf $1 .`;
+		const script = `mkdir $0; cd $0; tar --zstd -xf $1; ${change}; tar --zstd -cf $1 .; rm -r $0`;
 		await execa("bash", ["-ec", script, `${lab.host.root}/opened`, archive]);
 		await refused(t, lab, archive);
 	});
@@ -157,7 +165,7 @@ async function refused(t: ExecutionContext, lab: LockedLab, archive: string): Pr
 		[
 			1,
 			[
-				`${name}: REFUSED: what ${archive} holds is not what the lock pins; nothing of it is used`,
+				`${name}: REFUSED: what ${archive} holds is not what the lock pins; nothing of it is used; whoever keeps the store should remove it`,
 				`./lab up builds ${name}`,
 			],
 		],
@@ -188,6 +196,41 @@ asRoot(`half of an archive, one that is none, and one that would become setuid a
 		writeFileSync(archive, damaged);
 		await refused(t, lab, archive);
 	}
+	rmSync(archive);
+	lab.host.write(`${archive.replace(lab.host.root, "")}/folder`, "");
+	await refused(t, lab, archive);
+});
+
+asRoot(`a build that somebody wrote into is not pushed${why}`, async (t) => {
+	const lab = await locked(t);
+	const [name, prefix] = first;
+	lab.host.write(`${prefix}/more`, "");
+	const pushed = await lab.lab("push", storeOf(lab), name);
+	t.deepEqual(
+		[pushed.code, pushed.stderr.split("\n")],
+		[
+			1,
+			[
+				`lab: ${name} came to what the lock pins, and is not that any more: somebody wrote into ${lab.host.root}${prefix}`,
+				"  what to do: remove that folder, and up again: it builds it anew",
+			],
+		],
+	);
+	t.false(existsSync(storeOf(lab)));
+});
+
+asRoot(`a disk that is full is not taken for a tampered result${why}`, async (t) => {
+	const lab = await locked(t);
+	const [name, prefix] = first;
+	await lab.lab("push", storeOf(lab), name);
+	rmSync(`${lab.host.root}${prefix}`, { recursive: true });
+	lab.host.fake("tar", "echo 'tar: bin/program: Cannot write: No space left on device' >&2; exit 2");
+	const { code, stderr } = await lab.lab("pull", storeOf(lab), name);
+	t.is(code, 1);
+	t.regex(
+		stderr,
+		/^lab: \S+ cannot be put into the cache\ntracelab: pull: tar: bin\/program: Cannot write: No space left on device\n {2}what to do: make room on the disk/m,
+	);
 });
 
 asRoot(`what is not here as it is pinned is not pushed, and what a store lacks is said${why}`, async (t) => {
