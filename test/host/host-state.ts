@@ -4,13 +4,14 @@ import { execFileSync } from "node:child_process";
  * What a lab may change on the host and has to put back, as text that a test can compare: a line a fact.
  *
  * Left out, because it stays on purpose or changes by itself: caches (/var/cache), logs (/var/log), apt's and
- * dpkg's own books, and files of /etc that their owners rewrite whenever packages come and go (see `volatile`).
+ * dpkg's own books, files of /etc that their owners rewrite whenever packages come and go (see `volatile`), and whom libvirt
+ * makes the owner of a kernel that domains boot: of another lab beside the proof, the last domain to start or to end decides.
  */
 export function hostState(): string[] {
 	return [
 		...section(
 			"file",
-			`find /etc /opt $(ls -d /var/lib/tracelab /usr/lib/modules 2>/dev/null) -xdev ${volatile} -printf '%y %m %u %g %p %l\\n'`,
+			`find /etc /opt $(ls -d /var/lib/tracelab /usr/lib/modules 2>/dev/null) -xdev ${volatile} -printf '%y %m %u %g %p %l\\n' | ${libvirtsOwn}`,
 		),
 		...section("sum", `find /etc -xdev ${volatile} -type f -exec sha256sum {} +`),
 		...section("group", "cat /etc/group"),
@@ -28,6 +29,9 @@ export function hostState(): string[] {
 		...section("listener", "ss -Hltn | awk '{print $4}'"),
 	];
 }
+
+const libvirtsOwn =
+	"sed -E 's,^(f 644) libvirt-qemu libvirt-qemu (/opt/tracelab/kernel/[^ /]+/bzImage),\\1 root root \\2,'";
 
 const volatile = [
 	"/etc/ld.so.cache",
