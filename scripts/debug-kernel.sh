@@ -104,11 +104,12 @@ install_results() {
 	named_here "$part/vmlinux" "${modules[@]}"
 }
 
-# install_build_tree PART OBJECTS: the objects folder less what modules are not built against (objects, a key that signs, and
-# what says where this build was made), with the paths it will have. SystemTap looks for vmlinux in it.
+# install_build_tree PART OBJECTS: the objects folder, with the paths it will have, less what modules are not built against:
+# objects, a key that signs, gdb's scripts (links into the work folder), and what says where this build was made. SystemTap
+# looks for vmlinux in it.
 install_build_tree() {
 	local part=$1 objects=$2
-	local left_out=('*.o' '*.a' '*.s' '*.elf' '*.bin' '*.cmd' '.*.d' '.tmp*' '*vmlinux*' '*.pem' bzImage ./source './tracelab.*')
+	local left_out=('*.o' '*.a' '*.s' '*.elf' '*.bin' '*.cmd' '.*.d' '.tmp*' '*vmlinux*' '*.pem' bzImage ./source ./scripts/gdb './tracelab.*')
 	mkdir "$part/build"
 	tar -C "$objects" -c "${left_out[@]/#/--exclude=}" . | tar -x -C "$part/build"
 	ln -s ../vmlinux "$part/build/vmlinux"
