@@ -16,6 +16,7 @@ file_limit=$((64 * 1024 * 1024))
 main() {
 	local part=$work/prefix
 	need_root
+	pin[result]=$(<"$record/result")
 	lock "build-${identity//\//-}"
 	# Somebody may have made it meanwhile, or pulled it.
 	! is_pinned "$root$prefix" || exit 0
@@ -27,7 +28,7 @@ main() {
 	chmod 700 "$work"
 	unpack "$part"
 	[ -z "$(unhashed "$part")" ] || exit "$tampered"
-	[ "$(build_hash "$part")" = "$(<"$record/result")" ] || exit "$tampered"
+	[ "$(build_hash "$part")" = "${pin[result]}" ] || exit "$tampered"
 	cp -r --no-preserve=all "$record" "$part/.tracelab-build-record"
 	build_listing "$part" >"$work/manifest"
 	mv "$work/manifest" "$part/.tracelab-build"
@@ -35,8 +36,6 @@ main() {
 	rm -rf --one-file-system -- "$work"
 	without_empty_folders
 }
-
-is_pinned() { whole "$1" && [ "$(recorded "$1" result)" = "$(<"$record/result")" ]; }
 
 # unpack FOLDER: as this machine's root, with modes as a build has them here.
 unpack() {

@@ -88,10 +88,10 @@ async function pullOne(store: string, build: PinnedBuild, scratch: string): Prom
 	const archive = join(scratch, build.name);
 	const place = placeIn(store, build);
 	await rclone(["copyto", ...progress, place, archive]);
-	const [file, bytes] = [statSync(archive).isFile(), statSync(archive).size];
-	const fine = file && (await unpack(archive, scratch, build));
+	const got = statSync(archive);
+	const fine = got.isFile() && (await unpack(archive, scratch, build));
 	rmSync(archive, { recursive: true });
-	if (fine) return { fine, words: `pulled, ${size(bytes)}` };
+	if (fine) return { fine, words: `pulled, ${size(got.size)}` };
 	const words = `REFUSED: what ${place} holds is not what the lock pins; nothing of it is used; whoever keeps the store should remove it`;
 	return { fine, words };
 }

@@ -103,10 +103,10 @@ build_listing() {
 # build_apply NAME FUNCTION: sees to it that the prefix is there, from the cache if it is in it, else made by
 # FUNCTION, which fills the folder $1.
 build_apply() {
-	local what=$1 build=$2
+	local what=$1 build=$2 result
 	lock "build-${identity//\//-}"
 	scratch+=("$work")
-	if whole "$cached" && { ! whole "$root$prefix" || cache_is_pinned; }; then
+	if whole "$cached" && { ! whole "$root$prefix" || { is_pinned "$cached" && ! is_pinned "$root$prefix"; }; }; then
 		move_build "$cached" "$root$prefix"
 		say "$what taken from the cache"
 	fi
@@ -122,14 +122,13 @@ build_apply() {
 	: >"$owners_dir/$stack"
 	output prefix "$prefix"
 	# What an older tracelab built noted nothing.
-	[ -z "$(recorded "$root$prefix" result)" ] || output result "$(recorded "$root$prefix" result)"
+	result=$(recorded "$root$prefix" result)
+	[ -z "$result" ] || output result "$result"
 }
 
-# cache_is_pinned: is the build in the cache what the lock pins, and the one that is in use not? So it is after a pull.
-cache_is_pinned() {
-	[ -n "${pin[result]:-}" ] && [ "$(recorded "$cached" result)" = "${pin[result]}" ] &&
-		[ "$(recorded "$root$prefix" result)" != "${pin[result]}" ]
-}
+# is_pinned FOLDER: is it a finished build that came to what the lock pins? After a pull, the one in the cache may be, and the one in
+# use not.
+is_pinned() { whole "$1" && [ -n "${pin[result]:-}" ] && [ "$(recorded "$1" result)" = "${pin[result]}" ]; }
 
 # build_anew NAME FUNCTION: what was there before stays until the new build is whole.
 build_anew() {
