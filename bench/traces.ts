@@ -82,10 +82,10 @@ export async function traceFigures(bench: Bench): Promise<Figure[]> {
 	];
 }
 
-/** What the beacons of a run cost, three each second as there: the guest's kernel says what time on a processor they had. */
+/** What the beacons of a run cost, three every two seconds as there: the guest's kernel says what time on a processor they had. */
 async function beaconFigure(bench: Bench): Promise<Figure> {
-	const minute = "TIMEFORMAT='%R %U %S'; time /lab/bin/clock-beacon 180 1000000 >/dev/null";
-	const { stderr } = await bench.lab("exec", "vm", "--", "bash", "-c", minute);
+	const minutes = "TIMEFORMAT='%R %U %S'; time /lab/bin/clock-beacon 180 2000000 >/dev/null";
+	const { stderr } = await bench.lab("exec", "vm", "--", "bash", "-c", minutes);
 	const [wall = 0, user = 0, system = 0] = stderr.trim().split(" ").map(Number);
 	const part = (100 * (user + system)) / wall;
 	if (!(part > 0)) throw new LabError(`the guest's bash printed no times: ${stderr}`);

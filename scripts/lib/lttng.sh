@@ -21,7 +21,8 @@ fi
 # shellcheck disable=SC2016  # expanded in the guest
 guests_part='modinfo lttng-tracer >/dev/null 2>&1 || exit 3
 fail() { echo "$1"; exit 1; }
-systemctl start lttng-sessiond || exit
+# One that somebody started by hand is not known to systemd, which would start a second one in vain, again and again.
+lttng --no-sessiond list >/dev/null 2>&1 || said=$(systemctl start lttng-sessiond 2>&1) || fail "${said%%See*}"
 lttng --no-sessiond destroy "$1" >/dev/null 2>&1
 rm -rf "$3"
 if [ "$2" = snapshot ]; then set -- "$@" --snapshot --overwrite; else set -- "$@" "--output=$3" --discard; fi

@@ -173,7 +173,7 @@ const beaconProgram = (lab: ScratchLab) => `#!/bin/sh
 cd '${lab.root}' || exit
 case "$*" in
 "90 5000") cat beacons ;;
-"0 1000000") exec sleep 600 ;;
+"0 2000000") exec sleep 600 ;;
 "30 10000") if [ -e begun ]; then tail -n 45 beacons; else head -n 45 beacons; : >begun; fi ;;
 *) exit 98 ;;
 esac
