@@ -11,7 +11,8 @@ source lib/guest-tree.sh
 : "${suite:?}" "${packages[*]:?}"
 
 thing="the guest image"
-tools=(mmdebstrap e2fsprogs qemu-utils)
+# The packages decide what is in it; what packs them differs from one Debian machine to the next, and the result tells if it matters.
+tools=()
 # Packages of images, under the names that Debian gives their files.
 kept=$cache_dir/apt-image/$suite
 

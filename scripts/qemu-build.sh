@@ -55,6 +55,8 @@ configure_qemu() {
 	given=(--prefix=/opt/tracelab/qemu --cc='ccache gcc' --target-list="$(IFS=, && printf '%s' "${targets[*]}")"
 	--enable-trace-backends="$(IFS=, && printf '%s' "${trace_backends[*]}")"
 	--firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu "${features[@]}")
+	# With a C++ compiler QEMU is linked by that, and otherwise; its own parts for x86 have no C++.
+	! knows "$tree" --cxx= || given+=(--cxx=false)
 	# Assertions in headers name them; not by where this build happens to be made.
 	given+=("--extra-cflags=-fmacro-prefix-map=$tree/=")
 	# Before 8.1 configure has a meson of its own, and writes submodules into the tree; later ones know neither option.
@@ -71,6 +73,8 @@ configure_qemu() {
 	mkdir -p "$objects"
 	export PYTHONDONTWRITEBYTECODE=1
 	run "configuring QEMU" in_folder "$objects" "$tree/configure" "${given[@]}"
+	# No option leaves it out: coroutines tell valgrind of their stacks wherever its headers happen to be.
+	[ ! -e "$objects/config-host.h" ] || sed -i '/^#define CONFIG_VALGRIND_H/d' "$objects/config-host.h"
 	printf '%s' "$tree ${given[*]}" >"$objects/tracelab.configure"
 }
 

@@ -2,10 +2,11 @@ import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { labsHere } from "../card.ts";
 import { LabError } from "../errors.ts";
-import { logFolder, onHost, project } from "../host.ts";
+import { logFolder, onHost } from "../host.ts";
 import { confirm } from "../lab/confirm.ts";
 import { asRoot } from "../privilege.ts";
 import { run } from "../program.ts";
+import { scriptWords } from "../script.ts";
 import { ago, paint, print, say, size, table } from "../terminal.ts";
 import { type Build, listBuilds } from "./builds.ts";
 import { type CachePart, listCaches } from "./caches.ts";
@@ -121,10 +122,10 @@ function showPlan(builds: Verdict<Build>[], caches: Verdict<CachePart>[], asked:
 async function removeBuilds(verdicts: readonly Verdict<Build>[]): Promise<number> {
 	let freed = 0;
 	for (const { thing } of verdicts) {
-		const inputs = ["stack=none", "step=gc", "generation=", `prefix=/opt/tracelab/${thing.id}`];
-		// It sources its library by a path from its own folder.
-		const command = ["bash", "-c", 'cd "$0" && exec bash build-discard.sh', `${project}/scripts`];
-		const { code, stderr } = await run("env", [...inputs, ...command]);
+		// The next millisecond: a file's time is finer than a number has it.
+		const lastUse = String((Math.floor(thing.lastUse) + 1) / 1000);
+		const inputs = { stack: "none", step: "gc", prefix: `/opt/tracelab/${thing.id}`, last_use: lastUse };
+		const { code, stderr } = await run("env", scriptWords("build-discard", inputs));
 		if (code === inUse) say(`lab: ${thing.id} stays: somebody has come to use it`);
 		else if (code !== 0) throw new LabError(`${thing.id} cannot be removed:\n${stderr.trim()}`);
 		else freed += thing.bytes;

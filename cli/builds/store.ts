@@ -7,6 +7,7 @@ import { asLabError, LabError } from "../errors.ts";
 import { onHost, project } from "../host.ts";
 import { rootsOwn } from "../privilege.ts";
 import { type Ran, run } from "../program.ts";
+import { scriptWords } from "../script.ts";
 import { print, size } from "../terminal.ts";
 import { type PinnedBuild, pinnedBuilds, pinnedFolder } from "./pinned-builds.ts";
 
@@ -29,7 +30,7 @@ export async function push(stack: string, store: string, wanted: readonly string
 	checkStack(stack);
 	await inScratch(async (scratch) => {
 		const builds = pinnedBuilds(stack, wanted).map((build) => ({ build, folder: pinnedFolder(build) }));
-		const missing = builds.flatMap(({ build, folder }) => (folder === undefined ? [build.name] : []));
+		const missing = builds.flatMap(({ build, folder }) => (folder === undefined && !build.ofTree ? [build.name] : []));
 		if (missing.length > 0) {
 			throw new LabError(
 				`this machine does not have ${missing.join(", ")} as the lock pins it`,
@@ -181,9 +182,8 @@ async function unpack(archive: string, scratch: string, { id, prefix, pin }: Pin
 	const record = join(scratch, "record", id);
 	mkdirSync(record, { recursive: true });
 	for (const [fact, text] of Object.entries(pinInput(pin).pin ?? {})) writeFileSync(join(record, fact), `${text}\n`);
-	const given = Object.entries({ stack: "none", step: "pull", generation: "", prefix, archive, record });
-	const script = ["bash", "-c", 'cd "$0" && exec bash build-unpack.sh', `${project}/scripts`];
-	const { code, stderr } = await run(...rootsOwn("env", ...given.map((pair) => pair.join("=")), ...script));
+	const inputs = { stack: "none", step: "pull", prefix, archive, record };
+	const { code, stderr } = await run(...rootsOwn("env", ...scriptWords("build-unpack", inputs)));
 	if (code === 0 || code === tampered) return code === 0;
 	throw new LabError(`${id} cannot be put into the cache\n${stderr.trim()}`);
 }

@@ -50,8 +50,11 @@ export function gdbArguments(domain: Domain, guest: Guest, args: readonly string
 	];
 }
 
-/** No compiled files of the kernel's Python scripts beside them: a build is as it was made, whoever debugs it. */
-export const quietPython: readonly string[] = ["-iex", "set python dont-write-bytecode on"];
+/**
+ * No compiled files of the kernel's Python scripts beside them: a build is as it was made, whoever debugs it. gdb has to be told before
+ * its Python is there, which is earlier than -iex.
+ */
+export const quietPython: readonly string[] = ["-eiex", "set python dont-write-bytecode on"];
 
 /**
  * How gdb comes to the symbols of modules: those that are loaded, and those that will be. Before there is a kernel,

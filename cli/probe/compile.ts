@@ -2,9 +2,8 @@ import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSy
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { correctionLines } from "../../spec/systemtap-corrections.ts";
-import { LabError } from "../errors.ts";
-import { onHost, project } from "../host.ts";
-import { run } from "../program.ts";
+import { onHost } from "../host.ts";
+import { runScript } from "../script.ts";
 import { type ProbePoint, readPoints } from "./hit-report.ts";
 import { type Probe, probesFolder } from "./probe.ts";
 
@@ -47,7 +46,6 @@ async function stap(folder: string, module: string, { script, domain }: Pick<Pro
 	const inputs = {
 		stack,
 		step: "probe",
-		generation: "",
 		script,
 		kernel_prefix: kernel.prefix,
 		folder: `/var/lib/tracelab/domains/${card.libvirtName}`,
@@ -55,17 +53,5 @@ async function stap(folder: string, module: string, { script, domain }: Pick<Pro
 		modules: Object.keys(card.modules).sort().join(" "),
 		corrections: correctionLines,
 	};
-	// It sources its library by a path from its own folder.
-	const command = [
-		"bash",
-		"-c",
-		'cd "$0" && exec bash systemtap-compile.sh "$@"',
-		`${project}/scripts`,
-		module,
-		folder,
-	];
-	const { code, stderr } = await run("env", [...Object.entries(inputs).map((pair) => pair.join("=")), ...command]);
-	if (code === 0) return;
-	const [message = "", todo] = stderr.replace(/^.*?tracelab: probe: /s, "").split("\n  what to do: ");
-	throw new LabError(message, todo);
+	await runScript("systemtap-compile", inputs, module, folder);
 }

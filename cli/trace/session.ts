@@ -42,7 +42,6 @@ async function script(verb: "apply" | "remove", { stack, session, profile, layer
 	const inputs = {
 		stack,
 		step: "trace",
-		generation: "",
 		session,
 		mode: "stream",
 		folder,

@@ -29,7 +29,7 @@ export async function recorders(domain: Domain): Promise<string> {
 	const seen: string[] = [];
 	for (const [name, { session, domains }] of Object.entries(recordersOf(domain)).sort()) {
 		const inputs = {
-			...{ stack, step: name, generation: "", session, mode: "snapshot", folder: "" },
+			...{ stack, step: name, session, mode: "snapshot", folder: "" },
 			domains: domainLines(domains.map((name) => findDomain(stack, name))),
 			...sessionInputs(whatToRecord(stack, name).profile),
 		};

@@ -7,7 +7,7 @@ source lib/step.sh
 declare -A pin
 pin+=()
 
-# Debian packages that decide what comes out of a build; scripts add theirs.
+# Debian packages that decide what comes out of a build, which are first of all those that compile; scripts have others, or none.
 tools=(gcc binutils)
 
 # build_unlike_lock: says what of a finished build is not as it is pinned. What came out as its pinned result is that build,
@@ -65,7 +65,7 @@ recorded() { cat "$1/.tracelab-build-record/$2" 2>/dev/null || :; }
 # record_known: what is known before anything of the build is made.
 record_known() {
 	record build "$identity"
-	record tools "$(tool_versions)"
+	[ ${#tools[@]} = 0 ] || record tools "$(tool_versions)"
 }
 
 # tool_versions: name and version a line. Debian's package gcc is only a name for that of one version.

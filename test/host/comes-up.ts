@@ -82,6 +82,7 @@ test("gdb stops the guest's kernel at a breakpoint and shows its source", async 
 	t.regex(all, /hit Breakpoint 1.*tick_do_update_jiffies64 \(now=\d+\) at .*kernel\/time\/tick-sched\.c:\d+/);
 	t.regex(all, /^\d+\s+.*static void tick_do_update_jiffies64\(ktime_t now\)|^\d+\t/m);
 	t.regex(all, /Linux version 6\.1/);
+	t.is(host(`find ${card().kernels["main"]?.prefix} -name __pycache__`), "");
 });
 
 test("gdb knows a loaded module's symbols and stops in its code", async (t) => {

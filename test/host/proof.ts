@@ -5,6 +5,9 @@ import { type LabCard, labCardPath, labCardSchema } from "../../spec/lab-card.ts
 import { hostState } from "./host-state.ts";
 import { ProjectCopy } from "./project-copy.ts";
 
+// Not every shell has this; where it is, nothing would show that gdb's Python leaves its files in a build.
+delete process.env["PYTHONDONTWRITEBYTECODE"];
+
 /** The host before anything was done. */
 export const before = hostState();
 

@@ -10,7 +10,12 @@ function host(t: ExecutionContext, linked = "liblttng-ust.so.1 => /usr/lib/liblt
 	t.teardown(() => scratch.clean());
 	scratch.write(
 		"mine/configure",
-		`#!/bin/sh\n# --meson= --with-git-submodules\nprintf '%s\\n' "$@" >"${scratch.root}/configured"\necho rules >build.ninja\n`,
+		`#!/bin/sh
+# --cxx= --meson= --with-git-submodules
+printf '%s\\n' "$@" >"${scratch.root}/configured"
+printf '#define CONFIG_%s\\n' USTDIO VALGRIND_H ZLIB >config-host.h
+echo rules >build.ninja
+`,
 		0o755,
 	);
 	scratch.write("mine/vl.c", "int main;\n");
@@ -54,6 +59,7 @@ test("QEMU is configured with what was asked for, and only its emulators are bui
 		"--enable-trace-backends=ust,log",
 		"--firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu",
 		...features,
+		"--cxx=false",
 		`--extra-cflags=-fmacro-prefix-map=${scratch.root}/mine/=`,
 		"--meson=/usr/bin/meson",
 		"--with-git-submodules=ignore",
@@ -61,6 +67,10 @@ test("QEMU is configured with what was asked for, and only its emulators are bui
 		"--extra-cflags=-O1 -g",
 	]);
 	const objects = `${scratch.root}/var/cache/tracelab/work/qemu/0123456789abcdef`;
+	t.is(
+		scratch.read("var/cache/tracelab/work/qemu/0123456789abcdef/config-host.h"),
+		"#define CONFIG_USTDIO\n#define CONFIG_ZLIB\n",
+	);
 	t.deepEqual(
 		calls.filter((call) => call.startsWith("ninja")),
 		[`ninja -C ${objects} qemu-system-x86_64 qemu-system-aarch64`],

@@ -186,7 +186,7 @@ asRoot(`a build that is being made stays, and so does one that an up takes from 
 
 const discard = (lab: ScratchLab, id: string) =>
 	lab.bash(
-		`cd '${process.cwd()}/scripts'; stack=none step=gc generation= prefix=/opt/tracelab/${id} exec bash build-discard.sh </dev/null`,
+		`cd '${process.cwd()}/scripts'; stack=none step=gc generation= prefix=/opt/tracelab/${id} last_use=$(date -d '1 hour ago' +%s) exec bash build-discard.sh </dev/null`,
 	);
 
 test.serial("a build that a lab takes while others are being removed stays", async (t) => {
@@ -194,6 +194,14 @@ test.serial("a build that a lab takes while others are being removed stays", asy
 	const id = `kernel/${hash("a")}`;
 	builds.build("used", id, 99);
 	builds.lab.write(`var/lib/tracelab/builds/${id}/new`, "");
+	t.is((await discard(builds.lab, id)).code, 75);
+	t.deepEqual(builds.left(), [id]);
+});
+
+test.serial("a build that was pulled, or let go of, while the question waited stays", async (t) => {
+	const builds = await there(t);
+	const id = `kernel/${hash("a")}`;
+	builds.build("cached", id, 0);
 	t.is((await discard(builds.lab, id)).code, 75);
 	t.deepEqual(builds.left(), [id]);
 });

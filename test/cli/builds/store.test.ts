@@ -8,7 +8,7 @@ import { LockedLab } from "../locked-lab.ts";
 
 // What needs root is only played where the tests are root's.
 const root = process.geteuid?.() === 0;
-const asRoot = root ? test : test.skip;
+const asRoot = root ? test.serial : test.serial.skip;
 const why = root ? "" : " (skipped: needs root)";
 
 const lockName = "stacks/quickstart.lock.yaml";
@@ -259,7 +259,19 @@ asRoot(`what is not here as it is pinned is not pushed, and what a store lacks i
 	t.regex(misspelt.stderr, /^lab: stack "quickstart" has no build "kernel-mian" \(did you mean "kernel-main"\?\)/);
 });
 
-test("without rclone, or without zstd, that is said first", async (t) => {
+asRoot(`a build of a person's own tree is not shared, and need not be here${why}`, async (t) => {
+	const lab = await LockedLab.for(t);
+	writeFileSync(`${lab.project}/stacks/tree.yaml`, "extends: quickstart\nqemu: { main: { source: path:examples } }\n");
+	writeFileSync(`${lab.project}/examples/configure`, "");
+	writeFileSync(`${lab.project}/stacks/tree.lock.yaml`, `qemu-main: { result: "${"ab".repeat(32)}" }\n`);
+	for (const verb of ["push", "pull"]) {
+		const ran = await lab.lab("-s", "tree", verb, storeOf(lab), "qemu-main");
+		t.deepEqual(ran, { code: 0, stdout: "qemu-main: of your own tree: not shared", stderr: "" });
+	}
+	t.false(existsSync(storeOf(lab)));
+});
+
+test.serial("without rclone, or without zstd, that is said first", async (t) => {
 	const lab = await LockedLab.for(t);
 	for (const [program, others] of [
 		["rclone", []],

@@ -11,7 +11,7 @@ const domain: Domain = { name: "vm", card: vm, kernel, stack: "quickstart" };
 
 const always = [
 	"-q",
-	"-iex",
+	"-eiex",
 	"set python dont-write-bytecode on",
 	"-iex",
 	"add-auto-load-safe-path /opt/tracelab/kernel/0123456789abcdef",

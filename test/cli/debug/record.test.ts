@@ -139,7 +139,7 @@ asRoot("a replay is gdb on a QEMU of its own, which ends with it, and the record
 	t.is(code, 5, stderr);
 	const folder = /its console: (\S+)\/console\.log$/.exec(stderr)?.[1];
 	t.deepEqual(stdout.split("\n"), [
-		...["-q", "-iex", "set python dont-write-bytecode on"],
+		...["-q", "-eiex", "set python dont-write-bytecode on"],
 		...["-iex", `add-auto-load-safe-path ${kernel}`, "-iex", "set remotetimeout 300"],
 		...["-iex", `directory ${kernel}/source`, `${kernel}/vmlinux`, "-ex", `target remote ${folder}/gdb.sock`],
 		...["-ex", `source ${project}/cli/debug/gdb-replay.py`, "--batch", "-ex", "c"],
