@@ -24,6 +24,16 @@ export class MissingProgramError extends LabError {
 	override readonly name = "MissingProgramError";
 }
 
+/** What comes of some work, or what a person can mend of it. */
+export async function orFault<T>(work: () => Promise<T>): Promise<T | LabError> {
+	try {
+		return await work();
+	} catch (error) {
+		if (error instanceof LabError) return error;
+		throw error;
+	}
+}
+
 /** The same, where it is a stack file or a lock that a person can mend. */
 export const asLabError = (error: unknown): unknown =>
 	error instanceof StackFileError ? new LabError(error.message) : error;

@@ -56,7 +56,8 @@ export async function run(
 }
 
 /**
- * What a program says on its standard output, part by part: more than fits in memory. Whoever stops reading ends it.
+ * What a program says on its standard output, part by part: more than fits in memory. Whoever stops reading ends it, and a Ctrl-C
+ * does not.
  *
  * @throws LabError where it fails, with the last that it said
  */
@@ -65,6 +66,7 @@ export async function* outputOf(program: string, args: readonly string[]): Async
 		buffer: { stdout: false, stderr: true },
 		stdin: "ignore",
 		reject: false,
+		detached: true,
 		env: { LC_ALL: "C.UTF-8" },
 	});
 	try {

@@ -148,6 +148,7 @@ start_host() {
 	local -a filtered plain
 	lttng_ list >/dev/null 2>&1 || die "root's session daemon does not answer, so nothing can be traced" "./lab up starts it"
 	end_host
+	mkdir -p "$root/run/tracelab"
 	# Another one's files are no place to write to.
 	if [ "$mode" = stream ] && [ -e "$output" ]; then output=$output/$(date -u +%Y%m%dT%H%M%SZ); fi
 	run "making trace session $session" lttng_ create "$session" "${create[@]/%=/=$output}"

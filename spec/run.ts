@@ -33,6 +33,8 @@ const layer = z.object({
 	discarded: z.number().int(),
 	lostPackets: z.number().int(),
 	bytes: z.number().int(),
+	/** From its first event to its last. Runs of before do not say. */
+	seconds: z.number().exactOptional(),
 	/** Why it was not recorded, where it was not. */
 	absent: z.string().exactOptional(),
 });
@@ -85,6 +87,14 @@ export const titleOf = ({ layer, domain }: Pick<RunLayer, "layer" | "domain">): 
 export function secondsOf({ monotonic: { started, ended } }: Run): number {
 	const ns = ended === undefined ? 0n : BigInt(ended) - BigInt(started);
 	return Math.max(Number(ns) / 1e9, 0.001);
+}
+
+/**
+ * What a layer's counts are divided by, for what a second had. Parts of a session do not begin at once, and those of a snapshot go
+ * back each as far as it does; so it is from the layer's first event to its last, yet no less than the run, or of a snapshot a second.
+ */
+export function layerSeconds(run: Run, { seconds = 0 }: Pick<RunLayer, "seconds">): number {
+	return Math.max(seconds, run.mode === "snapshot" ? 1 : secondsOf(run));
 }
 
 /** The domains by the processes of their QEMUs: tells whose event is whose where a run has several. */

@@ -10,9 +10,9 @@ import { LabError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { runInGuest } from "../guest/process.ts";
 import { domainProcess, mustRun } from "../libvirt.ts";
-import { run } from "../program.ts";
 import { print, say, table } from "../terminal.ts";
 import { unseenQemu } from "../trace/causes.ts";
+import { lttng } from "../trace/lttng.ts";
 import { beaconsOf, checkBound, checkOffsets, fitRun, type TracedBeacon } from "./run-clock.ts";
 import { exchangeClocks, exchangeLines, guestSystemClock, hostClock, type SystemClock } from "./system-clock.ts";
 
@@ -129,7 +129,7 @@ async function recordBeacons(
 		if (unseen !== undefined) throw new LabError(unseen.why, unseen.todo);
 		return { lines, beacons };
 	} finally {
-		await run("lttng", ["--no-sessiond", "destroy", session], "", { detached: true });
+		await lttng("destroy", session).catch(() => {});
 	}
 }
 
@@ -155,15 +155,4 @@ async function inGuest(
 		);
 	}
 	throw new LabError(`${argv.join(" ")} failed in ${quote(domain.name)}: ${Buffer.concat(errors)}`);
-}
-
-async function lttng(...args: string[]): Promise<void> {
-	// Detached, so that a Ctrl-C leaves no session behind.
-	const { code, stderr } = await run("lttng", ["--no-sessiond", ...args], "", { detached: true });
-	if (code === 0) return;
-	const said = stderr.trim().split("\n").at(-1) ?? "";
-	throw new LabError(
-		`lttng ${args[0]} failed: ${said}`,
-		"./lab up starts the session daemon; lttng list -u shows QEMU",
-	);
 }

@@ -6,7 +6,7 @@ import { type RunLayer, titleOf } from "../../spec/run.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { onHost } from "../host.ts";
 import { say, size } from "../terminal.ts";
-import { fetchGuest, guestBytes, stopped } from "./guest.ts";
+import { fetchPart, guestBytes, stopped, takePart } from "./guest.ts";
 import { layerOf, moveKernel } from "./layers.ts";
 import { lossesIn, lttng } from "./lttng.ts";
 import type { Recording } from "./record.ts";
@@ -82,12 +82,8 @@ async function calibrate({ folder, session }: Calibrated, layers: readonly Layer
 		for (const domain of layers.includes("guest") ? session.domains : []) {
 			const path = `guest/${domain.name}`;
 			const agent = new GuestAgent(domain);
-			const { version: _, ...losses } = await fetchGuest(
-				agent,
-				trial.session,
-				stopped(trial.session),
-				join(base, path),
-			);
+			const part = await takePart(agent, trial.session, stopped(trial.session));
+			const { version: _, ...losses } = await fetchPart(agent, part, join(base, path));
 			costs.push(await costOf(base, { layer: "guest", domain: domain.name, path }, losses));
 		}
 		return costs;
@@ -116,13 +112,8 @@ async function costOf(
 	layer: Pick<RunLayer, "layer" | "domain" | "path">,
 	losses: Pick<RunLayer, "discarded" | "lostPackets">,
 ): Promise<Cost> {
-	let first: bigint | undefined;
-	let last = 0n;
-	const counted = await layerOf(base, layer, losses, ({ cycles }) => {
-		if (first === undefined || cycles < first) first = cycles;
-		if (cycles > last) last = cycles;
-	});
-	return { layer: counted, seconds: Math.max(Number(last - (first ?? last)) / 1e9, 1) };
+	const counted = await layerOf(base, layer, losses);
+	return { layer: counted, seconds: Math.max(counted.seconds ?? 0, 1) };
 }
 
 /** What is to be said of a layer that costs more than it may: how much, which event it is, and what to do. */

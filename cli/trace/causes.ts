@@ -1,6 +1,7 @@
 import { globSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { matches } from "../../spec/profile.ts";
+import type { Run } from "../../spec/run.ts";
 import { type Domain, stackOption } from "../card.ts";
 import type { GuestAgent } from "../guest/agent.ts";
 import { onHost } from "../host.ts";
@@ -122,9 +123,40 @@ export async function noModules({ name }: Domain, agent: GuestAgent): Promise<Ca
 	};
 }
 
-async function notInKernel({ name }: Domain, agent: GuestAgent, names: readonly string[]): Promise<Cause | undefined> {
+/**
+ * What was asked for, and is no event of a domain's QEMU or of its guest's kernel, a sentence for each of the two: LTTng takes any
+ * name, and where others of the layer happen, nobody sees that one is missing. Where none is there, the layer is empty, and has a cause.
+ */
+export async function unknownEvents(domain: Domain, agent: GuestAgent, { domains, asked }: Run): Promise<string[]> {
+	const { name } = domain;
+	const qemu = (await tracepointsOf(domains[name]?.pid ?? 0)) ?? [];
+	const guest = asked.guest.length === 0 ? [] : await kernelEvents(agent).catch(() => []);
+	const missing = (names: readonly string[], there: readonly string[]) =>
+		names.filter((pattern) => !there.some((event) => matches(pattern, event)));
+	return [
+		[
+			"the QEMU",
+			asked.qemu,
+			missing(
+				asked.qemu.map((pattern) => `qemu:${pattern}`),
+				qemu,
+			),
+		] as const,
+		["the kernel", asked.guest, missing(asked.guest, guest)] as const,
+	].flatMap(([whose, all, unknown]) =>
+		unknown.length === 0 || unknown.length === all.length
+			? []
+			: [`${whose} of ${name} has no tracepoint ${unknown.join(", ")}: nothing of that was recorded`],
+	);
+}
+
+async function kernelEvents(agent: GuestAgent): Promise<string[]> {
 	const { stdout } = await agent.exec(["lttng", "--no-sessiond", "list", "--kernel"]);
-	const there = [...stdout.toString().matchAll(/^ +(\w+) \(loglevel/gm)].map(([, event = ""]) => event);
+	return [...stdout.toString().matchAll(/^ +(\w+) \(loglevel/gm)].map(([, event = ""]) => event);
+}
+
+async function notInKernel({ name }: Domain, agent: GuestAgent, names: readonly string[]): Promise<Cause | undefined> {
+	const there = await kernelEvents(agent);
 	if (there.length === 0 || names.some((pattern) => there.some((event) => matches(pattern, event)))) return undefined;
 	return {
 		why: `the kernel of ${name} has none of these tracepoints: ${names.join(", ")}`,

@@ -5,6 +5,7 @@ import type { Run } from "../../spec/run.ts";
 import type { Domain } from "../card.ts";
 import { clockBeacon } from "../clock/clock.ts";
 import { buildIdIn } from "../debug/elf.ts";
+import type { LabError } from "../errors.ts";
 import { GuestAgent, GuestRefusal } from "../guest/agent.ts";
 import { domainProcess } from "../libvirt.ts";
 import { type Losses, lossesIn, versionIn } from "./lttng.ts";
@@ -77,14 +78,14 @@ export async function tracedDomain(domain: Domain): Promise<Run["domains"][strin
 	};
 }
 
-/** What is asked of LTTng in a guest, and where that leaves what it wrote. */
+/** What is asked of LTTng in a guest at the end of its part, and where that leaves what it wrote. */
 export interface GuestTaking {
 	readonly script: string;
 	readonly folder: string;
 }
 
 const listed = `lttng --version && lttng --no-sessiond --mi xml list "$1" || exit
-cd "$2" && find . -type f`;
+cd "$2" && find . -type f && echo "room $(df --output=avail --block-size=1 . | tail -n 1)"`;
 
 /** Stops a guest's session, which wrote all. */
 export const stopped = (session: string): GuestTaking => ({
@@ -98,24 +99,43 @@ export const snapshot = (session: string): GuestTaking => ({
 	folder: `${guestFolder(session)}.snapshot`,
 });
 
+/** The part of a guest that was ended: what LTTng said of it, and what is in its folder. */
+export interface GuestPart {
+	readonly said: string;
+	readonly folder: string;
+	/** Bytes that there was room for when it ended. */
+	readonly room: number;
+}
+
+/** The parts of the guests that were ended, by their domains' names, or why one could not be. */
+export type GuestParts = ReadonlyMap<string, GuestPart | LabError>;
+
+/** Ends a guest's part. */
+export async function takePart(agent: GuestAgent, session: string, taking: GuestTaking): Promise<GuestPart> {
+	const said = await agent.shell(taking.script, session, taking.folder);
+	return { said, folder: taking.folder, room: Number(/^room +(\d+)$/m.exec(said)?.[1] ?? Number.POSITIVE_INFINITY) };
+}
+
 /**
- * Brings what a guest's session wrote into `to`, file by file: an archive of it would take the guest's memory a second
- * time, and a compressed one more of an emulated processor than is won on the way.
+ * Brings what is in a guest's part into `to`, file by file: an archive of it would take the guest's memory a second time, and a
+ * compressed one more of an emulated processor than is won on the way.
  */
-export async function fetchGuest(
+export async function fetchPart(
 	agent: GuestAgent,
-	session: string,
-	{ script, folder }: GuestTaking,
+	{ said, folder }: GuestPart,
 	to: string,
 ): Promise<Losses & { version: string }> {
-	const said = await agent.shell(script, session, folder);
 	for (const [, file = ""] of said.matchAll(/^\.\/(.+)$/gm)) {
 		const target = join(to, file);
 		mkdirSync(dirname(target), { recursive: true });
 		await pipeline(agent.read(`${folder}/${file}`), createWriteStream(target));
 	}
-	await agent.shell('rm -rf "$1"', folder);
 	return { ...lossesIn(said, "KERNEL"), version: versionIn(said) };
+}
+
+/** Gives a guest the memory back that a snapshot took; the end of a session does that by itself. */
+export async function dropSnapshot(agent: GuestAgent, session: string): Promise<void> {
+	await agent.shell('rm -rf "$1"', snapshot(session).folder);
 }
 
 /** Bytes that the guest's session has written so far. */

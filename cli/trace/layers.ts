@@ -1,16 +1,18 @@
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import type { CtfLine } from "../../spec/ctf-line.ts";
+import { buffersFor } from "../../spec/profile.ts";
 import { pidsOf, type RunLayer, titleOf } from "../../spec/run.ts";
+import type { Domain } from "../card.ts";
 import { beaconIn, checkBound, checkOffsets, fitRun, type TracedBeacon } from "../clock/run-clock.ts";
 import { guestSystemClock, type SystemClock } from "../clock/system-clock.ts";
-import { LabError } from "../errors.ts";
+import { LabError, orFault } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { clockText } from "../runs/events.ts";
 import { writeRun } from "../runs/run-file.ts";
-import { emptyGuest, emptyHost, emptyQemu, untracedHost } from "./causes.ts";
+import { emptyGuest, emptyHost, emptyQemu, unknownEvents, untracedHost } from "./causes.ts";
 import { bytesIn, countEvents, plainName } from "./event-counts.ts";
-import { fetchGuest, type GuestTaking } from "./guest.ts";
+import { fetchPart, type GuestPart, type GuestParts } from "./guest.ts";
 import { type Losses, lossesIn } from "./lttng.ts";
 import type { Recording } from "./record.ts";
 import { clockEvents } from "./session.ts";
@@ -21,7 +23,7 @@ import { clockEvents } from "./session.ts";
  *
  * @param said what `lttng --mi xml list` says of the host's session
  */
-export async function completeRun(recording: Recording, said: string, taking: GuestTaking) {
+export async function completeRun(recording: Recording, said: string, parts: GuestParts) {
 	const { folder, session, run } = recording;
 	moveKernel(folder);
 	const { layer, beacons, processes } = await qemuLayer(recording, lossesIn(said, "UST"));
@@ -34,12 +36,15 @@ export async function completeRun(recording: Recording, said: string, taking: Gu
 	const guests: Record<string, SystemClock> = {};
 	for (const domain of session.domains) {
 		const agent = new GuestAgent(domain);
-		guests[domain.name] = await guestSystemClock(agent);
-		if (run.asked.guest.length === 0) continue;
-		const path = `guest/${domain.name}`;
-		const { version, ...losses } = await fetchGuest(agent, session.session, taking, join(folder, path));
-		run.lttng.guests[domain.name] = version;
-		run.layers.push(await layerOf(folder, { layer: "guest", domain: domain.name, path }, losses));
+		const clock = await orFault(() => guestSystemClock(agent));
+		if (!(clock instanceof LabError)) guests[domain.name] = clock;
+		const part = parts.get(domain.name);
+		if (part !== undefined) {
+			const layer = await orFault(() => guestLayer(recording, domain, agent, part));
+			if (layer instanceof LabError) recording.guestFaults.set(domain.name, layer);
+			run.layers.push(layer instanceof LabError ? absentGuest(domain, layer) : layer);
+		}
+		run.notes.push(...(await unknownEvents(domain, agent, run)));
 	}
 	writeRun(folder, run);
 	if (!existsSync(join(folder, "clock"))) return [];
@@ -56,10 +61,33 @@ export async function completeRun(recording: Recording, said: string, taking: Gu
 	}
 }
 
+const nothing = { events: {}, total: 0, discarded: 0, lostPackets: 0, bytes: 0 };
+
 /** The host's kernel as a layer of a run where it cannot be traced. */
-export const absentHost = (absent: string): RunLayer => ({
-	...{ layer: "host", path: "host", events: {}, total: 0, discarded: 0, lostPackets: 0, bytes: 0, absent },
+export const absentHost = (absent: string): RunLayer => ({ layer: "host", path: "host", ...nothing, absent });
+
+const absentGuest = ({ name }: Domain, { message }: LabError): RunLayer => ({
+	...{ layer: "guest", domain: name, path: `guest/${name}`, ...nothing },
+	absent: `the part of guest ${name} is not to be had: ${message}`,
 });
+
+async function guestLayer(
+	{ folder, session, run }: Recording,
+	{ name }: Domain,
+	agent: GuestAgent,
+	part: GuestPart | LabError,
+): Promise<RunLayer> {
+	if (part instanceof LabError) throw part;
+	// What finds no room in the guest's memory is lost, and LTTng does not count it.
+	if (part.room < buffersFor(session.profile).size)
+		run.notes.push(
+			`the memory of guest ${name} for traces (/dev/shm) is full: what came last is not in its layer, and not counted as lost; record less at a time, or give the domain more memory:`,
+		);
+	const path = `guest/${name}`;
+	const { version, ...losses } = await fetchPart(agent, part, join(folder, path));
+	run.lttng.guests[name] = version;
+	return layerOf(folder, { layer: "guest", domain: name, path }, losses);
+}
 
 /** The kernel's part of the host's session stands beside QEMU's, and is a layer of its own. */
 export function moveKernel(folder: string): void {
@@ -90,8 +118,16 @@ export async function layerOf(
 	losses: Losses,
 	look?: (event: CtfLine) => void,
 ): Promise<RunLayer> {
-	const { events, total } = await countEvents(join(folder, layer.path), look);
-	return { ...layer, events, total, ...losses, bytes: bytesIn(join(folder, layer.path)) };
+	let first: bigint | undefined;
+	let last = 0n;
+	const { events, total } = await countEvents(join(folder, layer.path), (event) => {
+		const { cycles } = event;
+		if (first === undefined || cycles < first) first = cycles;
+		if (cycles > last) last = cycles;
+		look?.(event);
+	});
+	const seconds = Number(last - (first ?? last)) / 1e9;
+	return { ...layer, events, total, ...losses, bytes: bytesIn(join(folder, layer.path)), seconds };
 }
 
 /**
@@ -99,10 +135,10 @@ export async function layerOf(
  *
  * @throws LabError for such layers, and where all recorded, for clocks that nothing puts on the host's
  */
-export async function checkLayers({ session, run, clockFault, processes }: Recording): Promise<void> {
+export async function checkLayers({ session, run, clockFault, processes, guestFaults }: Recording): Promise<void> {
 	const found: { title: string; why: string; todo: string }[] = [];
 	const { qemu, guest, host } = run.asked;
-	const [absent] = run.layers.flatMap((layer) => layer.absent ?? []);
+	const absent = run.layers.find(({ layer }) => layer === "host")?.absent;
 	if (absent !== undefined && qemu.length + guest.length === 0)
 		throw new LabError(absent, "leave --layer host out, or install lttng-modules-dkms on this host");
 	if (qemu.length > 0) {
@@ -115,7 +151,12 @@ export async function checkLayers({ session, run, clockFault, processes }: Recor
 	for (const layer of run.layers.filter((one) => one.layer === "guest" && one.total === 0)) {
 		const domain = session.domains.find(({ name }) => name === layer.domain);
 		if (domain === undefined) continue;
-		found.push({ title: titleOf(layer), ...(await emptyGuest(domain, new GuestAgent(domain), guest)) });
+		const fault = guestFaults.get(domain.name);
+		const cause =
+			fault === undefined
+				? await emptyGuest(domain, new GuestAgent(domain), guest)
+				: { why: layer.absent ?? fault.message, todo: fault.todo };
+		found.push({ title: titleOf(layer), ...cause });
 	}
 	if (run.layers.some(({ layer, total, absent }) => layer === "host" && total === 0 && absent === undefined))
 		found.push({ title: "host", ...emptyHost(host) });
@@ -123,7 +164,7 @@ export async function checkLayers({ session, run, clockFault, processes }: Recor
 	if (found.length === 0) return;
 	throw new LabError(
 		found.map(({ title, why }) => `the layer ${title} recorded nothing: ${why}`).join("\n"),
-		[...new Set(found.map(({ todo }) => todo))].join("\n"),
+		[...new Set(found.map(({ todo }) => todo).filter((todo) => todo !== ""))].join("\n"),
 	);
 }
 

@@ -1,4 +1,5 @@
 import { LabError } from "../errors.ts";
+import { onHost } from "../host.ts";
 import { run } from "../program.ts";
 
 /** What LTTng itself says was lost of a session's events. */
@@ -9,9 +10,13 @@ export interface Losses {
 	lostPackets: number;
 }
 
-/** Runs lttng on the host; returns what it said. */
+/**
+ * Runs lttng on the host; returns what it said. A Ctrl-C does not reach it: whoever hears of that ends what is recorded in order.
+ * The session that it makes is no account's current one, which a file in the account's home would make it.
+ */
 export async function lttng(...args: string[]): Promise<string> {
-	const { code, stdout, stderr } = await run("lttng", ["--no-sessiond", ...args]);
+	const env = { LTTNG_HOME: onHost("/run/tracelab") };
+	const { code, stdout, stderr } = await run("lttng", ["--no-sessiond", ...args], "", { detached: true, env });
 	if (code === 0) return stdout;
 	const said = `${stdout}\n${stderr}`.trim().split("\n").at(-1) ?? "";
 	throw new LabError(

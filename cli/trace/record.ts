@@ -7,15 +7,22 @@ import { type Layer, layers, type Profile } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
 import type { Run } from "../../spec/run.ts";
 import { type Domain, findDomain, readCard, stackOption } from "../card.ts";
-import { LabError, UsageError } from "../errors.ts";
-import { GuestAgent, GuestRefusal } from "../guest/agent.ts";
-import { mustRun } from "../libvirt.ts";
+import { LabError, orFault, UsageError } from "../errors.ts";
+import { GuestAgent } from "../guest/agent.ts";
+import { domainState, mustRun, PausedError } from "../libvirt.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
-import { say } from "../terminal.ts";
 import { exchange, overAgent, seesBeacons } from "./agent-clock.ts";
 import { endCalibration, warnBeforehand } from "./calibration.ts";
-import { endBeacons, startBeacons, stopped, tracedDomain } from "./guest.ts";
+import {
+	endBeacons,
+	type GuestParts,
+	type GuestTaking,
+	startBeacons,
+	stopped,
+	takePart,
+	tracedDomain,
+} from "./guest.ts";
 import { absentHost, completeRun } from "./layers.ts";
 import { lttng, versionIn } from "./lttng.ts";
 import { recorder } from "./recorder.ts";
@@ -45,6 +52,8 @@ export interface Recording {
 	clockFault?: LabError;
 	/** Events of each process in QEMU's layer, but for those that are there for the clock alone. */
 	processes?: ReadonlyMap<number, number>;
+	/** Why a guest's part could not be had, by its domain's name. */
+	readonly guestFaults: Map<string, LabError>;
 }
 
 /** Starts to record a run. Its clock-beacons begin by `startClocks`, once the guests can run them. */
@@ -56,6 +65,9 @@ export async function startRecording(stack: string, what: string, options: Recor
 	const run = runName(stack, options.name ?? `${what}-${stamp(new Date())}`);
 	if (options.layer !== undefined && Object.keys(profile[options.layer]).length === 0)
 		throw new UsageError(`profile ${quote(profile.name)} has nothing in ${options.layer}`, "leave --layer out");
+	// Both would be one session of LTTng.
+	if (Object.hasOwn(readCard(stack).traces, run))
+		throw new UsageError(`${quote(run)} is a flight recorder of the stack file`, "give the run another --name");
 	const folder = `${runsFolder(stack)}/${run}`;
 	const session: TraceSession = {
 		stack,
@@ -65,7 +77,7 @@ export async function startRecording(stack: string, what: string, options: Recor
 		domains,
 		folder: `${folder}/qemu`,
 	};
-	const recording: Recording = { folder, session, run: await newRun(session, run, "stream") };
+	const recording: Recording = { folder, session, run: await newRun(session, run, "stream"), guestFaults: new Map() };
 	mkdirSync(folder, { recursive: true });
 	// Before there is any session: where this is killed, `trace stop` finds what there is of them by it.
 	writeRun(folder, recording.run);
@@ -77,10 +89,15 @@ export async function startRecording(stack: string, what: string, options: Recor
 		writeRun(folder, recording.run);
 		return recording;
 	} catch (error) {
-		await removeSession(session).catch(() => {});
-		rmSync(folder, { recursive: true, force: true });
+		await dropRecording(recording);
 		throw error;
 	}
+}
+
+/** Leaves nothing of a recording that could not begin. */
+export async function dropRecording({ session, folder }: Recording): Promise<void> {
+	await removeSession(session).catch(() => {});
+	rmSync(folder, { recursive: true, force: true });
 }
 
 /** What is known of a run before it is recorded. */
@@ -136,7 +153,10 @@ export async function startClocks({ folder, session, run }: Recording): Promise<
 	}
 }
 
-/** Ends the beacons, and keeps what they printed; or asks the agents whose guests have none once more. */
+/**
+ * Ends the beacons, and keeps what they printed; or asks the agents whose guests have none once more. A guest that does not answer,
+ * such as one that crashed, has said its last, and its run is a run all the same.
+ */
 export async function endClocks({ folder, session, run }: Recording): Promise<void> {
 	for (const domain of session.domains) {
 		if (overAgent(folder, domain.name)) {
@@ -146,8 +166,9 @@ export async function endClocks({ folder, session, run }: Recording): Promise<vo
 			);
 			continue;
 		}
-		const lines = await unlessRefused(() => endBeacons(new GuestAgent(domain), session.session));
-		if (lines === undefined) continue;
+		const lines = await orFault(() => endBeacons(new GuestAgent(domain), session.session));
+		if (lines instanceof LabError) run.notes.push(`the beacons of ${domain.name} are not to be had: ${lines.message}`);
+		if (lines === undefined || lines instanceof LabError) continue;
 		mkdirSync(join(folder, "clock"), { recursive: true });
 		writeFileSync(join(folder, "clock", domain.name), lines);
 	}
@@ -170,34 +191,49 @@ export async function recordWhile(
 	return { clocks, failure };
 }
 
-/** Stops a recording, and makes a whole run of it; returns what is to be said of the clocks. */
+/**
+ * Stops a recording, and makes a whole run of it; returns what is to be said of the clocks.
+ *
+ * @throws PausedError where a debugger holds a guest, which has its part still and gives it once it goes on
+ */
 export async function stopRecording(recording: Recording): Promise<string[]> {
 	const { session, run, folder } = recording;
+	for (const domain of session.domains) if ((await domainState(domain)) === "paused") throw new PausedError(domain);
 	await endClocks(recording);
 	ended(run);
 	await endCalibration(recording);
 	const name = session.session;
-	let said: string;
-	try {
-		await lttng("stop", name);
-		said = await lttng("--mi", "xml", "list", name);
-		await lttng("destroy", name);
-	} catch (error) {
+	// All parts at once: whichever went on would record what the others did not.
+	const [said, parts] = await Promise.all([orFault(() => stopHost(name)), takeParts(recording, stopped(name))]);
+	if (said instanceof LabError) {
 		run.notes.push(`trace session ${name} was gone when the run ended`);
 		await removeSession(session);
 		writeRun(folder, run);
 		throw new LabError(
-			`trace session ${name} is gone: root's session daemon was ended or started again while it recorded, somebody destroyed it, or what made it was killed before\n${(error as Error).message}`,
+			`trace session ${name} is gone: root's session daemon was ended or started again while it recorded, somebody destroyed it, or what made it was killed before\n${said.message}`,
 			`./lab${stackOption(session.stack)} up starts the daemon; then record it again`,
 		);
 	}
 	try {
-		return await completeRun(recording, said, stopped(name));
+		return await completeRun(recording, said, parts);
 	} finally {
 		// Where that failed half-way, what there is is a run that has ended.
 		writeRun(folder, run);
 		await removeSession(session);
 	}
+}
+
+async function stopHost(session: string): Promise<string> {
+	await lttng("stop", session);
+	return lttng("--mi", "xml", "list", session);
+}
+
+/** Has all guests whose kernels are recorded end their parts at once. */
+export async function takeParts({ session, run }: Recording, taking: GuestTaking): Promise<GuestParts> {
+	const asked = run.asked.guest.length === 0 ? [] : session.domains;
+	const take = async (domain: Domain) =>
+		[domain.name, await orFault(() => takePart(new GuestAgent(domain), session.session, taking))] as const;
+	return new Map(await Promise.all(asked.map(take)));
 }
 
 /** What a name stands for: a trace session of the stack's, with its domains and its budget, or else a profile. */
@@ -226,14 +262,4 @@ function chosenDomains(stack: string, names: readonly string[]): Domain[] {
 	if (names.length > 0) return [...new Set(names)].map((name) => findDomain(stack, name));
 	if (only !== undefined && there.length === 1) return [findDomain(stack, only)];
 	throw new UsageError("which domain?", `say it with -d; the domains there are: ${there.join(", ")}`);
-}
-
-async function unlessRefused<T>(ask: () => Promise<T>): Promise<T | undefined> {
-	try {
-		return await ask();
-	} catch (error) {
-		if (!(error instanceof GuestRefusal)) throw error;
-		say(`lab: ${error.message}`);
-		return undefined;
-	}
 }

@@ -37,15 +37,28 @@ export async function traceRun(
 	if (command.length === 0 && !profile.reset) {
 		throw new UsageError("there is no command to trace", `for example: ./lab trace run ${what} -- uname -a`);
 	}
-	const recording = await startRecording(stack, what, options);
+	const interrupted = new AbortController();
+	// The first ends the recording in order; a second one is for this program.
+	for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupted.abort());
+	const begun = () => {
+		if (interrupted.signal.aborted) throw new LabError("interrupted before the command began");
+	};
+	const recording = await startRecording(stack, what, options).catch((error: unknown) => {
+		begun();
+		throw error;
+	});
 	const { run, folder, session } = recording;
 	say(`lab: ${run.run} records ${run.profile} of ${Object.keys(run.domains).join(", ")}`);
 	const { clocks, failure } = await recordWhile(recording, async () => {
-		if (profile.reset) for (const domain of session.domains) await boot(domain);
+		begun();
+		if (profile.reset) for (const domain of session.domains) await boot(domain, begun);
 		await startClocks(recording);
+		begun();
 		if (command.length === 0) return;
 		run.command = [...command];
-		run.exitStatus = await exchangeWhile(folder, session.domains, () => runCommand(recording, command));
+		run.exitStatus = await exchangeWhile(folder, session.domains, () =>
+			runCommand(recording, command, interrupted.signal),
+		);
 		writeRun(folder, run);
 	});
 	for (const line of [...summary(run, folder), ...clocks]) say(line);
@@ -55,18 +68,14 @@ export async function traceRun(
 	return run.exitStatus ?? 0;
 }
 
-async function runCommand(recording: Recording, command: readonly string[]): Promise<number> {
+async function runCommand(recording: Recording, command: readonly string[], signal: AbortSignal): Promise<number> {
 	const [domain] = recording.session.domains;
 	if (domain === undefined) throw new Error("a recording has a domain");
-	const interrupted = new AbortController();
-	// A second Ctrl-C is for this program.
-	process.once("SIGINT", () => interrupted.abort());
-	process.once("SIGTERM", () => interrupted.abort());
 	const ended = new AbortController();
 	const calibration = warnOnceLong(recording, ended.signal);
 	try {
 		const { code } = await runInGuest(new GuestAgent(domain), command, {
-			signal: interrupted.signal,
+			signal,
 			stdout: (bytes) => process.stdout.write(bytes),
 			stderr: (bytes) => process.stderr.write(bytes),
 		});
@@ -77,8 +86,12 @@ async function runCommand(recording: Recording, command: readonly string[]): Pro
 	}
 }
 
-/** Resets a guest, as the button on a machine does, and waits until its agent answers: its QEMU stays the same process. */
-async function boot(domain: Domain): Promise<void> {
+/**
+ * Resets a guest, as the button on a machine does, and waits until its agent answers: its QEMU stays the same process.
+ *
+ * @param goOn throws where nobody waits for it any more
+ */
+async function boot(domain: Domain, goOn: () => void): Promise<void> {
 	const { name, card, stack } = domain;
 	const agent = new GuestAgent(domain);
 	await agent.shell("sync");
@@ -87,6 +100,7 @@ async function boot(domain: Domain): Promise<void> {
 	if (code !== 0) throw new LabError(`libvirt does not reset ${quote(name)}: ${stderr}`);
 	do {
 		await pause(200);
+		goOn();
 		if (Date.now() - begun > bootLimit * 1000) {
 			const todo = `see its console: ./lab${stackOption(stack)} console --log ${name}`;
 			throw new LabError(`guest ${quote(name)} did not boot within ${bootLimit} s of its reset`, todo);

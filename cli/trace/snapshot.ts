@@ -5,16 +5,17 @@ import { didYouMean } from "../../spec/did-you-mean.ts";
 import { layers } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
 import { findDomain, readCard, stackOption } from "../card.ts";
-import { LabError, UsageError } from "../errors.ts";
+import { LabError, orFault, UsageError } from "../errors.ts";
+import { GuestAgent } from "../guest/agent.ts";
 import { mustRun } from "../libvirt.ts";
 import { ctfRange, ctfTraces, earliest } from "../runs/ctf.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
 import { print } from "../terminal.ts";
-import { snapshot } from "./guest.ts";
+import { dropSnapshot, snapshot } from "./guest.ts";
 import { checkClocks, checkLayers, completeRun } from "./layers.ts";
 import { lttng } from "./lttng.ts";
-import { endClocks, ended, newRun, type Recording, readProfile, startClocks } from "./record.ts";
+import { endClocks, ended, newRun, type Recording, readProfile, startClocks, takeParts } from "./record.ts";
 import type { TraceSession } from "./session.ts";
 import { summary } from "./summary.ts";
 
@@ -49,18 +50,27 @@ export async function traceSnapshot(
 		domains,
 		folder: join(folder, "qemu"),
 	};
-	const recording: Recording = { folder, session, run: await newRun(session, run, "snapshot") };
+	const recording: Recording = { folder, session, run: await newRun(session, run, "snapshot"), guestFaults: new Map() };
 	mkdirSync(folder, { recursive: true });
 	try {
 		await startClocks(recording);
 		await endClocks(recording);
-		await take(recording);
 	} catch (error) {
 		rmSync(folder, { recursive: true, force: true });
 		throw error;
 	}
+	// All parts at once: each forgets its oldest events while another is taken.
+	const [taken, parts] = await Promise.all([
+		orFault(() => take(recording)),
+		takeParts(recording, snapshot(trace.session)),
+	]);
+	if (taken instanceof LabError) {
+		rmSync(folder, { recursive: true, force: true });
+		throw taken;
+	}
 	const said = await lttng("--mi", "xml", "list", trace.session);
-	const clocks = await completeRun(recording, said, snapshot(trace.session));
+	const clocks = await completeRun(recording, said, parts);
+	for (const domain of domains) await orFault(() => dropSnapshot(new GuestAgent(domain), trace.session));
 	await begins(recording);
 	for (const line of [...summary(recording.run, folder), ...clocks]) print(line);
 	await checkLayers(recording);

@@ -1,4 +1,4 @@
-import { type Run, type RunLayer, secondsOf, titleOf } from "../../spec/run.ts";
+import { layerSeconds, type Run, type RunLayer, secondsOf, titleOf } from "../../spec/run.ts";
 import { duration, size, table } from "../terminal.ts";
 
 /** Events of a layer that are shown one by one. */
@@ -6,20 +6,19 @@ const shown = 10;
 
 /** What a run recorded, for a person. */
 export function summary(run: Run, folder: string): string[] {
-	const seconds = secondsOf(run);
 	const recorded = run.layers.filter(({ absent }) => absent === undefined);
 	const rows = recorded.map((layer) => [
 		titleOf(layer),
 		String(layer.total),
-		perSecond(layer.total, seconds),
+		perSecond(layer.total, layerSeconds(run, layer)),
 		size(layer.bytes),
-		`${size(Math.round(layer.bytes / seconds))}/s`,
+		`${size(Math.round(layer.bytes / layerSeconds(run, layer)))}/s`,
 		String(layer.discarded),
 		String(layer.lostPackets),
 	]);
 	const head = ["LAYER", "EVENTS", "A SECOND", "SIZE", "RATE", "DISCARDED EVENTS", "LOST PACKETS"];
 	return [
-		`run ${run.run}: ${run.profile} of ${Object.keys(run.domains).join(", ")} for ${duration(seconds)}, in ${folder}`,
+		`run ${run.run}: ${run.profile} of ${Object.keys(run.domains).join(", ")} for ${duration(secondsOf(run))}, in ${folder}`,
 		table(head, rows),
 		...run.layers.filter(({ total }) => total > 0).map(eventsOf),
 		...run.layers.flatMap(({ absent }) => absent ?? []),
@@ -38,9 +37,9 @@ function eventsOf(layer: RunLayer): string {
 
 /** What was over the profile's budget, in a sentence for each layer. */
 export function overBudget(run: Run): string[] {
-	const seconds = secondsOf(run);
 	const { rate, events } = run.budget;
 	return run.layers.flatMap((layer) => {
+		const seconds = layerSeconds(run, layer);
 		const domains = layer.layer === "qemu" ? Object.keys(run.domains).length : 1;
 		const over = [
 			...(layer.bytes / seconds > rate * 1e6 * domains

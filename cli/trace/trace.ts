@@ -11,6 +11,7 @@ import { runsFolder } from "../runs/run-folder.ts";
 import { duration, print, say, size, table } from "../terminal.ts";
 import { checkClocks, checkLayers } from "./layers.ts";
 import {
+	dropRecording,
 	type Recording,
 	type RecordOptions,
 	readProfile,
@@ -31,7 +32,12 @@ export async function traceStart(stack: string, what: string, options: RecordOpt
 		);
 	}
 	const recording = await startRecording(stack, what, { ...options, beforehand: true });
-	await startClocks(recording);
+	try {
+		await startClocks(recording);
+	} catch (error) {
+		await dropRecording(recording);
+		throw error;
+	}
 	writeRun(recording.folder, recording.run);
 	print(`${recording.run.run} records; ./lab${stackOption(stack)} trace stop ends it`);
 }
@@ -94,6 +100,7 @@ function recordingOf(stack: string, name: string | undefined): Recording {
 		const chosen = layers.filter((layer) => layer === "qemu" || asked[layer].length > 0);
 		return {
 			run,
+			guestFaults: new Map(),
 			folder: `${runsFolder(stack)}/${run.run}`,
 			session: {
 				stack,

@@ -5,7 +5,8 @@
 source lib/step.sh
 : "${session:?}" "${mode:?}" "${size:?}" "${count:?}"
 
-lttng_() { lttng --no-sessiond "$@"; }
+# Whoever makes a session makes it the account's current one, by a file in this folder, which is a person's own otherwise.
+lttng_() { LTTNG_HOME=$root/run/tracelab lttng --no-sessiond "$@"; }
 
 # Memory of the guest: what its disk is given would be in the very traces.
 guest_folder=/dev/shm/tracelab/$session
@@ -25,6 +26,8 @@ fail() { echo "$1"; exit 1; }
 lttng --no-sessiond list >/dev/null 2>&1 || said=$(systemctl start lttng-sessiond 2>&1) || fail "${said%%See*}"
 lttng --no-sessiond destroy "$1" >/dev/null 2>&1
 rm -rf "$3"
+export LTTNG_HOME=/dev/shm/tracelab
+mkdir -p "$LTTNG_HOME"
 if [ "$2" = snapshot ]; then set -- "$@" --snapshot --overwrite; else set -- "$@" "--output=$3" --discard; fi
 tries=0
 until said=$(lttng --no-sessiond create "$1" "$7" 2>&1); do

@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { edited, restart } from "./definition.ts";
 import { copy, domainCard, host, lab, libvirtName, pidOf, stack } from "./proof.ts";
-import { readDisk, registered, remove, runs, traced, tracepoints } from "./traced.ts";
+import { readDisk, readRun, registered, remove, runs, traced, tracepoints } from "./traced.ts";
 
 // Each is provoked on the real lab, and put back whatever comes of it.
 
@@ -93,6 +93,30 @@ test("an event that the guest's kernel does not have is the cause that is named"
 		all,
 		/lab: (the kernel of vm cannot be traced: .*no_such_event|the layer guest vm recorded nothing: the kernel of vm has none of these tracepoints: no_such_event)/,
 	);
+});
+
+test("a guest that is powered off in its run leaves QEMU's part, and is the cause that is named", async (t) => {
+	t.timeout(600_000);
+	try {
+		const script = `${read.join(" ")}; sync; poweroff -f`;
+		const { code, all } = await traced(t, "off", "block-io", "--", "sh", "-c", script);
+		t.is(code, 1, all);
+		t.regex(all, /^the part of guest vm is not to be had: domain "vm" is not running$/m);
+		const [qemu, guest] = readRun("off").layers;
+		t.true((qemu?.total ?? 0) > 0, all);
+		t.is(guest?.total, 0);
+		t.is(host("lttng list | grep -c tracelab- || :"), "0");
+	} finally {
+		await putBack(t);
+	}
+});
+
+test("a person's own session of LTTng stays the current one, and is the person's still", async (t) => {
+	host("lttng create mine --output=/tmp/tracelab-test-mine");
+	t.teardown(() => host("lttng destroy mine; rm -rf /tmp/tracelab-test-mine"));
+	t.is((await traced(t, "beside", "block-io", "--", ...read)).code, 0);
+	t.is((await lab("clock", "vm", "--clock-bound", "100000000")).code, 0);
+	t.regex(host("lttng status"), /^Recording session mine: /m);
 });
 
 // Last, since all else that the daemon recorded for anybody goes with it.

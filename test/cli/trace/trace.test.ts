@@ -3,10 +3,11 @@ import { release } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { clockRecordSchema } from "../../../spec/clock-record.ts";
+import { loadProfile } from "../../../spec/load-profile.ts";
 import { runSchema } from "../../../spec/run.ts";
 import { card, type ScratchLab } from "../scratch-lab.ts";
 import { bootIds, writeTrace } from "../scratch-run.ts";
-import { buildId, emulator, pid, records, recordsLines, runs, traceable } from "../scratch-trace.ts";
+import { buildId, emulator, pid, records, recordsLines, runs, traceable, traceableGuest } from "../scratch-trace.ts";
 
 // One at a time, since each starts Node. `./lab trace` as a whole: what it makes, brings in, counts, says and keeps.
 
@@ -504,6 +505,73 @@ asRoot("a run without a command cannot be recorded again", async (t) => {
 		stderr:
 			'lab: run "one" has no command that could run again: it is no finished run of trace run\n  what to do: record one: ./lab trace run block-io -- COMMAND',
 	});
+});
+
+asRoot("a guest that went while it was recorded leaves QEMU's part, and is the cause that is named", async (t) => {
+	const { lab, guest } = await traceableGuest(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	t.is((await lab.lab(["trace", "start", "block-io", "-d", "vm", "--name", "one"])).code, 0);
+	guest.state = "shut off";
+	const { code, stderr } = await lab.lab(["trace", "stop"]);
+	t.is(code, 1);
+	t.is(
+		stderr,
+		`lab: the layer guest vm recorded nothing: the part of guest vm is not to be had: domain "vm" is not running\n  what to do: start it: ./lab up`,
+	);
+	const { layers, ended } = readRun(lab, "one");
+	t.not(ended, undefined);
+	t.deepEqual(
+		layers.map(({ layer, total }) => [layer, total]),
+		[
+			["qemu", 1],
+			["guest", 0],
+		],
+	);
+	t.deepEqual(readdirSync(join(lab.root, "lttng/host")), []);
+});
+
+asRoot("a guest that a debugger holds keeps its part until it goes on", async (t) => {
+	const { lab, guest } = await traceableGuest(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	t.is((await lab.lab(["trace", "start", "block-io", "-d", "vm", "--name", "one"])).code, 0);
+	guest.state = "paused";
+	const held = await lab.lab(["trace", "stop"]);
+	t.is(held.code, 1);
+	t.regex(held.stderr, /^lab: domain "vm" is paused\n {2}what to do: let it go on/);
+	guest.state = "running";
+	t.is((await lab.lab(["trace", "stop"])).code, 0);
+	t.deepEqual(
+		readRun(lab, "one").layers.map(({ total }) => total),
+		[1, 1],
+	);
+});
+
+asRoot("a tracepoint that QEMU or the guest's kernel has not is said, beside what was recorded", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	const { qemu, guest } = loadProfile("block-io");
+	lab.write(
+		"lttng/ust",
+		listed("memory_region_ops_write", ...Object.keys(qemu).filter((name) => name !== "thread_pool_submit")),
+	);
+	const kernel = Object.keys(guest).filter((name) => name !== "block_rq_insert");
+	lab.write("lttng/guest-kernel", kernel.map((name) => `      ${name} (loglevel: x) (type: tracepoint)\n`).join(""));
+	const { code, stderr } = await lab.lab([...traceRun, "--", "true"]);
+	t.is(code, 0, stderr);
+	t.deepEqual(readRun(lab, "one").notes, [
+		noBeacon,
+		"the QEMU of vm has no tracepoint qemu:thread_pool_submit: nothing of that was recorded",
+		"the kernel of vm has no tracepoint block_rq_insert: nothing of that was recorded",
+	]);
+});
+
+asRoot("a run has not the name of a flight recorder, which is a session of LTTng's, too", async (t) => {
+	const lab = await traceable(t);
+	const { code, stderr } = await lab.lab(["trace", "run", "block-io", "-d", "vm", "--name", "flight", "--", "true"]);
+	t.deepEqual(
+		[code, stderr],
+		[2, `lab: "flight" is a flight recorder of the stack file\n  what to do: give the run another --name`],
+	);
 });
 
 asRoot("a flight recorder's snapshot is a run, and it goes on", async (t) => {
