@@ -53,7 +53,8 @@ export const fails = test.macro({
 		enter(t, lab);
 		await harm(lab, guest);
 		const error = await t.throwsAsync<LabError>(evidenceOf(claim), { instanceOf: LabError });
-		const plain = (text = "") => text.replaceAll(lab.root, "ROOT").replaceAll(String(process.pid), "OWN-PID");
+		const plain = (text = "") =>
+			text.replaceAll(lab.root, "ROOT").replaceAll(new RegExp(`\\b${process.pid}\\b`, "g"), "OWN-PID");
 		t.is(plain(error?.message), message);
 		t.is(plain(error?.todo), todo);
 		t.deepEqual(left(lab), []);

@@ -36,7 +36,7 @@ test.serial(
 	"where QEMU cannot be traced",
 	(lab) => lab.write("lttng/down", ""),
 	"not in band: lttng create failed: Error: No session daemon is available",
-	"./lab up starts the session daemon; lttng list -u shows QEMU",
+	"./lab up starts the session daemon; lttng list shows its sessions",
 );
 test.serial(
 	fails,
