@@ -24,6 +24,10 @@ export class MissingProgramError extends LabError {
 	override readonly name = "MissingProgramError";
 }
 
+/** The same, where it is a stack file or a lock that a person can mend. */
+export const asLabError = (error: unknown): unknown =>
+	error instanceof StackFileError ? new LabError(error.message) : error;
+
 /** What comes of some work, or what a person can mend of it. */
 export async function orFault<T>(work: () => Promise<T>): Promise<T | LabError> {
 	try {
@@ -33,10 +37,6 @@ export async function orFault<T>(work: () => Promise<T>): Promise<T | LabError> 
 		throw error;
 	}
 }
-
-/** The same, where it is a stack file or a lock that a person can mend. */
-export const asLabError = (error: unknown): unknown =>
-	error instanceof StackFileError ? new LabError(error.message) : error;
 
 /** The text of an error as the command line shows it; a fault of the lab's own keeps its stack. */
 export function errorText(error: unknown, euid = process.geteuid?.()): string {

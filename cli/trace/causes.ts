@@ -131,23 +131,13 @@ export async function unknownEvents(domain: Domain, agent: GuestAgent, { domains
 	const { name } = domain;
 	const qemu = (await tracepointsOf(domains[name]?.pid ?? 0)) ?? [];
 	const guest = asked.guest.length === 0 ? [] : await kernelEvents(agent).catch(() => []);
-	const missing = (names: readonly string[], there: readonly string[]) =>
-		names.filter((pattern) => !there.some((event) => matches(pattern, event)));
-	return [
-		[
-			"the QEMU",
-			asked.qemu,
-			missing(
-				asked.qemu.map((pattern) => `qemu:${pattern}`),
-				qemu,
-			),
-		] as const,
-		["the kernel", asked.guest, missing(asked.guest, guest)] as const,
-	].flatMap(([whose, all, unknown]) =>
-		unknown.length === 0 || unknown.length === all.length
-			? []
-			: [`${whose} of ${name} has no tracepoint ${unknown.join(", ")}: nothing of that was recorded`],
-	);
+	const unknown = (whose: string, names: readonly string[], there: readonly string[]) => {
+		const missing = names.filter((pattern) => !there.some((event) => matches(pattern, event)));
+		if (missing.length === 0 || missing.length === names.length) return [];
+		return [`${whose} of ${name} has no tracepoint ${missing.join(", ")}: nothing of that was recorded`];
+	};
+	const qemuNames = asked.qemu.map((pattern) => `qemu:${pattern}`);
+	return [...unknown("the QEMU", qemuNames, qemu), ...unknown("the kernel", asked.guest, guest)];
 }
 
 async function kernelEvents(agent: GuestAgent): Promise<string[]> {

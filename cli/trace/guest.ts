@@ -14,8 +14,8 @@ import { guestFolder } from "./session.ts";
 /** What the guest's beacons say, while they are recorded. */
 const beaconFile = (session: string): string => `/run/tracelab-${session}.clock`;
 
-// A good number at both ends, where the clocks' lines would be known least, and three every two seconds
-// between: more would cost over 0.1 % of a vCPU.
+// A good number at both ends, where the clocks' lines would be known least, and three every two seconds between: three a
+// second cost up to 0.16 % of a vCPU (docs/architecture.md), and the goal is 0.1 %.
 const beacons = `f=$1 b=$2
 [ -x "$b" ] || exit 3
 "$b" 30 10000 >"$f" || exit

@@ -1,5 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, rmSync } from "node:fs";
 import { type Budget, withBudget } from "../../spec/budget.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
 import { loadProfile, ProfileError } from "../../spec/load-profile.ts";
@@ -18,6 +17,7 @@ import {
 	endBeacons,
 	type GuestParts,
 	type GuestTaking,
+	keepBeacons,
 	startBeacons,
 	stopped,
 	takePart,
@@ -169,8 +169,7 @@ export async function endClocks({ folder, session, run }: Recording): Promise<vo
 		const lines = await orFault(() => endBeacons(new GuestAgent(domain), session.session));
 		if (lines instanceof LabError) run.notes.push(`the beacons of ${domain.name} are not to be had: ${lines.message}`);
 		if (lines === undefined || lines instanceof LabError) continue;
-		mkdirSync(join(folder, "clock"), { recursive: true });
-		writeFileSync(join(folder, "clock", domain.name), lines);
+		keepBeacons(folder, domain.name, lines);
 	}
 }
 
