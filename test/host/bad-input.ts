@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
 import { project } from "../../cli/host.ts";
+import { difference, hostState } from "./host-state.ts";
 import { bad, card, copy, host, skip, stack } from "./proof.ts";
 
 interface Bad {
@@ -11,20 +12,25 @@ interface Bad {
 	file: string;
 	/** What up says. */
 	said: RegExp;
-	/** Known before anything is changed: no lab, and no build, may have come of it. */
-	before?: boolean;
+	/** How far up came: it changed nothing at all, or it compiled nothing of the kernel. Without it, some steps had been done. */
+	before?: "changes" | "compiling";
 }
 
-const refused = test.macro(async (t: ExecutionContext, { file, said }: Bad) => {
-	const labs = host("ls /var/lib/tracelab/labs /opt/tracelab/*");
+const refused = test.macro(async (t: ExecutionContext, { file, said, before }: Bad) => {
+	const state = hostState();
 	copy.write(`stacks/${bad}.yaml`, file);
+	host(`rm -f ${kernelLog}`);
 	const { code, all } = await copy.lab("-s", bad, "up");
 	t.not(code, 0);
 	t.regex(all, said);
 	t.notRegex(all, /^\s+at .*\.ts:\d+/m, "a stack trace");
+	if (before === "changes") t.deepEqual(difference(state, hostState()), []);
+	if (before === "compiling") t.false(readFileSync(kernelLog, "utf8").includes(" bzImage"));
 	await undo(t);
-	t.is(host("ls /var/lib/tracelab/labs /opt/tracelab/*"), labs);
+	t.deepEqual(difference(state, hostState()), []);
 });
+
+const kernelLog = `/var/log/tracelab/${bad}/kernel-main-build.log`;
 
 async function undo(t: ExecutionContext): Promise<void> {
 	const { code, all } = await copy.lab("-s", bad, "destroy", "--yes");
@@ -34,16 +40,19 @@ async function undo(t: ExecutionContext): Promise<void> {
 test("an unknown key is an error with file, line, column and a did-you-mean", refused, {
 	file: "extends: quickstart\ndomains:\n  vm:\n    memroy: 512\n",
 	said: /stacks\/proof-bad\.yaml:4:5: domains\.vm\.memroy: unknown key "memroy" \(did you mean "memory"\?\)/,
+	before: "changes",
 });
 
 test("a kernel symbol that cannot be had is an error before anything is compiled", refused, {
 	file: "extends: quickstart\nkernels:\n  main:\n    config: [CONFIG_NO_SUCH_THING=y]\n",
 	said: /CONFIG_NO_SUCH_THING=y came out as n: this kernel has no such symbol/,
+	before: "compiling",
 });
 
 test("a symbol that needs another is an error that names it", refused, {
 	file: "extends: quickstart\nkernels:\n  main:\n    config: [CONFIG_X86_SGX=y, CONFIG_CRYPTO=n]\n",
 	said: /CONFIG_X86_SGX=y came out as n: it needs .*CRYPTO/,
+	before: "compiling",
 });
 
 test("a Debian package that is not there is an error that says where to look", refused, {
@@ -56,6 +65,7 @@ test("kvm where it cannot work is an error before anything is changed", async (t
 	await refused.exec(t, {
 		file: "extends: quickstart\ndomains:\n  vm:\n    acceleration: kvm\n",
 		said: /acceleration: kvm cannot work on this host: [\s\S]*what to do: .*or write acceleration: auto/,
+		before: "changes",
 	});
 });
 
