@@ -344,5 +344,3 @@ say_progress() {
 	if [ -n "$last" ]; then last=$((last * (total - ready) / total)); else last=$((elapsed * (total - ready) / ready)); fi
 	say "$step: $what: $((ready * 100 / total)) %$from, $(left "$last")"
 }
-
-left() { if [ "$1" -ge 60 ]; then printf '%d min %d s left' $(($1 / 60)) $(($1 % 60)); else printf '%d s left' "$1"; fi; }
