@@ -19,6 +19,9 @@ source lib/kconfig.sh
 : "${fragments[*]?}" "${config[*]-}" "${base:=tinyconfig}"
 
 thing="the kernel"
+landmarks=(build/Makefile build/.config build/include/config/kernel.release build/scripts/module.lds)
+# What became of a person's own tree is told by its state.
+[ "${source[kind]}" = path ] || landmarks+=(source/Makefile)
 
 apply() {
 	build_apply "$thing" build

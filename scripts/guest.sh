@@ -26,6 +26,11 @@ laid_over=$root$folder/image
 # busy with other builds, one took 200.
 guest_wait=480
 
+# Seconds at least, however long ago it was started: it may be booting again.
+again_wait=120
+
+boot_time=$cache_dir/durations/boot/$domain
+
 probe() {
 	local seen now
 	# One virsh for all: each is 30 ms.
@@ -128,10 +133,10 @@ apply() {
 		start
 		look
 	fi
-	[ ${#drifts[@]} = 0 ] || die "$(join '; ' "${drifts[@]}")" "see the guest's console: ./lab console --log ${domain#"$stack"-}"
+	[ ${#drifts[@]} = 0 ] || die "$(join '; ' "${drifts[@]}")" "see the guest's console: ./lab console --log ${domain#"$stack"-}$(doubt)"
 	# How long its guest takes to boot, for the next preview to tell.
 	if [ -n "$started" ] && ! held; then
-		printf '%s\n' $((SECONDS - started)) | write_file "$cache_dir/durations/boot/$domain" 644
+		printf '%s\n' $((SECONDS - started)) | write_file "$boot_time" 644
 	fi
 	[ -n "$changed" ] || say "$step: domain $domain is up to date"
 	output state "$(state)"
@@ -202,20 +207,27 @@ start() {
 
 # look: has what is still not as wanted in drifts.
 look() {
-	drifts=()
-	if answering; then probe_process "$(state)"; fi
+	drifts=() silent=''
+	if answering; then probe_process "$(state)"; else silent=1; fi
+}
+
+# doubt: that KVM works was decided by the host's facts; the first proof is a guest that boots.
+doubt() {
+	[ -z "$silent" ] || ! grep -q "^<domain type='kvm'" "$definition" ||
+		printf '; it runs on KVM, which may be what does not work here: acceleration: tcg in the stack file does without'
 }
 
 # answering: waits for the agent.
 answering() {
-	local begun=$SECONDS said=$SECONDS
+	local begun=$SECONDS said=$SECONDS wait
+	wait=$(patience)
 	while ! held && ! guest_answers 2; do
 		if [ $((SECONDS - said)) -ge 15 ]; then
 			said=$SECONDS
-			say "$step: waiting for the guest of $domain to answer: $((SECONDS - begun)) s so far"
+			say "$step: waiting for the guest of $domain to answer: $(boot_progress $((SECONDS - begun)))"
 		fi
-		if [ $((SECONDS - begun)) -gt "$guest_wait" ]; then
-			drift "the guest agent of $domain did not answer within $guest_wait s"
+		if [ $((SECONDS - begun)) -gt "$wait" ]; then
+			drift "the guest agent of $domain did not answer within $wait s"
 			return 1
 		fi
 		[ "$(state)" = running ] || [ "$(state)" = paused ] || {
@@ -224,6 +236,29 @@ answering() {
 		}
 		sleep 0.2
 	done
+}
+
+# patience: the seconds that the guest has to answer, by when its process was started.
+patience() {
+	local now since wait
+	printf -v now '%(%s)T' -1
+	since=$(stat -c %Y "$root/run/libvirt/qemu/$domain.pid" 2>/dev/null || printf '%s' "$now")
+	# The clock may have been set back.
+	[ "$since" -le "$now" ] || since=$now
+	wait=$((guest_wait - (now - since)))
+	[ "$wait" -ge "$again_wait" ] || wait=$again_wait
+	printf '%s' "$wait"
+}
+
+# boot_progress ELAPSED: by how long it took the last time, of a guest that was just started.
+boot_progress() {
+	local usual
+	usual=$(cat "$boot_time" 2>/dev/null || :)
+	if [ -n "$started" ] && [ "${usual:-0}" -gt "$1" ]; then
+		printf '%d %%, %s' $(($1 * 100 / usual)) "$(left $((usual - $1)))"
+	else
+		printf '%s s so far' "$1"
+	fi
 }
 
 # Whatever was undefined by hand is defined again, so that @pulumi/libvirt finds what it is about to delete.

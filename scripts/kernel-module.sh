@@ -13,6 +13,7 @@ source lib/source.sh
 : "${name:?}" "${load[*]-}" "${make[*]-}" "${kernel_prefix:?}"
 
 thing="module $name"
+landmarks=(source)
 
 # The hash in the prefix covers the text of a working tree: another text is another prefix, touched files are not. With a lock,
 # the kernel may be made again in its place, of another version.

@@ -90,11 +90,27 @@ build_stale() { build_changed; }
 build_changed() {
 	local first
 	first=$(comm -13 <(build_listing "$root$prefix") "$root$prefix/.tracelab-build" | sed -n 1p)
-	if [ -n "$first" ]; then printf '%s is not as it was built' "$prefix/${first#* * }"; else build_unlike_lock; fi
+	first=${first#* * }
+	[ -n "$first" ] || first=$(absent "${landmarks[@]}")
+	if [ -n "$first" ]; then printf '%s is not as it was built' "$prefix/$first"; else build_unlike_lock; fi
+}
+
+# Paths in the prefix, below source/ and build/, that each build of the script has: these stand in for all that is there.
+landmarks=()
+
+# absent PATH…: the first that the prefix has not.
+absent() {
+	local path
+	for path; do
+		[ -e "$root$prefix/$path" ] || {
+			printf '%s' "$path"
+			return
+		}
+	done
 }
 
 # build_listing FOLDER: a line for each file that a user of the build relies on. source/ and build/ are a
-# kernel's trees of some 70,000 files: too many to look at in every probe.
+# kernel's trees of some 70,000 files: too many to look at in every probe, so there are landmarks.
 build_listing() {
 	(cd "$1" && find . \( -path ./source -o -path ./build -o -name __pycache__ \) -prune -o \
 		-type f ! -name '.tracelab-build*' -printf '%Ts %s %P\n' | sort)
@@ -328,5 +344,3 @@ say_progress() {
 	if [ -n "$last" ]; then last=$((last * (total - ready) / total)); else last=$((elapsed * (total - ready) / ready)); fi
 	say "$step: $what: $((ready * 100 / total)) %$from, $(left "$last")"
 }
-
-left() { if [ "$1" -ge 60 ]; then printf '%d min %d s left' $(($1 / 60)) $(($1 % 60)); else printf '%d s left' "$1"; fi; }

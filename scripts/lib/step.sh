@@ -79,6 +79,9 @@ join() {
 	printf '%s' "$first" "${@/#/$separator}"
 }
 
+# left SECONDS
+left() { if [ "$1" -ge 60 ]; then printf '%d min %d s left' $(($1 / 60)) $(($1 % 60)); else printf '%d s left' "$1"; fi; }
+
 # write_file PATH MODE: replaces PATH with standard input in one rename, so that nobody sees half of it. What a kill
 # leaves behind is hidden from those who list the folder.
 write_file() {

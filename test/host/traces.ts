@@ -5,8 +5,7 @@ import test from "ava";
 import { execa } from "execa";
 import { loadProfile, profileNames } from "../../spec/load-profile.ts";
 import { matches } from "../../spec/profile.ts";
-import { changed } from "./changed.ts";
-import { noteDrift } from "./drift-table.ts";
+import { drifted } from "./drifted.ts";
 import { card, copy, domainCard, host, lab, pidOf, stack } from "./proof.ts";
 import { readDisk, readRun, remove, runs, traced, tracepoints } from "./traced.ts";
 
@@ -259,8 +258,7 @@ test("a flight recorder of the stack file is there after an up, comes back when 
 	const up = await lab("up");
 	t.is(up.code, 0, up.all);
 	t.is(sessions(), name);
-	const pid = pidOf();
-	const drifts: [byHand: string, command: string, said: string][] = [
+	const byHand: [title: string, command: string, said: string][] = [
 		["a trace session destroyed", `lttng destroy ${name}`, `there is no trace session ${name}`],
 		["a trace session stopped", `lttng stop ${name}`, `trace session ${name} is stopped`],
 		[
@@ -274,15 +272,8 @@ test("a flight recorder of the stack file is there after an up, comes back when 
 			`there is no trace session ${name} in guest vm`,
 		],
 	];
-	for (const [byHand, command, said] of drifts) {
-		host(command);
-		const preview = await lab("preview");
-		t.true(preview.all.includes(`drift: ${said}\n`), preview.all);
-		const repair = await lab("up");
-		t.is(repair.code, 0, repair.all);
-		t.is(pidOf(), pid);
-		noteDrift({ byHand, said: [said], repaired: changed(repair.all), guest: "goes on" });
-	}
+	for (const [title, command, said] of byHand)
+		await drifted(t, title, { byHand: () => command, said: [said], guest: "goes on" });
 	const larger = "traces: { flight: { domains: [vm], profile: block-io, budget: { rate: 8, events: 60000 } } }\n";
 	copy.edit(file, traces, larger);
 	const budgeted = await lab("up");

@@ -273,6 +273,31 @@ for (const [what, harm] of [
 	});
 }
 
+test("of the trees that are too large for the manifest, a landmark that is gone is drift, and the build is made again", async (t) => {
+	const scratch = host(t);
+	const step = (verb: string) =>
+		scratch.library(
+			"build",
+			`thing=thing landmarks=(build/Makefile source)
+			build() { mkdir "$1/build" "$1/source"; : >"$1/build/Makefile"; : >"$1/source/a.c"; }
+			step_main ${verb}`,
+			{ prefix, step: "thing" },
+		);
+	await step("apply");
+	t.is((await step("probe")).stdout["drift"], "");
+	t.notRegex(scratch.read(`${prefix}/.tracelab-build`), / (build|source)/, "builds of before have none in it");
+	for (const [folder, landmark] of [
+		["build", "build/Makefile"],
+		["source", "source"],
+	]) {
+		await scratch.bash(`rm -r '${scratch.root}${prefix}/${folder}'`);
+		const sentence = `${prefix}/${landmark} is not as it was built`;
+		t.is((await step("probe")).stdout["drift"], sentence);
+		t.is(words(await step("apply")), `thing: ${sentence}: building it again\nthing built in N s`);
+		t.is((await step("probe")).stdout["drift"], "");
+	}
+});
+
 test("a damaged build stays as it is when it cannot be made again", async (t) => {
 	const scratch = host(t);
 	await thing(scratch, "apply");

@@ -159,6 +159,18 @@ for (const [line, reason] of [
 	});
 }
 
+test("a kernel without what modules are built against is drift, and is built again", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs(scratch));
+	for (const gone of ["build/.config", "build/include", "build"]) {
+		await scratch.bash(`rm -r '${scratch.root}${prefix}/${gone}'`);
+		const { drift } = (await scratch.step(step, "probe", inputs(scratch))).stdout;
+		t.regex(drift ?? "", new RegExp(`^${prefix}/${gone}\\S* is not as it was built$`));
+		t.is((await scratch.step(step, "apply", inputs(scratch))).code, 0);
+		t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], "");
+	}
+});
+
 test("an edited source is drift and built again where its objects are", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs(scratch));

@@ -25,7 +25,7 @@ const guest: Guest = { emulator, process: "vm", buildId };
  *     state     as virsh domstate says it      slow      a command in the guest ends after some looks
  *     taken     ss's line of whoever has the gdb port
  *     broken    why the domain does not start  debugged  a debugger is connected to the gdbstub
- *     busy/X    module X cannot be unloaded
+ *     busy/X    module X cannot be unloaded    hangs     the agent answers after no start
  */
 export function fakeGuest(scratch: ScratchHost, made: Partial<Guest> = {}): void {
 	scratch.write("virt/defined", "<domain>\n  <name>quick-vm</name>\n</domain>\n");
@@ -94,7 +94,7 @@ resume) echo running >"$v/state" ;;
 qemu-agent-command)
 	request=\${*: -1} command=$(jq -r .execute <<<"\${*: -1}")
 	no() { echo 'error: Guest agent is not responding: QEMU guest agent is not connected' >&2; exit 1; }
-	[ "$(cat "$v/state")" = running ] && [ ! -e "$v/silent" ] || no
+	[ "$(cat "$v/state")" = running ] && [ ! -e "$v/silent" ] && [ ! -e "$v/hangs" ] || no
 	[ "$command" = guest-ping ] || [ ! -e "$v/deaf" ] || no
 	case $command in
 	guest-ping) echo '{"return":{}}' ;;

@@ -86,6 +86,44 @@ test("a guest on a kernel that gdb has no symbols of", refused, (s: ScratchHost)
 	lookAtConsole,
 ]);
 
+const isSilent = "the guest agent of quick-vm did not answer within 0 s";
+for (const [what, definition, more] of [
+	["emulated", "<domain type='qemu'>", ""],
+	[
+		"on KVM",
+		"<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>",
+		"; it runs on KVM, which may be what does not work here: acceleration: tcg in the stack file does without",
+	],
+] as const) {
+	const silent = (s: ScratchHost) => {
+		s.write("virt/defined", `${definition}\n  <name>quick-vm</name>\n</domain>\n`);
+		s.write("virt/hangs", "");
+	};
+	test(`a guest ${what} that never answers`, refused, silent, [
+		"guest: started quick-vm",
+		`guest: ${isSilent}: starting it again`,
+		"guest: started quick-vm",
+		`tracelab: guest: ${isSilent}`,
+		`${lookAtConsole}${more}`,
+	]);
+}
+
+test(
+	"a guest on KVM that is another than declared is no doubt of KVM",
+	refused,
+	(s: ScratchHost) => {
+		s.write("virt/defined", "<domain type='kvm'>\n</domain>\n");
+		becomes(s, { emulator: "/usr/bin/kvm" });
+	},
+	[
+		"guest: started quick-vm",
+		`guest: ${isWrong}: starting it again`,
+		"guest: started quick-vm",
+		`tracelab: guest: ${isWrong}`,
+		lookAtConsole,
+	],
+);
+
 test("a disk that cannot be made is an error, and nothing stands in its place", async (t) => {
 	const scratch = host(t);
 	await scratch.bash(`rm '${scratch.root}${guestInputs.overlay}'`);

@@ -1,8 +1,8 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import anyTest, { type ExecutionContext } from "ava";
 import { buildId, emulator, fakeGuest, folder } from "./fake-guest.ts";
-import { guestInputs, guestStep, runGuest } from "./run-guest.ts";
+import { guestInputs, guestStep, patientStep, runGuest } from "./run-guest.ts";
 import { ScratchHost, type StepRun } from "./run-step.ts";
 
 // One after the other: each starts a good many processes.
@@ -206,6 +206,35 @@ test(
 	["guest: the guest agent of quick-vm did not answer within 0 s: starting it again", started],
 	again,
 );
+
+/** What a function of the step prints, of a guest whose process was started so many seconds ago. */
+async function printed(scratch: ScratchHost, body: string, ago = 0): Promise<string> {
+	const at = Date.now() / 1000 - ago;
+	utimesSync(join(scratch.root, "run/libvirt/qemu/quick-vm.pid"), at, at);
+	return (await scratch.bash(patientStep().replace('step_main "$@"', `{ ${body}; } >&2`))).stderr;
+}
+
+test("a guest has 480 s from its start to answer, and two minutes at any time", async (t) => {
+	const scratch = host(t);
+	await runGuest(scratch, "apply");
+	for (const [ago, least, most] of [
+		[-3600, 480, 480],
+		[100, 360, 380],
+		[3600, 120, 120],
+	] as const) {
+		const seconds = Number(await printed(scratch, "patience", ago));
+		t.true(least <= seconds && seconds <= most, `${ago} s ago: ${seconds}`);
+	}
+});
+
+test("who waits for a guest to boot is told how long it may take, by the last time", async (t) => {
+	const scratch = host(t);
+	await runGuest(scratch, "apply");
+	scratch.write(bootTime, "200\n");
+	t.is(await printed(scratch, "started=0; boot_progress 30"), "15 %, 2 min 50 s left");
+	t.is(await printed(scratch, "started=0; boot_progress 200"), "200 s so far");
+	t.is(await printed(scratch, "started=; boot_progress 30"), "30 s so far", "nobody knows since when it boots");
+});
 
 test("a libvirtd that does not answer is no drift of the guest's", async (t) => {
 	const scratch = host(t);

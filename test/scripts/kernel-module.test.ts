@@ -63,6 +63,15 @@ test("a module is built in a copy of its source, and the second apply changes no
 	t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], "");
 });
 
+test("a module whose source is gone is drift, and is built again", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs(scratch));
+	await scratch.bash(`rm -r '${scratch.root}${prefix}/source'`);
+	t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], `${prefix}/source is not as it was built`);
+	t.is((await scratch.step(step, "apply", inputs(scratch))).code, 0);
+	t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], "");
+});
+
 test("a module that does not compile is an error with the compiler's words", async (t) => {
 	const scratch = host(t);
 	scratch.write("mine/hello.c", "broken\n");

@@ -17,8 +17,13 @@ export const guestInputs = {
 
 /** The guest step's program, but for its patience. */
 export function guestStep(given: Readonly<Record<string, StepInput>> = {}): string {
-	const program = stepProgram("guest", { stack: "quick", step: "guest", generation: "g", ...guestInputs, ...given });
-	return program.replace("\nguest_wait=480\n", "\nguest_wait=0\n");
+	return patientStep(given)
+		.replace("\nguest_wait=480\n", "\nguest_wait=0\n")
+		.replace("\nagain_wait=120\n", "\nagain_wait=0\n");
+}
+
+export function patientStep(given: Readonly<Record<string, StepInput>> = {}): string {
+	return stepProgram("guest", { stack: "quick", step: "guest", generation: "g", ...guestInputs, ...given });
 }
 
 export function runGuest(
