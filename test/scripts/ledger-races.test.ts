@@ -37,9 +37,7 @@ async function atOnce(t: ExecutionContext, scratch: ScratchHost, bodies: Readonl
 		scratch.library("ledger", sharedSetting + body, { stack }),
 	);
 	const ready = Object.keys(bodies).map((stack) => `[ -e ready-${stack} ]`);
-	await scratch.bash(
-		`cd '${scratch.root}'; until ${ready.join(" && ")}; do sleep 0.01; done; : >go`,
-	);
+	await scratch.bash(`cd '${scratch.root}'; until ${ready.join(" && ")}; do sleep 0.01; done; : >go`);
 	for (const { code, stderr } of await Promise.all(running)) {
 		t.is(code, 0, stderr);
 		t.is(stderr.replaceAll("test: waiting for another step that holds the lock setting", "").trim(), "");
@@ -126,33 +124,36 @@ test("owners that are killed at any instant lose nothing: the next ones put the 
 // Only root may give a file to a group that it is not in.
 const asRoot = process.getuid?.() === 0 ? test : test.skip;
 
-asRoot("stacks that come and go at once leave the device open to those that stay, and closed behind the last", async (t) => {
-	const scratch = host(t);
-	const group = 12_345;
-	scratch.fake("getent", `[ "$*" = 'group kvm' ] && echo 'kvm:x:${group}:'`);
-	const device = scratch.write("dev/kvm", "");
-	chownSync(device, 0, 0);
-	chmodSync(device, 0o600);
-	const state = () => {
-		const { mode, gid } = statSync(join(scratch.root, "dev/kvm"));
-		return `${(mode & 0o777).toString(8)} ${gid}`;
-	};
-	const before = scratch.tree(["var", "run"]);
-	const all = async (verbs: Readonly<Record<string, "apply" | "remove">>) => {
-		const runs = Object.entries(verbs).map(([stack, verb]) => scratch.step("kvm-access", verb, { stack }));
-		for (const { code, stderr } of await Promise.all(runs)) t.is(code, 0, stderr);
-	};
-	const these = (verb: "apply" | "remove", who: readonly string[]) =>
-		Object.fromEntries(who.map((stack) => [stack, verb] as const));
-	for (let round = 0; round < 6; round++) {
-		const [first, second] = [owners.slice(0, 3), owners.slice(3, 6)];
-		await all(these("apply", first));
-		t.is(state(), `660 ${group}`);
-		await all({ ...these("remove", first), ...these("apply", second) });
-		t.is(state(), `660 ${group}`);
-		await all(these("remove", second));
-		t.is(state(), "600 0");
-	}
-	t.deepEqual(scratch.tree(["var", "run"]), before);
-	t.deepEqual(ledger(scratch), []);
-});
+asRoot(
+	"stacks that come and go at once leave the device open to those that stay, and closed behind the last",
+	async (t) => {
+		const scratch = host(t);
+		const group = 12_345;
+		scratch.fake("getent", `[ "$*" = 'group kvm' ] && echo 'kvm:x:${group}:'`);
+		const device = scratch.write("dev/kvm", "");
+		chownSync(device, 0, 0);
+		chmodSync(device, 0o600);
+		const state = () => {
+			const { mode, gid } = statSync(join(scratch.root, "dev/kvm"));
+			return `${(mode & 0o777).toString(8)} ${gid}`;
+		};
+		const before = scratch.tree(["var", "run"]);
+		const all = async (verbs: Readonly<Record<string, "apply" | "remove">>) => {
+			const runs = Object.entries(verbs).map(([stack, verb]) => scratch.step("kvm-access", verb, { stack }));
+			for (const { code, stderr } of await Promise.all(runs)) t.is(code, 0, stderr);
+		};
+		const these = (verb: "apply" | "remove", who: readonly string[]) =>
+			Object.fromEntries(who.map((stack) => [stack, verb] as const));
+		for (let round = 0; round < 6; round++) {
+			const [first, second] = [owners.slice(0, 3), owners.slice(3, 6)];
+			await all(these("apply", first));
+			t.is(state(), `660 ${group}`);
+			await all({ ...these("remove", first), ...these("apply", second) });
+			t.is(state(), `660 ${group}`);
+			await all(these("remove", second));
+			t.is(state(), "600 0");
+		}
+		t.deepEqual(scratch.tree(["var", "run"]), before);
+		t.deepEqual(ledger(scratch), []);
+	},
+);
