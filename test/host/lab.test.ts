@@ -14,6 +14,7 @@ import "./lock.ts";
 import "./bundle.ts";
 import "./clocks.ts";
 import "./verify.ts";
+import "./listeners.ts";
 import "./status.ts";
 import "./sources.ts";
 import "./drift.ts";
