@@ -19,6 +19,7 @@ import "./status.ts";
 import "./sources.ts";
 import "./drift.ts";
 import "./bad-input.ts";
+import "./hostile.ts";
 import "./stacks.ts";
 import "./killed.ts";
 import "./goes-away.ts";

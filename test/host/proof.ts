@@ -17,11 +17,11 @@ export const copy = new ProjectCopy();
 export const stack = "proof";
 
 /** Stacks of single tests. */
-export const [paused, two, bad, hidden, killed, bundled] = [
-	...["proof-paused", "proof-two", "proof-bad", "proof-hidden", "proof-killed", "proof-bundled"],
+export const [paused, two, bad, hidden, killed, bundled, hostile] = [
+	...["proof-paused", "proof-two", "proof-bad", "proof-hidden", "proof-killed", "proof-bundled", "proof-hostile"],
 ] as const;
 
-export const stacks = [bundled, bad, hidden, two, paused, killed, stack];
+export const stacks = [bundled, hostile, bad, hidden, two, paused, killed, stack];
 
 copy.write(
 	`stacks/${stack}.yaml`,
