@@ -40,16 +40,16 @@ apply() {
 remove() {
 	local ours=()
 	lock packages
-	ledger_has packages || return 0
 	if ledger_last packages; then
 		note_accounts
 		[ ! -e "$entry/planned" ] || mapfile -t ours < <(comm -12 <(on_disk) <(sort -u "$entry/planned"))
 		[ ${#ours[@]} = 0 ] || purge "${ours[@]}"
-		ledger_release packages
-		find "$state_dir" -mindepth 1 -depth -type d -empty -delete
-	else
+	fi
+	ledger_release packages
+	if ledger_owned packages; then
 		say "$step: packages are kept: another stack uses them"
-		ledger_release packages
+	elif [ -d "$state_dir" ]; then
+		find "$state_dir" -mindepth 1 -depth -type d -empty -delete
 	fi
 }
 

@@ -70,7 +70,7 @@ compare() {
 }
 
 apply() {
-	local rc=0 begun=$SECONDS boot
+	local rc=0 begun=$SECONDS boot line
 	if ! reachable 60; then
 		cannot_be_asked
 		return
@@ -94,7 +94,7 @@ apply() {
 		printf '%s\n' "$boot"
 		said_facts
 	} | write_file "$record" 644
-	while IFS='=' read -r name value; do output "$name" "$value"; done < <(said_facts)
+	while IFS= read -r line; do output "${line%%=*}" "${line#*=}"; done < <(said_facts)
 }
 
 said_facts() {

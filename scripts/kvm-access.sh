@@ -32,7 +32,6 @@ apply() {
 remove() {
 	local before
 	lock kvm-access
-	ledger_has kvm-access || return 0
 	if ledger_last kvm-access && [ -e "$device" ]; then
 		# Somebody else's later change, such as udev's, stays.
 		if [ "$(stat -c '%g %a' "$device")" = "$(kvm_group) 660" ]; then

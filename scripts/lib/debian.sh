@@ -47,7 +47,8 @@ apt_own() {
 		return
 	fi
 	rm -f "$state/read"
-	printf '%s\n' "$entries" | write_file "$state/sources.list" 644
+	# A mirror's address may have a password in it.
+	printf '%s\n' "$entries" | write_file "$state/sources.list" 600
 	run "reading Debian's package lists for $suite" apt-get "${apt_options[@]}" --error-on=any update
 	: >"$state/read"
 }

@@ -4,9 +4,11 @@
 # Callers hold a lock of the setting's own.
 source lib/step.sh
 
-# ledger_claim KEY BEFORE: records this stack as an owner; BEFORE is kept only by the first.
+# ledger_claim KEY BEFORE: records this stack as an owner; BEFORE is kept only by the first. An entry without an owner is
+# what a kill left of one that was being made or given up: the setting may have become another since.
 ledger_claim() {
 	local entry=$state_dir/ledger/$1
+	ledger_owned "$1" || rm -rf "$entry"
 	mkdir -p "$entry/owners"
 	[ -e "$entry/before" ] || printf '%s' "$2" | write_file "$entry/before" 644
 	: >"$entry/owners/$stack"
@@ -24,6 +26,9 @@ ledger_probe() {
 # ledger_has KEY: is this stack an owner of the setting?
 ledger_has() { [ -e "$state_dir/ledger/$1/owners/$stack" ]; }
 
+# ledger_owned KEY: is any stack an owner of it?
+ledger_owned() { compgen -G "$state_dir/ledger/$1/owners/*" >/dev/null; }
+
 # ledger_before KEY: prints what was there before the first owner.
 ledger_before() { cat "$state_dir/ledger/$1/before"; }
 
@@ -36,15 +41,13 @@ ledger_last() {
 # ledger_release KEY: gives up this stack's ownership. Call it after the setting was put back, so that a
 # kill in between leaves the entry and the next remove does the work again.
 ledger_release() {
-	local entry=$state_dir/ledger/$1
-	rm -f "$entry/owners/$stack"
-	if rmdir "$entry/owners" 2>/dev/null; then rm -rf "$entry"; fi
+	rm -f "$state_dir/ledger/$1/owners/$stack"
+	ledger_owned "$1" || rm -rf "$state_dir/ledger/$1"
 }
 
 # ledger_restore KEY FUNCTION: gives up this stack's ownership; the last owner calls FUNCTION first, with what
 # was there before the first one.
 ledger_restore() {
-	ledger_has "$1" || return 0
 	if ledger_last "$1"; then "$2" "$(ledger_before "$1")"; fi
 	ledger_release "$1"
 }

@@ -86,8 +86,9 @@ left() { if [ "$1" -ge 60 ]; then printf '%d min %d s left' $(($1 / 60)) $(($1 %
 # leaves behind is hidden from those who list the folder.
 write_file() {
 	local path=$1 mode=$2 part=${1%/*}/.${1##*/}.tracelab-part
-	mkdir -p "${path%/*}"
-	if ! { cat >"$part" && chmod "$mode" "$part" && mv -fT "$part" "$path"; }; then
+	# Until something is in it, the last step of another stack may take the empty folder along.
+	{ mkdir -p "${path%/*}" && : >"$part"; } 2>/dev/null || mkdir -p "${path%/*}"
+	if ! { : >"$part" && chmod "$mode" "$part" && cat >"$part" && mv -fT "$part" "$path"; }; then
 		rm -f "$part"
 		die "cannot write $path" "mend what the line above says (a full disk: df -h / /opt /var), then run up again"
 	fi

@@ -17,11 +17,12 @@ export const copy = new ProjectCopy();
 export const stack = "proof";
 
 /** Stacks of single tests. */
-export const [paused, two, bad, hidden, killed, bundled, trees] = [
-	...["proof-paused", "proof-two", "proof-bad", "proof-hidden", "proof-killed", "proof-bundled", "proof-trees"],
+export const [paused, two, bad, hidden, killed, bundled, trees, hostile] = [
+	...["proof-paused", "proof-two", "proof-bad", "proof-hidden", "proof-killed", "proof-bundled"],
+	...["proof-trees", "proof-hostile"],
 ] as const;
 
-export const stacks = [trees, bundled, bad, hidden, two, paused, killed, stack];
+export const stacks = [hostile, trees, bundled, bad, hidden, two, paused, killed, stack];
 
 copy.write(
 	`stacks/${stack}.yaml`,

@@ -167,3 +167,18 @@ test(
 	"#!/bin/sh\nexit 3\n",
 	"tracelab: hypervisor-facts: /lab/bin/hypervisor-facts in quick-vm failed (exit 3)\n  what to do: see what it says: ./lab exec vm -- /lab/bin/hypervisor-facts",
 );
+
+test("a fact of any text is compared and told as it is, and no shell reads it", async (t) => {
+	for (const text of ["$(touch canary);`touch canary`'\"<&>{%s}\\n", "x=", "a=b=", "-n", "*", "\\"]) {
+		const scratch = host(t);
+		const printed = text.replaceAll("'", "'\\''");
+		scratch.write("guest/lab/bin/hypervisor-facts", `#!/bin/sh\nprintf '%s\\n' 'dmiProduct=${printed}'\n`, 0o755);
+		const expected = { dmiProduct: text };
+		const run = await scratch.step(step, "apply", { ...inputs, expected });
+		t.is(run.code, 0, run.stderr);
+		t.deepEqual(run.stdout, { dmiProduct: text });
+		t.is(await drift(scratch, expected), "");
+		t.is(await drift(scratch, { dmiProduct: "z" }), `dmiProduct in quick-vm is ${text}, and z is expected`);
+		t.false(existsSync("canary"));
+	}
+});

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import { ScratchHost, treeHash } from "./run-step.ts";
 
@@ -144,4 +145,21 @@ test("with a lock, a module is made again for a kernel that was, and held to the
 	t.is(held.stderr.split("\n")[1], "tracelab: kernel-module: the lock pins kernel aaaaaaaa, and here it is bbbbbbbb");
 	t.is((await scratch.step(step, "apply", { ...inputs(scratch), pin: { build } })).code, 0);
 	t.is((await scratch.step(step, "probe", { ...inputs(scratch), pin: { build } })).stdout["drift"], "");
+});
+
+test("a folder of any name is a source, and its name is read by no shell", async (t) => {
+	const scratch = host(t);
+	const name = "-rf $(touch canary); `touch canary` '\"&<é>%s\\";
+	for (const file of ["Kbuild", "hello.c"]) scratch.write(`${name}/${file}`, scratch.read(`mine/${file}`));
+	const source = { kind: "path", path: `${scratch.root}/${name}` };
+	const given = { ...inputs(scratch), source };
+	const first = await scratch.step(step, "apply", given);
+	t.is(first.code, 0, first.stderr);
+	t.is(scratch.read(`${prefix}/source/hello.c`), "int x;\n");
+	t.is((await scratch.step(step, "probe", given)).stdout["drift"], "");
+	t.deepEqual(
+		Object.keys(scratch.tree([])).filter((path) => path.endsWith("/canary") || path === "canary"),
+		[],
+	);
+	t.false(existsSync("canary"));
 });

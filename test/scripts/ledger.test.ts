@@ -42,6 +42,27 @@ test("a restore that is killed is repeated by the next one", async (t) => {
 	t.is((await scratch.library("ledger", restore)).stderr, "back to before");
 });
 
+// The entry's own folder is the last to go.
+const killedRelease = `rm() { [ "$1" != -rf ] || kill -9 $$; command rm "$@"; }; ${restore}`;
+
+test("what a killed release leaves is not taken for what was there before the next claim", async (t) => {
+	const scratch = host(t);
+	await scratch.library("ledger", "ledger_claim setting first");
+	const { code, stderr } = await scratch.library("ledger", killedRelease);
+	t.deepEqual([code, stderr], [undefined, "back to first"]);
+	t.is(scratch.read("var/lib/tracelab/ledger/setting/before"), "first");
+	await scratch.library("ledger", "ledger_claim setting 'changed by hand'");
+	t.is((await scratch.library("ledger", restore)).stderr, "back to changed by hand");
+});
+
+test("what a killed release leaves goes with the next one, which has nothing to put back", async (t) => {
+	const scratch = host(t);
+	await scratch.library("ledger", "ledger_claim setting first");
+	await scratch.library("ledger", killedRelease);
+	t.is((await scratch.library("ledger", restore)).stderr, "");
+	t.is(scratch.tree()["var/lib/tracelab/ledger/setting"], undefined);
+});
+
 test("a setting that was empty before is told from one that was never noted", async (t) => {
 	const scratch = host(t);
 	await scratch.library("ledger", "ledger_claim setting ''");

@@ -545,3 +545,52 @@ test("what a source is now is told without unpacking it", async (t) => {
 	});
 	t.false(calls.some((call) => call.startsWith("dpkg-source")));
 });
+
+// A port on which nobody listens: what is asked for goes no further.
+const proxied = (scratch: ScratchHost, source: Source, password: string): Promise<StepRun> => {
+	const program = [
+		`export {http,https,all}_proxy=http://me:${password}@127.0.0.1:9 PULUMI_CONFIG_PASSPHRASE=${password}`,
+		`stack=quick step=qemu-main-build generation=g prefix=${prefix} step_program='its text'`,
+		`declare -A source=(${entries(source)}) pin=()`,
+		scriptText("lib/source"),
+		"trap on_exit EXIT",
+		'probe() { :; }; apply() { source_fetch "$root/got"; }; remove() { :; }',
+		'step_main "$@"',
+	];
+	return scratch.bash(program.join("\n"), "apply");
+};
+
+for (const [kind, source, said] of [
+	["tarball", { url: "http://127.0.0.1:8/x.tar.gz", sha256: "0".repeat(64) }, /curl: \(\d+\) .*127\.0\.0\.1 port 9 /],
+	["git", { url: "http://127.0.0.1:8/x.git", ref: "v1" }, /fatal: unable to access .*127\.0\.0\.1 port 9 /],
+] as const) {
+	test(`a proxy's password is in no file and no error where a ${kind} cannot be had through it`, async (t) => {
+		const scratch = host(t);
+		const password = "hush-5f1c9a";
+		const { code, stdout, stderr } = await proxied(scratch, { kind, ...source }, password);
+		t.is(code, 1);
+		t.regex(stderr, said);
+		t.false((JSON.stringify(stdout) + stderr).includes(password));
+		const { stderr: holders } = await scratch.bash(`grep -rlF ${password} '${scratch.root}' >&2`);
+		t.is(holders, "");
+		t.true(Object.keys(scratch.tree([])).some((path) => path.endsWith("qemu-main-build.log")));
+	});
+}
+
+test("a password in the address of the host's Debian mirror is copied for root alone", async (t) => {
+	const scratch = host(t);
+	const password = "hush-5f1c9a";
+	scratch.write("etc/os-release", "VERSION_CODENAME=bookworm\n");
+	scratch.write("etc/apt/sources.list", `deb http://me:${password}@mirror.test/debian bookworm main\n`, 0o600);
+	scratch.fake("apt-get", "exit 100");
+	const { code, stderr } = await fetched(scratch, { kind: "debian", package: "hello" });
+	t.is(code, 1);
+	t.false(stderr.includes(password));
+	const { stderr: holders } = await scratch.bash(
+		`cd '${scratch.root}'; grep -rlF ${password} . | xargs stat -c '%a %n' >&2`,
+	);
+	t.deepEqual(holders.split("\n").sort(), [
+		"600 ./etc/apt/sources.list",
+		"600 ./var/cache/tracelab/apt-sources/bookworm/sources.list",
+	]);
+});

@@ -143,6 +143,15 @@ test("a file that cannot be written stays as it was, and that is an error", asyn
 	t.deepEqual(scratch.tree(), before);
 });
 
+test("a folder that another step takes away as it is made is made again", async (t) => {
+	const scratch = host(t);
+	scratch.fake("mkdir", '/bin/mkdir "$@"; [ -e "$own/taken" ] || { touch "$own/taken"; rmdir "$2"; }');
+	const { code, stderr } = await scratch.library("step", 'echo new | write_file "$root/a/file" 600');
+	t.is(code, 0, stderr);
+	t.is(scratch.read("a/file"), "new\n");
+	t.is(statSync(join(scratch.root, "a/file")).mode & 0o777, 0o600);
+});
+
 test("a folder in a file's place is an error, and nothing goes into it", async (t) => {
 	const scratch = host(t);
 	scratch.write("a/file/inner", "");

@@ -316,3 +316,20 @@ test("a kernel that is not built, and a guest without its tree, are errors", asy
 		"tracelab: systemtap-probe: the kernel /opt/tracelab/kernel/none is not built\n  what to do: run up again: it builds it",
 	);
 });
+
+test("a script's file may have any name, which is read by no shell", async (t) => {
+	const scratch = host(t);
+	const name = "-rf $(touch canary); `touch canary` '\"&<é>%s\\.stp";
+	const given = { ...inputs, script: `/home/me/${name}` };
+	const first = await scratch.step(step, "apply", given);
+	t.is(first.code, 0, first.stderr);
+	t.is(scratch.read(`${prefix}/${name}`), text);
+	t.is(await driftOf(scratch, given), "");
+	t.is((await scratch.step(step, "apply", given)).stderr.split("\n").at(-1), "probe mine is up to date");
+	t.is((await scratch.step(step, "remove", given)).code, 0);
+	t.false(existsSync("canary"));
+	t.deepEqual(
+		Object.keys(scratch.tree([])).filter((path) => path.endsWith("canary")),
+		[],
+	);
+});
