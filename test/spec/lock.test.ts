@@ -45,7 +45,7 @@ test("a step gets each fact as one text, which is what a build notes", (t) => {
 	t.is(pin["packages"], "kmod 30\nlibc6 2.36-9\nlibstdc++6 12.2");
 	t.is(pin["version"], "6.1.192-2");
 	t.deepEqual(pinOf(pin), { ...kernel, ...image });
-	t.deepEqual(pinInput(undefined), {});
+	for (const nothing of [undefined, {}]) t.deepEqual(pinInput(nothing), {});
 });
 
 const file = "stacks/quick.lock.yaml";
@@ -62,14 +62,20 @@ const refused = test.macro({
 test(
 	refused,
 	"a build that the stack has not",
-	stringify({ "kernel-mian": kernel }),
+	stringify({ "kernel-mian": kernel, "kernel-main": {}, "image-main": {} }),
 	`${file}:1:1: kernel-mian: the stack has no such build (did you mean "kernel-main"?)\n    its builds are: image-main, kernel-main; ./lab lock --update -s quick takes out what is no more`,
 );
 test(
 	refused,
 	"another build than the stack file asks for",
-	"kernel-main:\n  build: kernel/ffffffffffffffff\n",
+	"kernel-main:\n  build: kernel/ffffffffffffffff\nimage-main: {}\n",
 	`${file}:2:10: kernel-main.build: the stack file asks for another build: kernel/0123456789abcdef\n    go back to what it asked for, or pin the new one: ./lab lock --update kernel-main -s quick`,
+);
+test(
+	refused,
+	"a build that the lock does not name",
+	"# mine\nimage-main: {}\n",
+	`${file}:2:1: the lock does not name kernel-main, which the stack has\n    take into it what there is now: ./lab lock --update kernel-main -s quick`,
 );
 test(
 	refused,
