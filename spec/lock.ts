@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
@@ -77,8 +78,11 @@ export function lockText(stack: string, lock: Lock): string {
 	return head + stringify(sorted, { lineWidth: 0 });
 }
 
-/** sha256 of a lock as it is written, which sha256sum says of its file. */
-export const lockHash = (stack: string, lock: Lock): string => sha256(lockText(stack, lock));
+/** sha256 of the file of a lock, which sha256sum says of it; undefined where the stack has no lock. */
+export function lockHash(stack: string, projectRoot: string = ownRoot): string | undefined {
+	const file = join(projectRoot, lockFile(stack));
+	return existsSync(file) ? sha256(readFileSync(file)) : undefined;
+}
 
 /** A pin as its build's step gets it (scripts/lib/pins.sh): a text a fact, versions of packages a line each. */
 export function pinInput(pin: Pin | undefined): { pin?: Record<string, string> } {

@@ -1,6 +1,6 @@
 import test, { type ExecutionContext } from "ava";
 import { stringify } from "yaml";
-import { LockFileError, lockText, type Pin, pinInput, pinOf, readLock } from "../../spec/lock.ts";
+import { LockFileError, lockHash, lockText, type Pin, pinInput, pinOf, readLock } from "../../spec/lock.ts";
 import { ScratchProject } from "./scratch-project.ts";
 
 const sha = (digit: string) => digit.repeat(64);
@@ -37,6 +37,13 @@ test("what is written is read again, sorted, with the words that say what it is"
 	t.is(lines[1], "image-main:");
 	t.true(text.includes('    kmod: "30"\n'));
 	t.deepEqual(readLock("quick", builds, written(t, text).root), lock);
+});
+
+test("the hash of a lock is that of its file, as a person wrote it", (t) => {
+	// printf '# mine\nimage-main: {}\n' | sha256sum
+	const sum = "fa5a2f75d94a8b0e683829c480c763e21b44b75efb0c4d669e03287a84ac5c6a";
+	t.is(lockHash("quick", written(t, "# mine\nimage-main: {}\n").root), sum);
+	t.is(lockHash("quick", written(t).root), undefined);
 });
 
 test("a step gets each fact as one text, which is what a build notes", (t) => {
