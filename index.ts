@@ -6,13 +6,13 @@ import { AccelerationError } from "./spec/acceleration.ts";
 import { buildPrefixes } from "./spec/build-prefixes.ts";
 import { DiskSpaceError } from "./spec/disk-space.ts";
 import { loadStack, StackFileError } from "./spec/load-stack.ts";
-import { readLock } from "./spec/lock.ts";
+import { lockHash, readLock } from "./spec/lock.ts";
 
 async function declareLab() {
 	try {
 		const stack = loadStack(pulumi.getStack());
 		const lock = readLock(stack.name, () => buildPrefixes(stack));
-		return new Lab(stack.name, { stack, facts: await lookAtHost(), lock }).card;
+		return new Lab(stack.name, { stack, facts: await lookAtHost(), lock, lockHash: lockHash(stack.name) }).card;
 	} catch (error) {
 		// The engine shows a RunError's text and no stack trace.
 		const forPeople = [StackFileError, AccelerationError, DiskSpaceError].some((kind) => error instanceof kind);

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { size } from "../cli/terminal.ts";
+import { say, size } from "../cli/terminal.ts";
 import { readLock } from "../spec/lock.ts";
 import { type Bench, type Figure, seconds } from "./figure.ts";
 
@@ -15,7 +15,9 @@ export async function againFigures(bench: Bench): Promise<Figure[]> {
 		await bench.lab("up");
 		let table = "";
 		const built = await seconds("all builds once more, one after the other", async () => {
-			table = (await bench.copy.lab("--stack", bench.stack, "rebuild", "--check")).stdout;
+			const { stdout, all } = await bench.copy.lab("--stack", bench.stack, "rebuild", "--check");
+			table = stdout;
+			say(stdout === "" ? all : stdout);
 		});
 		const verdicts = [...table.matchAll(/^(same|DIFFERS) /gm)].map(([, verdict]) => verdict);
 		const same = verdicts.filter((verdict) => verdict === "same").length;

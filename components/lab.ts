@@ -11,7 +11,7 @@ import { checkSignature } from "../spec/hypervisor.ts";
 import type { LabCard } from "../spec/lab-card.ts";
 import { stackHash, tracelabHash } from "../spec/lab-hashes.ts";
 import { loadProfile } from "../spec/load-profile.ts";
-import { type Lock, lockHash } from "../spec/lock.ts";
+import type { Lock } from "../spec/lock.ts";
 import type { Stack } from "../spec/schema.ts";
 import { LabComponent } from "./component.ts";
 import { DebugKernel } from "./debug-kernel.ts";
@@ -36,6 +36,11 @@ export interface LabArgs {
 	 * @default nothing
 	 */
 	lock?: Lock | undefined;
+	/**
+	 * sha256 of the lock's file, for the card.
+	 * @default there is no lock
+	 */
+	lockHash?: string | undefined;
 }
 
 /**
@@ -51,11 +56,13 @@ export class Lab extends LabComponent {
 
 	readonly #stack: Stack;
 	readonly #lock: Lock | undefined;
+	readonly #lockHash: string | undefined;
 
 	constructor(name: string, args: LabArgs, opts?: pulumi.ComponentResourceOptions) {
 		super("Lab", name, opts);
 		this.#stack = args.stack;
 		this.#lock = args.lock;
+		this.#lockHash = args.lockHash;
 		// First of all: kvm where it cannot work, or builds that cannot fit, are an error, and nothing was changed then.
 		const accelerations = each(args.stack.domains, (_, { acceleration }) =>
 			decideAcceleration(acceleration, args.facts),
@@ -200,7 +207,7 @@ export class Lab extends LabComponent {
 			tracelab: version(),
 			hashes: {
 				stack: stackHash(this.#stack),
-				...(this.#lock !== undefined && { lock: lockHash(this.#stack.name, this.#lock) }),
+				...(this.#lockHash !== undefined && { lock: this.#lockHash }),
 				tracelab: tracelabHash(),
 				builds: results(builds, probes),
 			},

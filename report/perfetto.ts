@@ -13,7 +13,12 @@ export async function* perfettoJson(
 	facts: Omit<RunFacts, "clocks" | "causality">,
 ): AsyncGenerator<string> {
 	const { stack, run, profile, command = "", started } = facts;
-	const about = { tool: "tracelab", stack, run, profile, command, started };
+	const ran = {
+		lab: Object.fromEntries(facts.lab),
+		host: Object.fromEntries(facts.host),
+		domains: Object.fromEntries(facts.domains.map(({ name, facts }) => [name, Object.fromEntries(facts)])),
+	};
+	const about = { tool: "tracelab", stack, run, profile, command, started, ...ran };
 	const writer = new Writer();
 	let text = `{"displayTimeUnit":"ns","otherData":${JSON.stringify(about)},"traceEvents":[`;
 	let between = "\n";

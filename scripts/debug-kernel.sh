@@ -86,6 +86,9 @@ configure_kernel() {
 	fi
 	run "merging the configuration" make "${kbuild[@]}" olddefconfig
 	kconfig_check "$tree" "$objects/.config" "$wanted"
+	# The default of it is a key that the build itself makes, at random.
+	! grep -qx 'CONFIG_MODULE_SIG_KEY="certs/signing_key.pem"' "$objects/.config" ||
+		say "$step: it signs its modules with a key made at random, so it comes out otherwise each time: its result cannot be pinned (drop CONFIG_MODULE_SIG, or give a CONFIG_MODULE_SIG_KEY of your own)"
 	record config "$(sha256sum <"$objects/.config" | cut -c 1-64)"
 	cp "$wanted" "$objects/tracelab.asked"
 }

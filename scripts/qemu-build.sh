@@ -43,7 +43,8 @@ build() {
 	source_fetch "$tree"
 	use_ccache
 	configure_qemu "$(realpath "$tree")" "$objects"
-	run_long "building QEMU" ninja -C "$objects" "${emulators[@]}"
+	# By itself ninja counts processors, whatever nproc is told.
+	run_long "building QEMU" ninja -C "$objects" -j"$(nproc)" "${emulators[@]}"
 	install_qemu "$objects" "$part"
 	cp "$tree.version" "$part/source-version"
 	prove "$part"

@@ -39,8 +39,8 @@ export function treeSha256(folder: string): string {
 	}
 }
 
-/** sha256 of a text, in hexadecimal. */
-export const sha256 = (text: string): string => digest([text]);
+/** sha256 of a text, or of bytes, in hexadecimal. */
+export const sha256 = (content: string | Buffer): string => digest([content]);
 
 function digest(parts: Iterable<string | Buffer>): string {
 	const hash = createHash("sha256");

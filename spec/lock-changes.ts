@@ -39,11 +39,11 @@ export function updated(
 	kernelOf: Readonly<Record<string, string>>,
 ): LockChange {
 	const pins = Object.entries({ ...old, ...now }).filter(([name]) => kept.includes(name));
-	const isOpen = (name: string | undefined) => pins.some(([one, { result }]) => one === name && result === undefined);
+	const isAnew = (name: string | undefined) => pins.some(([one, pin]) => one === name && isOpen(pin));
 	const lock = Object.fromEntries(
 		pins.map(([name, pin]): [string, Pin] => {
 			const { kernel, result, ...others } = pin;
-			return [name, isOpen(kernelOf[name]) ? others : pin];
+			return [name, isAnew(kernelOf[name]) ? others : pin];
 		}),
 	);
 	const names = [...new Set([...Object.keys(old), ...Object.keys(now)])].sort();
@@ -53,6 +53,9 @@ export function updated(
 		added: [],
 	};
 }
+
+/** Is a build pinned, and what it comes to is not, as it is to be built first? */
+export const isOpen = (pin: Pin): boolean => pin.result === undefined && Object.keys(pin).length > 0;
 
 function onlyOf(pin: Pin, held: Pin): Pin {
 	return Object.fromEntries(Object.entries(pin).filter(([fact]) => Object.hasOwn(held, fact)));

@@ -41,7 +41,7 @@ export const pinSchema = z.strictObject({
 	result: sha256.exactOptional(),
 });
 
-/** A file stacks/STACK.lock.yaml: pins by the builds' names, such as kernel-main. */
+/** A file stacks/STACK.lock.yaml: a pin for each build by its name, such as kernel-main; `{}` for one that is held to nothing. */
 export const lockSchema = z.record(z.string(), pinSchema);
 
 export type Pin = z.infer<typeof pinSchema>;

@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
@@ -26,7 +27,7 @@ export const lockFile = (stack: string): string => `stacks/${stack}.lock.yaml`;
 /**
  * Reads and checks stacks/STACK.lock.yaml; undefined where the stack has no lock.
  *
- * @param builds the stack's builds, prefixes by name (build-prefixes.ts), where a lock of others is an error
+ * @param builds the stack's builds, prefixes by name (build-prefixes.ts), where a lock that is not of these is an error
  * @param projectRoot where stacks/ is; by default this project's root
  * @throws LockFileError with all that is wrong
  */
@@ -47,10 +48,11 @@ export function readLock(
 	return checked?.value;
 }
 
-/** Where the stack file does not ask for the builds that its lock pins. */
+/** Where a lock and the stack file are not of the same builds: nothing is left open that nobody said to be. */
 function otherBuilds(stack: string, lock: Lock, builds: Readonly<Record<string, string>>): Finding[] {
 	const names = Object.keys(builds);
-	return Object.entries(lock).flatMap(([name, { build }]): Finding[] => {
+	const unnamed = names.filter((name) => !Object.hasOwn(lock, name));
+	const others = Object.entries(lock).flatMap(([name, { build }]): Finding[] => {
 		const prefix = Object.hasOwn(builds, name) ? builds[name] : undefined;
 		if (prefix === undefined) {
 			const message = `the stack has no such build${didYouMean(name, names)}`;
@@ -63,6 +65,10 @@ function otherBuilds(stack: string, lock: Lock, builds: Readonly<Record<string, 
 		const hint = `go back to what it asked for, or pin the new one: ./lab lock --update ${name} -s ${stack}`;
 		return [{ path: [name, "build"], at: "value", message, hint }];
 	});
+	if (unnamed.length === 0) return others;
+	const message = `the lock does not name ${unnamed.join(", ")}, which the stack has`;
+	const hint = `take into it what there is now: ./lab lock --update ${unnamed.join(" ")} -s ${stack}`;
+	return [{ path: [], at: "value", message, hint }, ...others];
 }
 
 /** The text of a lock's file. */
@@ -72,12 +78,15 @@ export function lockText(stack: string, lock: Lock): string {
 	return head + stringify(sorted, { lineWidth: 0 });
 }
 
-/** sha256 of a lock as it is written, which sha256sum says of its file. */
-export const lockHash = (stack: string, lock: Lock): string => sha256(lockText(stack, lock));
+/** sha256 of the file of a lock, which sha256sum says of it; undefined where the stack has no lock. */
+export function lockHash(stack: string, projectRoot: string = ownRoot): string | undefined {
+	const file = join(projectRoot, lockFile(stack));
+	return existsSync(file) ? sha256(readFileSync(file)) : undefined;
+}
 
 /** A pin as its build's step gets it (scripts/lib/pins.sh): a text a fact, versions of packages a line each. */
 export function pinInput(pin: Pin | undefined): { pin?: Record<string, string> } {
-	if (pin === undefined) return {};
+	if (pin === undefined || Object.keys(pin).length === 0) return {};
 	return {
 		pin: Object.fromEntries(
 			Object.entries(pin).map(([fact, value]) => [fact, typeof value === "string" ? value : lines(value)]),

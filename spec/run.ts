@@ -45,8 +45,10 @@ export const runSchema = z.object({
 	run: z.string(),
 	/** Version of tracelab that recorded it. */
 	tracelab: z.string(),
-	/** The commit of that, where it was a clone. Runs of before say neither this nor the next. */
+	/** The commit of that, where it was a clone. Runs of before say neither this nor the next two. */
 	commit: z.string().exactOptional(),
+	/** sha256 of its cli/, which records, as it was: no part of a lab's own hash. */
+	cli: z.string().exactOptional(),
 	/** What the lab was, by its card at that time. Runs of before do not say. */
 	lab: labHashesSchema.exactOptional(),
 	/** Release of the host's kernel. */

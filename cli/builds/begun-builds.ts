@@ -20,10 +20,7 @@ export interface BegunBuild {
  * @throws UsageError for a name that is no build of the lab's, LabError where there are none
  */
 export function begunBuilds(stack: string, wanted: readonly string[]): BegunBuild[] {
-	const builds = begunSteps(stack)
-		.map((step) => ({ step, text: readFileSync(step.file, "utf8") }))
-		.filter(({ text }) => /^rebuild\(\)/m.test(text))
-		.map(({ step, text }) => ({ name: step.name.replace(/-build$/, ""), step, prefix: prefixIn(text) ?? "" }));
+	const builds = allBegun(stack);
 	if (builds.length === 0) {
 		throw new LabError(`stack ${quote(stack)} has no builds`, `bring it up: ./lab${stackOption(stack)} up`);
 	}
@@ -33,6 +30,14 @@ export function begunBuilds(stack: string, wanted: readonly string[]): BegunBuil
 		builds.map(({ name }) => name),
 	);
 	return wanted.length === 0 ? builds : builds.filter(({ name }) => wanted.includes(name));
+}
+
+/** All of them; none where the lab was never brought up. */
+export function allBegun(stack: string): BegunBuild[] {
+	return begunSteps(stack)
+		.map((step) => ({ step, text: readFileSync(step.file, "utf8") }))
+		.filter(({ text }) => /^rebuild\(\)/m.test(text))
+		.map(({ step, text }) => ({ name: step.name.replace(/-build$/, ""), step, prefix: prefixIn(text) ?? "" }));
 }
 
 /** @throws UsageError for a name that is no build of the stack's */

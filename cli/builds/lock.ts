@@ -3,7 +3,7 @@ import { buildOf } from "../../spec/build-prefix.ts";
 import { buildPrefixes } from "../../spec/build-prefixes.ts";
 import { loadStack } from "../../spec/load-stack.ts";
 import { type Lock, lockFile, lockText, type Pin, pinOf, readLock } from "../../spec/lock.ts";
-import { completed, updated } from "../../spec/lock-changes.ts";
+import { completed, isOpen, updated } from "../../spec/lock-changes.ts";
 import type { Stack } from "../../spec/schema.ts";
 import { checkStack, readCard, stackOption } from "../card.ts";
 import { asLabError, LabError } from "../errors.ts";
@@ -11,7 +11,7 @@ import { project } from "../host.ts";
 import { asRoot, giveBack } from "../privilege.ts";
 import { run } from "../program.ts";
 import { print } from "../terminal.ts";
-import { type BegunBuild, begunBuilds } from "./begun-builds.ts";
+import { allBegun, type BegunBuild, begunBuilds, checkWanted } from "./begun-builds.ts";
 import { builtPins, noted } from "./build-record.ts";
 
 /**
@@ -44,8 +44,10 @@ async function completeLock(stack: string, wanted: readonly string[]): Promise<n
 	const file = lockFile(stack);
 	for (const line of differences) print(line);
 	if (added.length > 0) {
-		write(stack, lock);
+		const names = Object.keys(buildPrefixes(loadStack(stack)));
+		const free = write(stack, lock, old === undefined ? names : []);
 		print(`${file}: ${old === undefined ? "written" : "added to"}, for ${added.join(", ")}; commit it`);
+		if (free.length > 0) print(`${file} holds ${free.join(", ")} to nothing`);
 	}
 	if (differences.length > 0) {
 		print(
@@ -60,23 +62,27 @@ async function completeLock(stack: string, wanted: readonly string[]): Promise<n
 async function updateLock(stack: string, wanted: readonly string[]): Promise<number> {
 	const declared = loadStack(stack);
 	const prefixes = buildPrefixes(declared);
-	const now: Record<string, Pin> = {};
-	for (const build of begunBuilds(stack, wanted)) {
-		const prefix = prefixes[build.name];
-		if (prefix !== undefined)
-			now[build.name] = build.prefix === prefix ? await current(build) : { build: buildOf(prefix) };
-	}
-	const old = readLock(stack) ?? {};
 	const names = Object.keys(prefixes);
+	checkWanted(stack, wanted, names);
+	const there = readLock(stack);
+	const old = there ?? {};
+	const begun = wanted.length === 0 ? begunBuilds(stack, []) : allBegun(stack);
+	const now: Record<string, Pin> = {};
+	for (const [name, prefix] of Object.entries(prefixes)) {
+		const build = begun.find((one) => one.name === name);
+		const asked = wanted.length === 0 ? build !== undefined || !Object.hasOwn(old, name) : wanted.includes(name);
+		if (asked) now[name] = build?.prefix === prefix ? await current(build) : { build: buildOf(prefix) };
+	}
 	const { lock, differences } = updated(
 		old,
 		now,
 		wanted.length === 0 ? names : [...names, ...Object.keys(old)],
 		kernels(declared),
 	);
-	write(stack, lock);
+	const free = write(stack, lock, there === undefined ? names : []);
 	for (const line of differences) print(line);
-	const open = Object.keys(lock).filter((name) => lock[name]?.result === undefined);
+	if (free.length > 0) print(`${lockFile(stack)} holds ${free.join(", ")} to nothing`);
+	const open = Object.entries(lock).flatMap(([name, pin]) => (isOpen(pin) ? [name] : []));
 	if (open.length > 0) {
 		const option = stackOption(stack);
 		print(`./lab${option} up builds ${open.join(", ")}; then ./lab${option} lock pins what that comes to`);
@@ -107,6 +113,13 @@ async function current({ name, step, prefix }: BegunBuild): Promise<Pin> {
 	return isOfThem && built !== undefined ? built : inputs;
 }
 
-function write(stack: string, lock: Lock): void {
-	writeFileSync(`${project}/${lockFile(stack)}`, lockText(stack, lock));
+/**
+ * Writes a lock that has each of `names`, so that a build that the stack file gets later is seen to be new. Returns those that
+ * it holds to nothing for that.
+ */
+function write(stack: string, lock: Lock, names: readonly string[]): string[] {
+	const free = names.filter((name) => !Object.hasOwn(lock, name));
+	const all = { ...lock, ...Object.fromEntries(free.map((name) => [name, {}])) };
+	writeFileSync(`${project}/${lockFile(stack)}`, lockText(stack, all));
+	return free;
 }

@@ -50,7 +50,7 @@ function differences(stack: string, step: BegunStep, name: string, paths: readon
 	return [`${name}: see ./lab${stackOption(stack)} logs ${step.name}`, ...lines, ...more].join("\n");
 }
 
-/** On a machine of another name, as another user, in another time zone, with another number of jobs. */
+/** On a machine of another name, with another name of the user, in another time zone, with another number of jobs. */
 async function makeAgain({ name, file }: BegunStep): Promise<Comparison> {
 	const elsewhere = ["USER=somebody", "LOGNAME=somebody", "TZ=Pacific/Kiritimati"];
 	// It is what nproc goes by.

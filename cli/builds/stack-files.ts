@@ -7,21 +7,34 @@ import { readStackChain } from "../../spec/read-stack-chain.ts";
 import { LabError } from "../errors.ts";
 
 /**
- * All files of a project that a stack is made of, from the project's root, sorted: the stack file and what it extends, its lock,
- * fragments, profiles, probes' scripts, and its trees, less what git and builds leave in these.
+ * Files of a project that say what a stack is, from the project's root: the stack file and what it extends, its lock, fragments and
+ * profiles.
+ *
+ * @throws StackFileError for a stack file that cannot be used
+ */
+export function stackTexts(stack: string, root: string): string[] {
+	const { kernels, traces } = loadStack(stack, { projectRoot: root });
+	const chain = readStackChain(stack, { folder: join(root, "stacks"), projectRoot: root });
+	return [
+		...(chain?.files ?? []),
+		lockFile(stack),
+		...Object.values(kernels).flatMap(({ fragments }) => fragments.map((name) => `kconfig/${name}.config`)),
+		...Object.values(traces).map(({ profile }) => `profiles/${profile}.yaml`),
+	];
+}
+
+/**
+ * All files of a project that a stack is made of, sorted: those that say what it is, probes' scripts, and its trees, less what git
+ * and builds leave in these.
  *
  * @param root the project's root; what the stack file names by an absolute path is never below one that is a link to it
  * @throws StackFileError for a stack file that cannot be used, LabError for one that needs what is outside the project
  */
 export function stackFiles(stack: string, root: string): string[] {
-	const { qemu, kernels, modules, probes, traces } = loadStack(stack, { projectRoot: root });
-	const chain = readStackChain(stack, { folder: join(root, "stacks"), projectRoot: root });
+	const { qemu, kernels, modules, probes } = loadStack(stack, { projectRoot: root });
 	const sources = [qemu, kernels, modules].flatMap((builds) => Object.values(builds).map(({ source }) => source));
 	const files = [
-		...(chain?.files ?? []),
-		lockFile(stack),
-		...Object.values(kernels).flatMap(({ fragments }) => fragments.map((name) => `kconfig/${name}.config`)),
-		...Object.values(traces).map(({ profile }) => `profiles/${profile}.yaml`),
+		...stackTexts(stack, root),
 		...Object.values(probes).map(({ script }) => below(root, script)),
 		...sources.flatMap((source) => (source.kind === "path" ? filesIn(root, below(root, source.path)) : [])),
 	];

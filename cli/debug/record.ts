@@ -9,6 +9,7 @@ import { definition } from "../libvirt.ts";
 import { run } from "../program.ts";
 import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
 import { duration, say } from "../terminal.ts";
+import { recorder } from "../trace/recorder.ts";
 import { readElf } from "./elf.ts";
 import { files, type Recording, recordingArguments } from "./recording.ts";
 
@@ -54,13 +55,16 @@ export async function record(
 	}
 }
 
-/** What of the domain the recording runs on. */
+/** What of the domain the recording runs on, what the lab is, and what records it. */
 async function described(
 	domain: Domain,
 ): Promise<Omit<Recording, "stack" | "domain" | "command" | "status" | "seconds">> {
 	const { kernel, card } = domain;
 	const { memory, commandLine } = await definition(domain);
+	const { hostKernel: _, ...by } = await recorder();
 	return {
+		lab: readCard(domain.stack).hashes,
+		...by,
 		emulator: card.emulator,
 		kernel: kernel.prefix,
 		buildId: readElf(onHost(kernel.vmlinux)).buildId ?? "",

@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
+import { labHashesSchema } from "../../spec/lab-hashes.ts";
 import { quote } from "../../spec/quote.ts";
+import { runSchema } from "../../spec/run.ts";
 import { stackOption } from "../card.ts";
 import { LabError, UsageError } from "../errors.ts";
 import { runFolder } from "../runs/run-folder.ts";
@@ -12,6 +14,10 @@ const schema = z.object({
 	/** /opt/tracelab/kernel/HASH, and the build-id of the kernel that was there. */
 	kernel: z.string(),
 	buildId: z.string(),
+	/** What the lab was, by its card at that time, and what recorded it, as in a traced run. Recordings of before say neither. */
+	lab: labHashesSchema.exactOptional(),
+	...runSchema.pick({ commit: true, cli: true }).shape,
+	tracelab: z.string().exactOptional(),
 	/** MiB. */
 	memory: z.number(),
 	commandLine: z.string(),

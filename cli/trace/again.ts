@@ -5,7 +5,9 @@ import type { Run } from "../../spec/run.ts";
 import { runDifferences } from "../../spec/run-differences.ts";
 import { labsHere, readCard, stackOption } from "../card.ts";
 import { LabError, UsageError } from "../errors.ts";
+import { project } from "../host.ts";
 import { up } from "../lab/deployment.ts";
+import { ownStack } from "../runs/own-stack.ts";
 import { findRun } from "../runs/run-file.ts";
 import { stamp } from "../runs/run-folder.ts";
 import { say, table } from "../terminal.ts";
@@ -23,7 +25,7 @@ export async function traceAgain(
 	name: string,
 	{ name: given, anyway = false }: { name?: string; anyway?: boolean },
 ): Promise<number> {
-	const { run: before } = findRun(stack, name);
+	const { run: before, folder } = findRun(stack, name);
 	const profile = readProfile(before.profile);
 	const [domain, ...others] = Object.keys(before.domains);
 	if (before.ended === undefined || domain === undefined || (before.command === undefined && !profile.reset)) {
@@ -34,7 +36,7 @@ export async function traceAgain(
 	}
 	if (!labsHere().includes(stack)) await bringUp(stack, name);
 	const differences = [...labThen(stack, before), ...profileThen(profile, before)];
-	if (differences.length > 0 && !anyway) throw notTheSame(stack, before, differences);
+	if (differences.length > 0 && !anyway) throw notTheSame(stack, before, differences, ownStack(folder));
 	for (const line of differences) say(`lab: ${line}`);
 	const run = given ?? `${before.profile}-${stamp(new Date())}`;
 	const [only, ...more] = askedLayers(before);
@@ -76,13 +78,15 @@ function profileThen(profile: Profile, run: Run): string[] {
 	return same ? [] : [`profile ${profile.name} names other events`];
 }
 
-function notTheSame(stack: string, { run, commit }: Run, differences: readonly string[]): LabError {
+/** @param own folder with the stack file and the lock that the run keeps, if it does */
+function notTheSame(stack: string, { run, commit }: Run, differences: readonly string[], own?: string): LabError {
 	const lab = `./lab${stackOption(stack)}`;
-	const back = commit === undefined ? "take the tracelab" : `git checkout ${commit.replace(/,.*/, "")}`;
+	const back = commit === undefined ? "take the tracelab of that time" : `git checkout ${commit.replace(/,.*/, "")}`;
+	const files = own === undefined ? "take the stack file and the lock of that time" : `cp -r ${own}/. ${project}`;
 	return new LabError(
 		`the lab is not what it was when ${run} was recorded:\n${differences.map((line) => `  ${line}`).join("\n")}`,
 		[
-			`${back}, with the stack file and the lock of that time, then: ${lab} up`,
+			`${back}, then ${files}, then: ${lab} up`,
 			`    or compare with the lab as it is: ${lab} trace again ${run} --anyway`,
 		].join("\n"),
 	);

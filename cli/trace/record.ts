@@ -9,6 +9,7 @@ import { type Domain, findDomain, readCard, stackOption } from "../card.ts";
 import { LabError, orFault, UsageError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { domainState, mustRun, PausedError } from "../libvirt.ts";
+import { keepStack } from "../runs/own-stack.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
 import { exchange, overAgent, seesBeacons } from "./agent-clock.ts";
@@ -79,6 +80,7 @@ export async function startRecording(stack: string, what: string, options: Recor
 	};
 	const recording: Recording = { folder, session, run: await newRun(session, run, "stream"), guestFaults: new Map() };
 	mkdirSync(folder, { recursive: true });
+	keepStack(folder, recording.run);
 	// Before there is any session: where this is killed, `trace stop` finds what there is of them by it.
 	writeRun(folder, recording.run);
 	try {

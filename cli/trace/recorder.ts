@@ -1,15 +1,17 @@
 import { existsSync, readFileSync } from "node:fs";
 import { release } from "node:os";
+import { treeSha256 } from "../../spec/content-hash.ts";
 import type { Run } from "../../spec/run.ts";
 import { LabError } from "../errors.ts";
 import { project } from "../host.ts";
 import { run } from "../program.ts";
 
 /** What records a run: known then, and not when somebody reads it. */
-export async function recorder(folder = project): Promise<Pick<Run, "tracelab" | "commit" | "hostKernel">> {
+export async function recorder(folder = project): Promise<Pick<Run, "tracelab" | "commit" | "cli" | "hostKernel">> {
 	const { version } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8")) as { version: string };
 	const commit = await commitOf(folder);
-	return { tracelab: version, ...(commit !== undefined && { commit }), hostKernel: release() };
+	const cli = treeSha256(`${folder}/cli`);
+	return { tracelab: version, ...(commit !== undefined && { commit }), cli, hostKernel: release() };
 }
 
 /** Twelve digits of a clone's commit, and whether its files are others; nothing for a folder that is none. */

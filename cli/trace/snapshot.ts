@@ -9,6 +9,7 @@ import { LabError, orFault, UsageError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { mustRun } from "../libvirt.ts";
 import { ctfRange, ctfTraces, earliest } from "../runs/ctf.ts";
+import { keepStack } from "../runs/own-stack.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
 import { print } from "../terminal.ts";
@@ -52,6 +53,7 @@ export async function traceSnapshot(
 	};
 	const recording: Recording = { folder, session, run: await newRun(session, run, "snapshot"), guestFaults: new Map() };
 	mkdirSync(folder, { recursive: true });
+	keepStack(folder, recording.run);
 	try {
 		await startClocks(recording);
 		await endClocks(recording);

@@ -4,6 +4,9 @@ import type { ExecutionContext } from "ava";
 import { execa } from "execa";
 import { project } from "../../cli/host.ts";
 import type { LabCard } from "../../spec/lab-card.ts";
+import { stackHash } from "../../spec/lab-hashes.ts";
+import { loadStack } from "../../spec/load-stack.ts";
+import { lockHash } from "../../spec/lock.ts";
 import { ScratchHost } from "../scripts/run-step.ts";
 
 const prefix = (kind: string) => `/opt/tracelab/${kind}/0123456789abcdef`;
@@ -23,12 +26,16 @@ const domain = (name: string, port: number): LabCard["domains"][string] => ({
 	modules: {},
 });
 
+/** Of the project that the tests are in, where somebody wrote one. */
+const lock = lockHash("quickstart");
+
 /** The card of a lab with two domains: `vm`, with modules, and `held`, which waits for gdb. */
 export const card: LabCard = {
 	stack: "quickstart",
 	tracelab: "0.1.0",
 	hashes: {
-		stack: "1a".repeat(32),
+		stack: stackHash(loadStack("quickstart")),
+		...(lock !== undefined && { lock }),
 		tracelab: "2b".repeat(32),
 		builds: { "image-main": "3c".repeat(32), "kernel-main": "4d".repeat(32), "qemu-main": "5e".repeat(32) },
 	},

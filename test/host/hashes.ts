@@ -4,7 +4,7 @@ import { buildPrefixes } from "../../spec/build-prefixes.ts";
 import { citation, stackHash, tracelabHash } from "../../spec/lab-hashes.ts";
 import { loadStack } from "../../spec/load-stack.ts";
 import { card, copy, lab, stack } from "./proof.ts";
-import { readDisk, readRun, remove, traced } from "./traced.ts";
+import { readDisk, readRun, remove, runs, traced } from "./traced.ts";
 
 test("the card has the hashes of what is there: of each build what it noted, and of tracelab as in another folder", (t) => {
 	const declared = loadStack(stack, { projectRoot: copy.folder });
@@ -26,6 +26,8 @@ test("the card has the hashes of what is there: of each build what it noted, and
 
 test("a run is recorded again, and the two are compared", async (t) => {
 	t.is((await traced(t, "first", "block-io", "--", ...readDisk(50))).code, 0);
+	const kept = `stacks/${stack}.yaml`;
+	t.is(readFileSync(`${runs}/first/project/${kept}`, "utf8"), readFileSync(`${copy.folder}/${kept}`, "utf8"));
 	remove("second");
 	t.teardown(() => remove("second"));
 	const { code, all } = await lab("trace", "again", "first", "--name", "second", "--anyway");

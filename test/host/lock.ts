@@ -13,7 +13,11 @@ test("a lock is written from the lab, agreed with, held to, and updated", async 
 		const { code, stdout, all } = await lab(...args);
 		return { code, stdout: stdout.trim(), all };
 	};
-	t.like(await ran("lock", build), { code: 0, stdout: `${file}: written, for ${build}; commit it` });
+	const free = "guest-tools, image-main, kernel-main, module-lttng, qemu-main";
+	t.like(await ran("lock", build), {
+		code: 0,
+		stdout: `${file}: written, for ${build}; commit it\n${file} holds ${free} to nothing`,
+	});
 	t.like(await ran("lock", build), { code: 0, stdout: `${file} is there, and the lab is as it says` });
 	const locked = await ran("up");
 	t.is(locked.code, 0, locked.all);
@@ -35,7 +39,12 @@ test("a lock is written from the lab, agreed with, held to, and updated", async 
 	t.not(preview.code, 0);
 	t.true(preview.all.includes(`${build}.build: the stack file asks for another build: ${asked}`), preview.all);
 
+	copy.write(file, written.replace("qemu-main: {}\n", ""));
+	const unnamed = await ran("preview");
+	t.not(unnamed.code, 0);
+	t.true(unnamed.all.includes(": the lock does not name qemu-main, which the stack has"), unnamed.all);
+
 	rmSync(`${copy.folder}/${file}`);
-	const free = await ran("up");
-	t.is(free.code, 0, free.all);
+	const unlocked = await ran("up");
+	t.is(unlocked.code, 0, unlocked.all);
 });

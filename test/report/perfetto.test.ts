@@ -95,6 +95,18 @@ test("layers are processes, CPUs are threads, and requests are asynchronous", as
 		profile: "block-io",
 		command: "fio --name=randread --filename=/dev/vda --rw=randrw --bs=4k --runtime=3 --iodepth=8",
 		started: "2026-11-25T11:35:56.000Z",
+		lab: { "to cite": "lab quickstart sha256:5b0e" },
+		host: { tracelab: "0.1.0, commit 9c010146f0aa, edited", LTTng: "2.13.9", kernel: "6.1.0-40-amd64" },
+		domains: {
+			vm: {
+				process: "quickstart-vm (32220)",
+				acceleration: "tcg: the host's CPU has no vmx or svm flag",
+				QEMU: "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18), /opt/tracelab/qemu/39d9afdc3ecde393/bin/qemu-system-x86_64",
+				kernel: "6.1.192",
+				"kernel's build-id": "8f3c1de0a7c64b1f99d1b51d7e0b6a83f2f9a3c1",
+				"module mymodule": "/opt/tracelab/module/7348dbb120c7fcdf/mymodule.ko",
+			},
+		},
 	});
 });
 

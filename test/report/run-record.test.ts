@@ -29,6 +29,7 @@ test("a run's record becomes what a page shows", (t) => {
 					builds: { "kernel-main": "4d".repeat(32), "qemu-main": null },
 				},
 				commit: "9c010146f0aa, edited",
+				cli: "7c".repeat(32),
 				hostKernel: "6.1.0-40-amd64",
 				lttng: { host: "2.13.9", guests: { vm: "2.13.14" } },
 			}),
@@ -51,6 +52,7 @@ test("a run's record becomes what a page shows", (t) => {
 			],
 			host: [
 				["tracelab", "0.1.0, commit 9c010146f0aa, edited"],
+				["its cli/", "7c".repeat(32)],
 				["LTTng", "2.13.9"],
 				["kernel", "6.1.0-40-amd64"],
 			],

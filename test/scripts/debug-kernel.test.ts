@@ -171,6 +171,44 @@ test("a kernel without what modules are built against is drift, and is built aga
 	}
 });
 
+test("a configuration that is not what the lock pins is an error before anything is compiled", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs(scratch));
+	const config = scratch.read(`${prefix}/.tracelab-build-record/config`).trimEnd();
+	t.is((await scratch.step(step, "apply", { ...inputs(scratch), pin: { config } })).stderr, "the kernel is up to date");
+	await scratch.step(step, "remove", inputs(scratch));
+	await scratch.bash(`rm -r "${scratch.root}/var/cache/tracelab"`);
+	const other = "ab".repeat(32);
+	const { code, stderr, calls } = await scratch.step(step, "apply", { ...inputs(scratch), pin: { config: other } });
+	t.is(code, 1);
+	t.is(
+		stderr.split("\n").slice(-2).join("\n"),
+		[
+			`tracelab: debug-kernel: the lock pins config ${other}, and here it is ${config}`,
+			"  what to do: go back to what the lock pins, or: ./lab lock --update debug-kernel -s quick",
+		].join("\n"),
+	);
+	t.is(calls.at(-1)?.split(" ").at(-1), "olddefconfig");
+	t.false(calls.some((call) => call.includes("bzImage")));
+	t.false(prefix.slice(1) in scratch.tree());
+});
+
+test("a kernel that signs its modules with a key made at random is said to come out otherwise each time", async (t) => {
+	const scratch = host(t);
+	const sentence =
+		"debug-kernel: it signs its modules with a key made at random, so it comes out otherwise each time: its result cannot be pinned (drop CONFIG_MODULE_SIG, or give a CONFIG_MODULE_SIG_KEY of your own)";
+	for (const [key, said] of [
+		["certs/signing_key.pem", true],
+		["/home/me/key.pem", false],
+	] as const) {
+		const { code, stderr } = await scratch.step(step, "apply", inputs(scratch, [`CONFIG_MODULE_SIG_KEY="${key}"`]));
+		t.is(code, 0, stderr);
+		t.is(stderr.split("\n").includes(sentence), said, stderr);
+		await scratch.step(step, "remove", inputs(scratch));
+		await scratch.bash(`rm -r "${scratch.root}/var/cache/tracelab"`);
+	}
+});
+
 test("an edited source is drift and built again where its objects are", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs(scratch));

@@ -22,9 +22,10 @@ echo rules >build.ninja
 	scratch.fake(
 		"ninja",
 		`[ ! -e "$root/broken" ] || { echo 'vl.c:1: error'; exit 1; }
-		cd "$2"; shift 2
+		cd "$2"; shift 3
 		for name; do printf '#!/bin/sh\\necho "QEMU emulator version 7.2.22 (Debian 1:7.2)"\\n' >$name; done`,
 	);
+	scratch.fake("nproc", `echo 5`);
 	scratch.fake("ldd", `echo '${linked}'`);
 	return scratch;
 }
@@ -73,7 +74,7 @@ test("QEMU is configured with what was asked for, and only its emulators are bui
 	);
 	t.deepEqual(
 		calls.filter((call) => call.startsWith("ninja")),
-		[`ninja -C ${objects} qemu-system-x86_64 qemu-system-aarch64`],
+		[`ninja -C ${objects} -j5 qemu-system-x86_64 qemu-system-aarch64`],
 	);
 	const files = Object.keys(scratch.tree()).filter((path) => path.startsWith(`${prefix.slice(1)}/`));
 	t.deepEqual(

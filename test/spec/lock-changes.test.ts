@@ -1,6 +1,6 @@
 import test from "ava";
 import type { Lock } from "../../spec/lock.ts";
-import { completed, updated } from "../../spec/lock-changes.ts";
+import { completed, isOpen, updated } from "../../spec/lock-changes.ts";
 
 const sha = (digit: string) => digit.repeat(64);
 const built: Lock = {
@@ -47,6 +47,12 @@ test("with a kernel that is to be built anew, what its modules come to is open",
 		"module-mine kernel: aaaaaaaa → not pinned",
 		"module-mine result: 333333333333 → not pinned",
 	]);
+});
+
+test("a kernel that is held to nothing is not to be built anew for that", (t) => {
+	const old = { ...built, "kernel-main": {} };
+	t.deepEqual(updated(old, { "module-mine": built["module-mine"] ?? {} }, names, kernelOf).lock, old);
+	t.deepEqual([{}, { build: "kernel/0123456789abcdef" }, { result: sha("1") }].map(isOpen), [false, true, false]);
 });
 
 test("an update of all takes out builds that the stack has no more", (t) => {

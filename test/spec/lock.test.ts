@@ -1,6 +1,6 @@
 import test, { type ExecutionContext } from "ava";
 import { stringify } from "yaml";
-import { LockFileError, lockText, type Pin, pinInput, pinOf, readLock } from "../../spec/lock.ts";
+import { LockFileError, lockHash, lockText, type Pin, pinInput, pinOf, readLock } from "../../spec/lock.ts";
 import { ScratchProject } from "./scratch-project.ts";
 
 const sha = (digit: string) => digit.repeat(64);
@@ -39,13 +39,20 @@ test("what is written is read again, sorted, with the words that say what it is"
 	t.deepEqual(readLock("quick", builds, written(t, text).root), lock);
 });
 
+test("the hash of a lock is that of its file, as a person wrote it", (t) => {
+	// printf '# mine\nimage-main: {}\n' | sha256sum
+	const sum = "fa5a2f75d94a8b0e683829c480c763e21b44b75efb0c4d669e03287a84ac5c6a";
+	t.is(lockHash("quick", written(t, "# mine\nimage-main: {}\n").root), sum);
+	t.is(lockHash("quick", written(t).root), undefined);
+});
+
 test("a step gets each fact as one text, which is what a build notes", (t) => {
 	const { pin = {} } = pinInput({ ...kernel, ...image });
 	t.is(pin["tools"], "binutils 2.40-2\ngcc-12 12.2.0-14");
 	t.is(pin["packages"], "kmod 30\nlibc6 2.36-9\nlibstdc++6 12.2");
 	t.is(pin["version"], "6.1.192-2");
 	t.deepEqual(pinOf(pin), { ...kernel, ...image });
-	t.deepEqual(pinInput(undefined), {});
+	for (const nothing of [undefined, {}]) t.deepEqual(pinInput(nothing), {});
 });
 
 const file = "stacks/quick.lock.yaml";
@@ -62,14 +69,20 @@ const refused = test.macro({
 test(
 	refused,
 	"a build that the stack has not",
-	stringify({ "kernel-mian": kernel }),
+	stringify({ "kernel-mian": kernel, "kernel-main": {}, "image-main": {} }),
 	`${file}:1:1: kernel-mian: the stack has no such build (did you mean "kernel-main"?)\n    its builds are: image-main, kernel-main; ./lab lock --update -s quick takes out what is no more`,
 );
 test(
 	refused,
 	"another build than the stack file asks for",
-	"kernel-main:\n  build: kernel/ffffffffffffffff\n",
+	"kernel-main:\n  build: kernel/ffffffffffffffff\nimage-main: {}\n",
 	`${file}:2:10: kernel-main.build: the stack file asks for another build: kernel/0123456789abcdef\n    go back to what it asked for, or pin the new one: ./lab lock --update kernel-main -s quick`,
+);
+test(
+	refused,
+	"a build that the lock does not name",
+	"# mine\nimage-main: {}\n",
+	`${file}:2:1: the lock does not name kernel-main, which the stack has\n    take into it what there is now: ./lab lock --update kernel-main -s quick`,
 );
 test(
 	refused,

@@ -2,6 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import { buildPrefixes } from "../../../spec/build-prefixes.ts";
 import { loadStack } from "../../../spec/load-stack.ts";
+import { lockText } from "../../../spec/lock.ts";
 import { LockedLab, sha } from "../locked-lab.ts";
 
 // What needs root is only played where the tests are not root's.
@@ -34,16 +35,18 @@ const kernel = {
 	result: sha("1"),
 };
 const module_ = { build: idOf("module-mymodule"), tree: sha("2"), kernel: "aaaaaaaa", result: sha("3") };
+/** Builds of the stack that are not there: a lock that is written without them names them. */
+const free = { "guest-tools": {}, "image-main": {}, "module-lttng": {}, "qemu-main": {} };
 const file = "stacks/quickstart.lock.yaml";
 
 asRoot(`a lock is written from the lab that is up, once${why}`, async (t) => {
 	const lab = await up(t);
 	t.deepEqual(await lab.lab("lock"), {
 		code: 0,
-		stdout: `${file}: written, for kernel-main, module-mymodule; commit it`,
+		stdout: `${file}: written, for kernel-main, module-mymodule; commit it\n${file} holds ${Object.keys(free).join(", ")} to nothing`,
 		stderr: "",
 	});
-	t.deepEqual(lab.lock, { "kernel-main": kernel, "module-mymodule": module_ });
+	t.deepEqual(lab.lock, { ...free, "kernel-main": kernel, "module-mymodule": module_ });
 	const text = readFileSync(`${lab.project}/${file}`, "utf8");
 	t.deepEqual(await lab.lab("lock"), { code: 0, stdout: `${file} is there, and the lab is as it says`, stderr: "" });
 	t.is(readFileSync(`${lab.project}/${file}`, "utf8"), text);
@@ -105,10 +108,37 @@ asRoot(`an update knows the stack file's builds: another one than was begun, and
 	t.is(code, 0);
 	t.true(stdout.includes("\nmodule-gone tree: 222222222222 → not pinned\n"), stdout);
 	t.deepEqual(lab.lock, {
+		...free,
 		"kernel-main": { build: kernel.build },
 		"module-mymodule": { build: module_.build, tree: module_.tree },
 	});
 });
+
+asRoot(
+	`a build that came into the stack file later is taken into the lock by its name, before anything is built${why}`,
+	async (t) => {
+		const lab = await LockedLab.for(t);
+		const locked = { ...free, "kernel-main": kernel };
+		writeFileSync(`${lab.project}/${file}`, lockText("quickstart", locked));
+		t.deepEqual(await lab.lab("lock", "--update", "module-mymodule"), {
+			code: 0,
+			stdout: [
+				`module-mymodule build: not pinned → ${module_.build}`,
+				"./lab up builds module-mymodule; then ./lab lock pins what that comes to",
+			].join("\n"),
+			stderr: "",
+		});
+		t.deepEqual(lab.lock, { ...locked, "module-mymodule": { build: module_.build } });
+		builds(lab, "module-mymodule", { tree: sha("2"), kernel: "aaaaaaaa", result: sha("3") });
+		t.is((await lab.lab("lock")).stdout, `${file}: added to, for module-mymodule; commit it`);
+		t.deepEqual(lab.lock, { ...locked, "module-mymodule": module_ });
+		const { code, stderr } = await lab.lab("lock", "--update", "module-mymodul");
+		t.deepEqual(
+			[code, stderr.split("\n")[0]],
+			[2, 'lab: stack "quickstart" has no build "module-mymodul" (did you mean "module-mymodule"?)'],
+		);
+	},
+);
 
 asRoot(`a build that notes nothing, and a step that cannot tell, are errors${why}`, async (t) => {
 	const lab = await up(t);

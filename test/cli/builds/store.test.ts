@@ -263,7 +263,11 @@ asRoot(`a build of a person's own tree is not shared, and need not be here${why}
 	const lab = await LockedLab.for(t);
 	writeFileSync(`${lab.project}/stacks/tree.yaml`, "extends: quickstart\nqemu: { main: { source: path:examples } }\n");
 	writeFileSync(`${lab.project}/examples/configure`, "");
-	writeFileSync(`${lab.project}/stacks/tree.lock.yaml`, `qemu-main: { result: "${"ab".repeat(32)}" }\n`);
+	const free = ["guest-tools", "image-main", "kernel-main", "module-lttng", "module-mymodule"].map(
+		(name) => `${name}: {}\n`,
+	);
+	const lock = `qemu-main: { result: "${"ab".repeat(32)}" }\n${free.join("")}`;
+	writeFileSync(`${lab.project}/stacks/tree.lock.yaml`, lock);
 	for (const verb of ["push", "pull"]) {
 		const ran = await lab.lab("-s", "tree", verb, storeOf(lab), "qemu-main");
 		t.deepEqual(ran, { code: 0, stdout: "qemu-main: of your own tree: not shared", stderr: "" });

@@ -5,6 +5,7 @@ import { execaSync } from "execa";
 import { commandOutput, guestScript } from "../../../cli/debug/record.ts";
 import { type Recording, recordingArguments } from "../../../cli/debug/recording.ts";
 import { project } from "../../../cli/host.ts";
+import { treeSha256 } from "../../../spec/content-hash.ts";
 import { elf, note } from "../elf-file.ts";
 import { FakeGuest } from "../fake-guest.ts";
 import { card, patient, ScratchLab } from "../scratch-lab.ts";
@@ -69,6 +70,9 @@ asRoot(
 			commandLine: 'root=/dev/vda a="b &lt; c"',
 			command: ["cat", "it's"],
 			status: 3,
+			lab: card.hashes,
+			tracelab: "0.1.0",
+			cli: treeSha256(`${project}/cli`),
 		});
 		t.deepEqual(lines(join(lab.root, "qemu-arguments")), recordingArguments("record", recording));
 		t.is(

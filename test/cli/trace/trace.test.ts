@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { release } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import test, { type ExecutionContext } from "ava";
+import { project } from "../../../cli/host.ts";
 import { clockRecordSchema } from "../../../spec/clock-record.ts";
 import { loadProfile } from "../../../spec/load-profile.ts";
 import { runSchema } from "../../../spec/run.ts";
@@ -76,10 +77,45 @@ asRoot("a run has the command's output and exit status, both layers, and their c
 		],
 	);
 	t.true(run.started < (run.ended ?? ""));
+	const own = join(lab.root, folder, "one/project");
+	const kept = readdirSync(own, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+	t.deepEqual(kept.map(({ parentPath, name }) => relative(own, join(parentPath, name))).sort(), [
+		"kconfig/quickstart.config",
+		"profiles/block-io.yaml",
+		...(card.hashes.lock === undefined ? [] : ["stacks/quickstart.lock.yaml"]),
+		"stacks/quickstart.yaml",
+	]);
+	t.is(
+		lab.read(`${folder}/one/project/stacks/quickstart.yaml`),
+		readFileSync(`${project}/stacks/quickstart.yaml`, "utf8"),
+	);
 	t.deepEqual(readdirSync(join(lab.root, "lttng/host")), []);
 	t.deepEqual(readdirSync(join(lab.root, "lttng/guest")), []);
 	t.false(existsSync(join(lab.root, "dev/shm/tracelab/tracelab-quickstart-one")));
 });
+
+asRoot(
+	"a stack file that was edited since the lab came up is not taken for the lab's, which the run says",
+	async (t) => {
+		const lab = await traceable(t);
+		lab.up({ ...card, hashes: { ...card.hashes, stack: "1a".repeat(32) } });
+		records(lab, ["blk_co_preadv"], []);
+		const note =
+			"stacks/quickstart.yaml, or its lock, is not what the lab came up from any more: the run has no copy of it";
+		const { code, stderr } = await lab.lab([...traceRun, "--layer", "qemu", "--", "true"]);
+		t.is(code, 0, stderr);
+		t.deepEqual(readRun(lab, "one").notes, [note, noBeacon]);
+		t.true(stderr.includes(`\n${note}\n`), stderr);
+		t.false(existsSync(join(lab.root, folder, "one/project")));
+		lab.up();
+		const refused = await lab.lab(again);
+		t.is(refused.code, 1);
+		t.true(
+			refused.stderr.includes(", then take the stack file and the lock of that time, then: ./lab up\n"),
+			refused.stderr,
+		);
+	},
+);
 
 asRoot("one layer alone is recorded where that is asked for", async (t) => {
 	const lab = await traceable(t);
@@ -454,7 +490,7 @@ asRoot("a run of another lab is not recorded again unless that is asked for, and
 		stderr: [
 			"lab: the lab is not what it was when one was recorded:",
 			...differences.map((line) => `  ${line}`),
-			"  what to do: git checkout 9c010146f0aa, with the stack file and the lock of that time, then: ./lab up",
+			`  what to do: git checkout 9c010146f0aa, then cp -r ${lab.root}/${folder}/one/project/. ${project}, then: ./lab up`,
 			"    or compare with the lab as it is: ./lab trace again one --anyway",
 		].join("\n"),
 	});
