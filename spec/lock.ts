@@ -75,7 +75,7 @@ export function lockText(stack: string, lock: Lock): string {
 /** sha256 of a lock as it is written, which sha256sum says of its file. */
 export const lockHash = (stack: string, lock: Lock): string => sha256(lockText(stack, lock));
 
-/** A pin as its build's step gets it (scripts/lib/pins.sh): a text a fact, versions of packages a line each. */
+/** A pin as its build's step gets it (scripts/lib/pins.sh): a text a fact, packages a line each. */
 export function pinInput(pin: Pin | undefined): { pin?: Record<string, string> } {
 	if (pin === undefined) return {};
 	return {
@@ -118,7 +118,7 @@ function lines(versions: Readonly<Record<string, string>>): string {
 
 function map(text: string): Record<string, string> {
 	const pairs = text.split("\n").filter((line) => line !== "");
-	return Object.fromEntries(pairs.map((line) => line.split(" ", 2)));
+	return Object.fromEntries(pairs.map((line) => line.split(/ (.*)/, 2)));
 }
 
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
