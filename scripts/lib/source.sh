@@ -142,6 +142,8 @@ git_get() {
 	local url=${source[url]} ref=${pin[commit]:-${source[ref]}} todo
 	mirror=$sources/git/$(printf '%s' "$url" | sha256sum | cut -c 1-16)
 	lock "source-${mirror##*/}"
+	# What a killed git leaves, which the next one would take for another's that is at work.
+	find "$mirror" \( -name '*.lock' -o -path '*/objects/pack/tmp_*' \) -type f -delete 2>/dev/null || :
 	[ -d "$mirror" ] || run "making a place for $url" git init -q --bare "$mirror"
 	commit=$(git_kept "${pin[commit]:-nothing}")
 	[ -n "$commit" ] || commit=$(git_unpacked "${pin[commit]:-nothing}")
@@ -196,10 +198,18 @@ git_unpack() {
 
 fetching() { git -C "$1" -c http.lowSpeedLimit=1 -c "http.lowSpeedTime=$stalled" fetch -q "${@:2}"; }
 
-# git_commit MIRROR URL REF: fetches REF alone; prints its commit, or nothing.
+# git_commit MIRROR URL REF: fetches REF alone; prints its commit, or nothing where the server does not give it by that name.
 git_commit() {
-	fetching "$1" --depth 1 "$2" "+$3:refs/tracelab/wanted" >>"$log_file" 2>&1 || return 0
-	git -C "$1" rev-parse --verify --quiet 'refs/tracelab/wanted^{commit}' || :
+	local rc=0 start
+	: >>"$log_file"
+	start=$(wc -c <"$log_file")
+	fetching "$1" --depth 1 "$2" "+$3:refs/tracelab/wanted" >>"$log_file" 2>&1 </dev/null || rc=$?
+	if [ "$rc" = 0 ]; then
+		git -C "$1" rev-parse --verify --quiet 'refs/tracelab/wanted^{commit}' || :
+	elif ! grep -qsE "couldn't find remote ref|not our ref|unadvertised object|want [0-9a-f]+ not valid" \
+		<(tail -c "+$((start + 1))" "$log_file"); then
+		failed "fetching $3 of $2" "$rc" "$start"
+	fi
 }
 
 # git_checkout MIRROR COMMIT URL FOLDER: a repository, not an archive: QEMU's configure fetches its submodules. Its

@@ -156,7 +156,7 @@ test("a git repository that is not there is an error with git's words", async (t
 	t.is(code, 1);
 	t.regex(
 		stderr,
-		/^tracelab: qemu-main-build: fetching file:.* failed \(exit 128\); the last lines of .*\n(.*\n)*.*does not appear/,
+		/^tracelab: qemu-main-build: fetching v1 of file:.* failed \(exit 128\); the last lines of .*\n(.*\n)*.*does not appear/,
 	);
 });
 
@@ -478,7 +478,7 @@ test("a commit is taken from its pack where the repository is gone, and packed t
 	t.is(treeHash(`${scratch.root}/var/cache/tracelab/sources/git`, [...mirrors(scratch)]), hash);
 	const { code, stderr } = await elsewhere(`echo changed >${pack}`);
 	t.is(code, 1);
-	t.regex(stderr, /^tracelab: qemu-main-build: fetching file:.* failed /);
+	t.regex(stderr, /^tracelab: qemu-main-build: fetching [0-9a-f]{40} of file:.* failed /);
 });
 
 /** Names of the repositories' mirrors in the cache. */
