@@ -80,8 +80,10 @@ apt_own() {
 # apt_listed ARGUMENT…: the files that apt-get would download for these arguments, with the sums of its signed lists, as sha256sum
 # has them.
 apt_listed() {
-	apt-get "${apt_options[@]}" -qq --print-uris "$@" 2>>"$log_file" | sed -nE "s/^'.*' ([^ ]+) [0-9]+ SHA256:([0-9a-f]{64})\$/\2  \1/p"
+	apt-get "${apt_options[@]}" -qq --print-uris "$@" 2>>"$log_file" | sums_of_uris
 }
+
+sums_of_uris() { sed -nE "s/^'.*' ([^ ]+) [0-9]+ SHA256:([0-9a-f]{64})\$/\2  \1/p"; }
 
 # apt_fetch WHAT FOLDER LISTED ARGUMENT…: has these files in FOLDER, by the arguments with which they were listed. What is there
 # and is not what it should be goes first: apt takes a .deb of the right size for the right one.

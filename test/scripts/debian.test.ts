@@ -1,4 +1,6 @@
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import anyTest, { type ExecutionContext } from "ava";
 import { scriptText } from "../../components/step-program.ts";
 import { altered, DebianArchive, type DebianMirror } from "./debian-mirror.ts";
@@ -15,6 +17,8 @@ anyTest.before("an archive", async () => {
 });
 anyTest.after.always("no archive", () => archive?.remove());
 
+const keyring = "usr/share/keyrings/debian-archive-keyring.gpg";
+
 /** A host with the real apt, whose only mirror is that one. */
 async function host(t: ExecutionContext): Promise<{ scratch: ScratchHost; mirror: DebianMirror }> {
 	const scratch = new ScratchHost();
@@ -22,7 +26,7 @@ async function host(t: ExecutionContext): Promise<{ scratch: ScratchHost; mirror
 	const mirror = await archive.mirror(t);
 	scratch.write("etc/os-release", "ID=debian\nVERSION_CODENAME=bookworm\n");
 	scratch.write("etc/apt/sources.list", `deb ${mirror.url} bookworm main\n`);
-	scratch.write("usr/share/keyrings/debian-archive-keyring.gpg", mirror.keyring);
+	scratch.write(keyring, mirror.keyring);
 	// Nothing of this machine's own configuration, which may name a proxy.
 	const conf = scratch.write("apt.conf", 'Dir::Etc::main "/dev/null";\nDir::Etc::parts "/dev/null";\n');
 	scratch.fake("apt-get", `APT_CONFIG=${conf} exec /usr/bin/apt-get "$@"`);
@@ -288,3 +292,47 @@ test(`a package of an image that the mirror signed otherwise than the lock pins 
 		].join("\n"),
 	);
 });
+
+test(`a host's package that was changed in the cache is had anew before it is installed${why}`, async (t) => {
+	const { scratch, mirror } = await host(t);
+	const state = ["etc/sourcelist", "state/lists/partial/.keep", "state/status"].map((path) => scratch.write(path, ""));
+	const [list = "", keep = "", status = ""] = state;
+	scratch.write("etc/sourcelist", `deb [signed-by=${scratch.root}/${keyring}] ${mirror.url} bookworm main\n`);
+	const dirs = {
+		"Etc::sourcelist": list,
+		"Etc::sourceparts": "-",
+		"State::lists": join(keep, "../.."),
+		"State::status": status,
+	};
+	const conf = scratch.write(
+		"apt.conf",
+		`${scratch.read("apt.conf")}APT::Sandbox::User "root";\n${Object.entries(dirs)
+			.map(([name, path]) => `Dir::${name} "${path}";\n`)
+			.join("")}`,
+	);
+	const apt = `APT_CONFIG=${conf} exec /usr/bin/apt-get "$@"`;
+	scratch.fake(
+		"apt-get",
+		`case "$*" in *--no-download*) sha256sum "$root"/${archives}/kmod_* | cut -c 1-64 >"$root/installed" ;; *) ${apt} ;; esac`,
+	);
+	scratch.fake("dpkg-query", "");
+	scratch.fake("dpkg", 'if [ "$1" != --audit ]; then exec /usr/bin/dpkg "$@"; fi');
+	const inputs = { packages: ["kmod"] };
+	const first = await scratch.step("host-packages", "apply", inputs);
+	t.is(first.stderr, "host-packages: reading the package lists\nhost-packages: installing 1 packages");
+	const sound = `${createHash("sha256").update(mirror.pool(image.file)).digest("hex")}\n`;
+	t.is(scratch.read("installed"), sound);
+	const cached = `${archives}/${image.file}`;
+	for (const [change, had] of [
+		[(bytes: Buffer) => bytes, []],
+		[altered, [`GET /debian/pool/${image.file}`]],
+	] as const) {
+		mirror.server.asked.length = 0;
+		scratch.write(cached, change(scratch.bytes(cached)));
+		t.is((await scratch.step("host-packages", "apply", inputs)).stderr, "host-packages: installing 1 packages");
+		t.is(scratch.read("installed"), sound);
+		t.deepEqual(mirror.server.asked, had);
+	}
+});
+
+const archives = "var/cache/tracelab/apt/archives";
