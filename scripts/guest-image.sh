@@ -23,21 +23,20 @@ build() {
 	guest_tree "$tree"
 	# shellcheck disable=SC2016  # dpkg-query's own variables
 	dpkg-query --admindir="$tree/var/lib/dpkg" -W -f '${Package} ${Version}\n' >"$part/packages"
-	record packages "$(sort "$part/packages")"
 	pack "$tree" "$part/image.qcow2"
 }
 
-# record_source: the packages that apt would install now on a host that has none.
+# record_source: the packages that apt would install now on a host that has none, a line each: name, version, sha256 of its .deb.
 record_source() (
-	local chosen
+	local listed sum file
 	mkdir -p "$work" "${log_file%/*}"
 	lock apt-sources
 	apt_own "$suite"
-	: >"$work/status"
-	chosen=$(apt-get "${apt_options[@]}" --simulate -o "Dir::State::status=$work/status" -o APT::Install-Recommends=false \
-		install '?essential' '?priority(required)' apt "${packages[@]}" 2>>"$log_file") ||
+	listed=$(apt_listed -o APT::Install-Recommends=false install '?essential' '?priority(required)' apt "${packages[@]}") ||
 		die "Debian's $suite has not all packages of the image" "see the last lines of $log_file"
-	record packages "$(sed -nE 's/^Inst ([^ ]+) \(([^ ]+) .*/\1 \2/p' <<<"$chosen" | sort)"
+	record packages "$(
+		while read -r sum file; do printf '%s %s %s\n' "${file%%_*}" "$(version_of "$file")" "$sum"; done <<<"$listed" | sort
+	)"
 )
 
 # repository FOLDER: makes it an apt repository of the image's packages alone. So what is in an image is decided by these, and not
@@ -58,37 +57,49 @@ kept_sources() {
 }
 
 # get_packages: prints the files of the packages that the lock pins, or else of those that apt would install now. What is not kept
-# yet is downloaded. Hold `lock apt-image-$suite`.
+# yet, or is not what it was, is downloaded. Hold `lock apt-image-$suite`.
 get_packages() {
-	local chosen=${pin[packages]:-} name version missing=()
-	mkdir -p "$kept"
-	if [ -z "$chosen" ]; then
+	local chosen=${pin[packages]:-} name version sum missing=()
+	if [ -n "$chosen" ]; then
+		record packages "$chosen"
+	else
 		record_source
 		chosen=$(<"$work/record/packages")
 	fi
-	while read -r name version; do
-		compgen -G "$(deb_of "$name" "$version")" >/dev/null || missing+=("$name=$version")
+	while read -r name version sum; do
+		deb_of "$name" "$version" "$sum" >/dev/null || missing+=("$name=$version")
 	done <<<"$chosen"
 	[ ${#missing[@]} = 0 ] || (download "${missing[@]}")
-	while read -r name version; do compgen -G "$(deb_of "$name" "$version")"; done <<<"$chosen"
+	while read -r name version sum; do
+		deb_of "$name" "$version" "$sum" ||
+			die "the lock pins $name $version with the sha256 $sum, and Debian's $suite has another" "take what there is now: $lock_update"
+	done <<<"$chosen"
 }
 
-# deb_of NAME VERSION: the pattern of its file, which has the architecture in its name, too.
-deb_of() { printf '%s' "$kept/$1_${2//:/%3a}_*.deb"; }
+# deb_of NAME VERSION SHA256: prints its file, which has the architecture in its name, too, where it is kept and whole.
+deb_of() {
+	local file
+	for file in "$kept/$1_${2//:/%3a}"_*.deb; do
+		if has_sum "$file" "$3"; then
+			printf '%s\n' "$file"
+			return
+		fi
+	done
+	return 1
+}
 
 # download NAME=VERSION…: to those that are kept.
 download() {
-	local there
+	local listed there file
 	lock apt-sources
 	apt_own "$suite"
-	there=$(apt-cache "${apt_options[@]}" show "$@" 2>/dev/null | awk '/^Package: / {name = $2} /^Version: / {print name "=" $2}' || :)
+	listed=$(apt_listed download "$@" || :)
+	there=$(while read -r _ file; do printf '%s=%s\n' "${file%%_*}" "$(version_of "$file")"; done <<<"$listed")
 	if printf '%s\n' "$@" | grep -qvxFf <(printf '%s\n' "$there"); then
 		die "Debian's $suite has no $(only_in "$(printf '%s\n' "$@")" "$there") any more, which the lock pins" "take what there is now: $lock_update"
 	fi
 	say "$step: downloading $# of the guest's packages"
-	cd "$kept"
-	# apt checks the sum of what it downloads, and gives it its name only then.
-	run "downloading the guest's packages" apt-get "${apt_options[@]}" download "$@"
+	apt_fetch "downloading the guest's packages" "$kept" "$listed" download "$@"
 }
 
 # bootstrap TREE REPOSITORY: installs all packages of the repository, those that Debian calls essential first.

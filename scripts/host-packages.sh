@@ -7,6 +7,7 @@
 # them, unless something else has come to need one. Packages that were there stay as they are, marks included.
 # The .deb files stay in /var/cache/tracelab/apt, so that the next installation downloads nothing.
 # No jq here: this script is what installs it.
+source lib/debian.sh
 source lib/ledger.sh
 source lib/service.sh
 : "${packages[*]:?}"
@@ -69,7 +70,7 @@ install_packages() {
 	mend_dpkg
 	if ! apt_get -s install "$@" >"$plan" 2>/dev/null; then
 		say "$step: reading the package lists"
-		run "apt-get update" apt_get update
+		read_lists
 		run "planning the installation of $*" apt_get -s install "$@"
 		apt_get -s install "$@" >"$plan"
 	fi
@@ -77,13 +78,31 @@ install_packages() {
 	say "$step: installing $(grep -c '^Inst ' "$plan") packages"
 	rm "$plan"
 	mkdir -p "${log_file%/*}"
+	await_lock "the lock of $cache_dir/apt/archives" "$cache_dir/apt/archives/lock"
+	drop_altered "$@"
 	if ! apt_get --download-only install "$@" >>"$log_file" 2>&1 </dev/null; then
 		# The lists may name versions that the archive has replaced since.
-		run "apt-get update" apt_get update
+		read_lists
 		apt_get -s install "$@" | journal
+		drop_altered "$@"
 		run "downloading $*" apt_get --download-only install "$@"
 	fi
 	run "installing $*" apt_get -o APT::Status-Fd=5 --no-download install "$@" 5> >(progress)
+}
+
+read_lists() {
+	await_lock "the lock of apt's lists" "$root/var/lib/apt/lists/lock"
+	run "apt-get update" apt_get update
+}
+
+# drop_altered NAME…: those of the .deb files that are kept which are not as apt's signed lists have them. apt takes one of the right
+# size for the right one; asked with another cache, which is empty, it lists them all.
+drop_altered() {
+	local sum file
+	while read -r sum file; do
+		file=$cache_dir/apt/archives/$file
+		if [ -e "$file" ] && ! has_sum "$file" "$sum"; then rm "$file"; fi
+	done < <(apt_get -o Dir::Cache::archives=none -o Acquire::ForceHash=SHA256 --print-uris install "$@" 2>/dev/null | sums_of_uris)
 }
 
 # journal: adds to the ledger what a simulation says will be new, who has an account now, and which leftovers
@@ -230,26 +249,29 @@ attempt() {
 	error=$("$@" 2>&1 </dev/null) || say "$step: kept $what: ${error##*$'\n'}"
 }
 
-# Seconds that somebody else may hold dpkg's lock.
-dpkg_wait=600
+# Seconds that somebody else may hold a lock of dpkg's or apt's.
+lock_wait=600
 
-# await_dpkg: until nobody else installs or removes packages. apt waits by itself, and tells nobody for whom.
-await_dpkg() {
+# await_dpkg: until nobody else installs or removes packages.
+await_dpkg() { await_lock "dpkg's lock" "$root/var/lib/dpkg/lock-frontend"; }
+
+# await_lock WHICH FILE: until nobody else holds it. apt waits by itself for dpkg's alone, and tells nobody for whom.
+await_lock() {
 	local holder begun=$SECONDS said=''
-	while holder=$(dpkg_holder) && [ -n "$holder" ]; do
-		[ $((SECONDS - begun)) -lt "$dpkg_wait" ] ||
-			die "$holder has held dpkg's lock for $dpkg_wait s" "let it end (or end it), then run up again"
+	while holder=$(lock_holder "$2") && [ -n "$holder" ]; do
+		[ $((SECONDS - begun)) -lt "$lock_wait" ] ||
+			die "$holder has held $1 for $lock_wait s" "let it end (or end it), then run up again"
 		if [ -z "$said" ] || [ $((SECONDS - said)) -ge 15 ]; then
-			say "$step: waiting for $holder, which holds dpkg's lock"
+			say "$step: waiting for $holder, which holds $1"
 			said=$SECONDS
 		fi
 		sleep 1
 	done
 }
 
-dpkg_holder() {
+lock_holder() {
 	lslocks --raw --noheadings --output PID,COMMAND,PATH 2>/dev/null |
-		awk -v lock="$root/var/lib/dpkg/lock-frontend" '$3 == lock {print "process " $1 " (" $2 ")"; exit}' || :
+		awk -v lock="$1" '$3 == lock {print "process " $1 " (" $2 ")"; exit}' || :
 }
 
 # mend_dpkg: finishes what a killed run left half done.

@@ -69,8 +69,8 @@ function changeLines(name: string, old: Pin, now: Pin): string[] {
 	return facts.map((fact) => `${name} ${fact}: ${shown(before.get(fact))} → ${shown(after.get(fact))}`);
 }
 
-/** Of a hash, what git shows of one. */
+/** Of hashes, what git shows of one. */
 function shown(value: string | undefined): string {
 	if (value === undefined) return "not pinned";
-	return /^[0-9a-f]{40,64}$/.test(value) ? value.slice(0, 12) : value;
+	return value.replace(/\b[0-9a-f]{40,64}\b/g, (hash) => hash.slice(0, 12));
 }

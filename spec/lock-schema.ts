@@ -22,6 +22,15 @@ const version = z
 
 const versions = z.record(version, version);
 
+const deb = z
+	.string()
+	.regex(/^[!-~]+ [0-9a-f]{64}$/)
+	.meta({
+		title: "version with a sha256",
+		description:
+			"A version, and the sha256 of its .deb; a lock of versions alone is of an older tracelab: remove it, and write it again: ./lab lock",
+	});
+
 const build = z
 	.string()
 	.regex(/^[a-z-]+\/[0-9a-f]{16}$/)
@@ -36,7 +45,7 @@ export const pinSchema = z.strictObject({
 	kernel: buildId.exactOptional(),
 	sha256: sha256.exactOptional(),
 	tools: versions.exactOptional(),
-	packages: versions.exactOptional(),
+	packages: z.record(version, deb).exactOptional(),
 	config: sha256.exactOptional(),
 	result: sha256.exactOptional(),
 });

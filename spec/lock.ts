@@ -84,7 +84,7 @@ export function lockHash(stack: string, projectRoot: string = ownRoot): string |
 	return existsSync(file) ? sha256(readFileSync(file)) : undefined;
 }
 
-/** A pin as its build's step gets it (scripts/lib/pins.sh): a text a fact, versions of packages a line each. */
+/** A pin as its build's step gets it (scripts/lib/pins.sh): a text a fact, packages a line each. */
 export function pinInput(pin: Pin | undefined): { pin?: Record<string, string> } {
 	if (pin === undefined || Object.keys(pin).length === 0) return {};
 	return {
@@ -127,7 +127,7 @@ function lines(versions: Readonly<Record<string, string>>): string {
 
 function map(text: string): Record<string, string> {
 	const pairs = text.split("\n").filter((line) => line !== "");
-	return Object.fromEntries(pairs.map((line) => line.split(" ", 2)));
+	return Object.fromEntries(pairs.map((line) => line.split(/ (.*)/, 2)));
 }
 
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

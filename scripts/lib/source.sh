@@ -8,9 +8,6 @@ source lib/debian.sh
 
 sources=$cache_dir/sources
 
-# Seconds without a byte after which a download is given up.
-stalled=60
-
 # source_fetch FOLDER [EXCLUDED…]: unpacks the source into FOLDER, which must be absent, and writes what it is to
 # FOLDER.version. EXCLUDED are tar's patterns of what may be left out, where that saves time. For `path:` FOLDER
 # becomes a link to the person's own tree, which is never written to.
@@ -59,11 +56,6 @@ source_get() {
 
 source_is() { printf '%s\n' "$2" >"$1.version"; }
 
-# has_sum FILE SHA256
-has_sum() { [ -e "$1" ] && [ "$(sum_of "$1")" = "$2" ]; }
-
-sum_of() { sha256sum <"$1" | cut -c 1-64; }
-
 # debian_get: makes the variables version and archive, the package's version and its .dsc or .deb.
 debian_get() {
 	local package=${source[package]} suite=${source[suite]:-}
@@ -73,8 +65,7 @@ debian_get() {
 	if ! debian_kept; then
 		[ -n "$suite" ] || suite=$(host_suite)
 		apt_own "$suite"
-		mkdir -p "$sources/debian"
-		if [[ $archive = *.dsc ]]; then debian_dsc "$package" "$suite"; else debian_deb "$package" "$suite"; fi
+		debian_fetch "$package" "$suite"
 	fi
 	record version "$version"
 	record sha256 "$(sum_of "$archive")"
@@ -122,29 +113,16 @@ debian_unpack() {
 	source_is "$folder" "$package $version"
 }
 
-# debian_dsc PACKAGE SUITE: downloads a source package.
-debian_dsc() {
-	local package=$1 suite=$2 listing dsc which=$1${pin[version]:+=${pin[version]}}
-	listing=$(apt-get "${apt_options[@]}" --only-source --print-uris source "$which" 2>/dev/null || :)
-	dsc=$(awk '$2 ~ /\.dsc$/ {print $2; exit}' <<<"$listing")
-	[ -n "$dsc" ] || no_package "source package $package" "$suite"
-	# What is there already is checked and kept by apt.
-	run "downloading the source of $package" in_folder "$sources/debian" \
-		apt-get "${apt_options[@]}" --only-source --download-only source "$which"
-	archive=$sources/debian/$dsc
-	version=$(sed -n 's/^Version: //p' "$archive")
-}
-
-# debian_deb PACKAGE SUITE: downloads a binary package.
-debian_deb() {
-	local package=$1 suite=$2 which=$1${pin[version]:+=${pin[version]}}
-	version=$(apt-cache "${apt_options[@]}" --no-all-versions show "$which" 2>/dev/null | sed -n 's/^Version: //p' || :)
-	[ -n "$version" ] || no_package "package $package" "$suite"
-	archive=$(debian_archive)
-	# Here it is not as it is pinned.
-	[ -z "${pin[sha256]:-}" ] || rm -f "$archive"
-	# apt checks the sum of what it downloads, and gives it its name only then.
-	[ -e "$archive" ] || run "downloading $package" in_folder "$sources/debian" apt-get "${apt_options[@]}" download "$package=$version"
+# debian_fetch PACKAGE SUITE: downloads what of it is not here as apt's lists have it.
+debian_fetch() {
+	local package=$1 suite=$2 kind='package' verb=(download) listed
+	[[ $archive != *.dsc ]] || kind='source package' verb=(--only-source --download-only source)
+	verb+=("$package${pin[version]:+=${pin[version]}}")
+	listed=$(apt_listed "${verb[@]}" || :)
+	archive=$(sed -nE "s|^[^ ]+  (.*\.${archive##*.})\$|$sources/debian/\1|p" <<<"$listed")
+	[ -n "$archive" ] || no_package "$kind $package" "$suite"
+	apt_fetch "downloading the $kind $package" "$sources/debian" "$listed" "${verb[@]}"
+	if [[ $archive = *.dsc ]]; then version=$(sed -n 's/^Version: //p' "$archive"); else version=$(version_of "${archive##*/}"); fi
 }
 
 unpack_deb() { dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --strip-components=4 --wildcards './usr/src/*/*'; }
@@ -159,13 +137,13 @@ no_package() {
 	die "Debian's $2 has no $1" "see what there is: apt-cache search --names-only, or packages of other suites: debian:PACKAGE/SUITE"
 }
 
-in_folder() { (cd "$1" && "${@:2}"); }
-
 # git_get: makes the variables mirror and commit.
 git_get() {
 	local url=${source[url]} ref=${pin[commit]:-${source[ref]}} todo
 	mirror=$sources/git/$(printf '%s' "$url" | sha256sum | cut -c 1-16)
 	lock "source-${mirror##*/}"
+	# What a killed git leaves, which the next one would take for another's that is at work.
+	find "$mirror" \( -name '*.lock' -o -path '*/objects/pack/tmp_*' \) -type f -delete 2>/dev/null || :
 	[ -d "$mirror" ] || run "making a place for $url" git init -q --bare "$mirror"
 	commit=$(git_kept "${pin[commit]:-nothing}")
 	[ -n "$commit" ] || commit=$(git_unpacked "${pin[commit]:-nothing}")
@@ -220,10 +198,18 @@ git_unpack() {
 
 fetching() { git -C "$1" -c http.lowSpeedLimit=1 -c "http.lowSpeedTime=$stalled" fetch -q "${@:2}"; }
 
-# git_commit MIRROR URL REF: fetches REF alone; prints its commit, or nothing.
+# git_commit MIRROR URL REF: fetches REF alone; prints its commit, or nothing where the server does not give it by that name.
 git_commit() {
-	fetching "$1" --depth 1 "$2" "+$3:refs/tracelab/wanted" >>"$log_file" 2>&1 || return 0
-	git -C "$1" rev-parse --verify --quiet 'refs/tracelab/wanted^{commit}' || :
+	local rc=0 start
+	: >>"$log_file"
+	start=$(wc -c <"$log_file")
+	fetching "$1" --depth 1 "$2" "+$3:refs/tracelab/wanted" >>"$log_file" 2>&1 </dev/null || rc=$?
+	if [ "$rc" = 0 ]; then
+		git -C "$1" rev-parse --verify --quiet 'refs/tracelab/wanted^{commit}' || :
+	elif ! grep -qsE "couldn't find remote ref|not our ref|unadvertised object|want [0-9a-f]+ not valid" \
+		<(tail -c "+$((start + 1))" "$log_file"); then
+		failed "fetching $3 of $2" "$rc" "$start"
+	fi
 }
 
 # git_checkout MIRROR COMMIT URL FOLDER: a repository, not an archive: QEMU's configure fetches its submodules. Its

@@ -131,6 +131,10 @@ failed() {
 	elif grep -qsE 'Killed signal terminated program|out of memory allocating|virtual memory exhausted|Cannot allocate memory' \
 		<(tail -c "+$(($3 + 1))" "$log_file"); then
 		say "  what to do: there is too little memory for it (free -h): end other programs or add swap, then run up again"
+	elif grep -qsE 'Hash Sum mismatch|signature verification|(is not|no longer) signed' <(tail -c "+$(($3 + 1))" "$log_file"); then
+		say "  what to do: the mirror gave other bytes than Debian signed, and nothing of them is used: run up again later, or name another mirror in /etc/apt"
+	elif grep -qs 'is not valid yet' <(tail -c "+$(($3 + 1))" "$log_file"); then
+		say "  what to do: this host's clock is wrong, by which it is $(date -u '+%F %R') UTC: set it (timedatectl, or date --set), then run up again"
 	else
 		say "  what to do: mend what the log shows, then run up again: it carries on from what was built"
 	fi

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { lstatSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import { ScratchHost, type StepRun } from "./run-step.ts";
@@ -7,22 +8,27 @@ const prefix = "/opt/tracelab/image/0123456789abcdef";
 const inputs = { prefix, suite: "bookworm", packages: ["kmod", "systemd-sysv"] };
 const kept = "var/cache/tracelab/apt-image/bookworm";
 
+/** A package as it is recorded, of which the .deb is its version. */
+const packaged = (version: string): string => {
+	const sum = createHash("sha256").update(`${version}\n`).digest("hex");
+	return `kmod ${version} ${sum}`;
+};
+
 /** An apt of our own that has kmod, in that version alone. */
 function offers(scratch: ScratchHost, version: string): void {
 	scratch.write("installed", `kmod ${version}\n`);
+	const file = `kmod_${version.replace(":", "%3a")}_amd64.deb`;
+	const listed = `echo "'http://mirror.test/pool/${file}' ${file} 5 SHA256:${packaged(version).split(" ")[2]}"`;
 	scratch.fake(
 		"apt-get",
 		`[ ! -e "$root/offline" ] || { echo 'Temporary failure resolving'; exit 100; }
 		case "$*" in
 		*" update") ;;
-		*--simulate*) printf '%s\\n' 'Inst kmod (${version} Debian:12/stable [amd64])' 'Conf kmod (${version})' ;;
-		*"download kmod=${version}") echo ${version} >'kmod_${version.replace(":", "%3a")}_amd64.deb' ;;
+		*" --print-uris "*" install "*) ${listed} ;;
+		*" --print-uris download kmod=${version}") ${listed} ;;
+		*"download kmod=${version}") echo ${version} >'${file}' ;;
 		*) exit 97 ;;
 		esac`,
-	);
-	scratch.fake(
-		"apt-cache",
-		`if [[ $* = *" kmod=${version}" ]]; then printf '%s\\n' 'Package: kmod' 'Version: ${version}'; fi`,
 	);
 }
 
@@ -122,7 +128,7 @@ test("packages that were downloaded once are kept, and with a lock nobody is ask
 		files: "apt-image/bookworm/kmod_30-1_amd64.deb",
 	});
 	scratch.write("offline", "");
-	const { code, stderr, asked } = await again(scratch, { packages: "kmod 30-1" });
+	const { code, stderr, asked } = await again(scratch, { packages: packaged("30-1") });
 	t.is(code, 0, stderr);
 	t.deepEqual(asked, []);
 });
@@ -157,7 +163,7 @@ test("the guest's agent is started on the port of its name, whatever its number"
 test("an image's packages are recorded, and those that the lock pins are installed, or said to be gone", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);
-	const packages = "kmod 30-1";
+	const packages = packaged("30-1");
 	t.is(scratch.read(`${prefix}/.tracelab-build-record/packages`), `${packages}\n`);
 	offers(scratch, "1:31-1");
 	await scratch.bash(`rm -r '${scratch.root}/${kept}'`);
@@ -168,6 +174,6 @@ test("an image's packages are recorded, and those that the lock pins are install
 		"  what to do: take what there is now: ./lab lock --update guest-image -s quick",
 	]);
 	t.false(calls.some((call) => call.startsWith("mmdebstrap")));
-	t.is((await again(scratch, { packages: "kmod 1:31-1" })).code, 0);
+	t.is((await again(scratch, { packages: packaged("1:31-1") })).code, 0);
 	t.is(scratch.read(`${kept}/kmod_1%3a31-1_amd64.deb`), "1:31-1\n");
 });

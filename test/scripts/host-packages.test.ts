@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import test, { type ExecutionContext } from "ava";
+import { execa } from "execa";
 import { stepProgram } from "../../components/step-program.ts";
 import { hostPackages, hostPackageTable } from "../../spec/host-packages.ts";
 import { fakeDaemons } from "./fake-daemons.ts";
@@ -39,12 +41,13 @@ function fakeApt(scratch: ScratchHost, duringInstall = ""): void {
 			-o) shift ;;
 			-s) mode=simulated ;;
 			--download-only) mode=download ;;
+			--print-uris) mode=listed ;;
 			-*) ;;
 			*) if [ -z "$verb" ]; then verb=$1; else names+=("$1"); fi ;;
 			esac
 			shift
 		done
-		echo "$mode $verb \${names[*]}" >>"$root/apt"
+		[ $mode = listed ] || echo "$mode $verb \${names[*]}" >>"$root/apt"
 		[ ! -e "$root/no-lists" ] || [ "$verb" != install ] || { echo 'E: Unable to locate package' >&2; exit 100; }
 		case $mode-$verb in
 		real-update) rm -f "$root/no-lists" ;;
@@ -203,10 +206,37 @@ test("who holds dpkg's lock is waited for, and named", async (t) => {
 	await scratch.step(step, "remove", inputs);
 	scratch.fake("lslocks", held);
 	const program = stepProgram(step, { stack: "quick", step, generation: "g", ...inputs });
-	const { code, stderr } = await scratch.bash(program.replace("\ndpkg_wait=600\n", "\ndpkg_wait=0\n"), "apply");
+	const { code, stderr } = await scratch.bash(program.replace("\nlock_wait=600\n", "\nlock_wait=0\n"), "apply");
 	t.is(code, 1);
 	t.regex(stderr, /process 77 \(apt-get\) has held dpkg's lock for 0 s\n {2}what to do: let it end/);
 });
+
+/** Holds a lock as apt does. */
+const hold =
+	'open F, "+>>", $ARGV[0]; $l = pack("s s l! l! i", F_WRLCK, 0, 0, 0, 0); fcntl(F, F_SETLK, $l) or die; $| = 1; print "held\\n"; sleep';
+
+for (const [which, path, after] of [
+	["the lock of apt's lists", "var/lib/apt/lists/lock", 1],
+	["the lock of /var/cache/tracelab/apt/archives", "var/cache/tracelab/apt/archives/lock", 2],
+] as const) {
+	test(`who holds ${which} is waited for, and named`, async (t) => {
+		const scratch = host(t);
+		scratch.write("no-lists", "");
+		const holder = execa("perl", ["-MFcntl", "-e", hold, scratch.write(path, "")], { reject: false });
+		t.teardown(() => holder.kill());
+		await once(holder.stdout, "data");
+		scratch.fake("sleep", `kill ${holder.pid}; exec /bin/sleep 0.1`);
+		const { code, stderr } = await scratch.step(step, "apply", inputs);
+		t.is(code, 0);
+		const said = ["host-packages: reading the package lists", "host-packages: installing 5 packages"];
+		said.splice(
+			after,
+			0,
+			`host-packages: waiting for process ${holder.pid} (perl), which holds ${which.replace("/", `${scratch.root}/`)}`,
+		);
+		t.is(stderr, said.join("\n"));
+	});
+}
 
 test("packages stay until the last stack has gone", async (t) => {
 	const scratch = host(t);

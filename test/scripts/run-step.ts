@@ -53,7 +53,7 @@ export class ScratchHost {
 	}
 
 	/** Writes a file below the root; returns its whole path. */
-	write(path: string, text: string, mode = 0o644): string {
+	write(path: string, text: string | Buffer, mode = 0o644): string {
 		const whole = join(this.root, path);
 		mkdirSync(dirname(whole), { recursive: true });
 		writeFileSync(whole, text, { mode });
@@ -61,7 +61,11 @@ export class ScratchHost {
 	}
 
 	read(path: string): string {
-		return readFileSync(join(this.root, path), "utf8");
+		return this.bytes(path).toString();
+	}
+
+	bytes(path: string): Buffer {
+		return readFileSync(join(this.root, path));
 	}
 
 	/** Runs one verb of a step as components/step.ts does. */

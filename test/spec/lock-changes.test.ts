@@ -4,7 +4,7 @@ import { completed, isOpen, updated } from "../../spec/lock-changes.ts";
 
 const sha = (digit: string) => digit.repeat(64);
 const built: Lock = {
-	"image-main": { packages: { kmod: "30", zlib: "1" }, result: sha("1") },
+	"image-main": { packages: { kmod: `30 ${sha("a")}`, zlib: `1 ${sha("b")}` }, result: sha("1") },
 	"kernel-main": { version: "6.1.192-2", result: sha("2") },
 	"module-mine": { kernel: "aaaaaaaa", tree: sha("4"), result: sha("3") },
 };
@@ -16,22 +16,25 @@ test("a lock that is not there yet is all that was built", (t) => {
 });
 
 test("what a lock lacks is added, and nothing of it is changed", (t) => {
-	const old = { "kernel-main": { version: "6.1.192-2" }, "image-main": { packages: { kmod: "29" } } };
+	const old = { "kernel-main": { version: "6.1.192-2" }, "image-main": { packages: { kmod: `29 ${sha("c")}` } } };
 	t.deepEqual(completed(old, built), {
-		lock: { ...built, "image-main": { packages: { kmod: "29" } } },
-		differences: ["image-main packages kmod: 29 → 30", "image-main packages zlib: not pinned → 1"],
+		lock: { ...built, "image-main": { packages: { kmod: `29 ${sha("c")}` } } },
+		differences: [
+			"image-main packages kmod: 29 cccccccccccc → 30 aaaaaaaaaaaa",
+			"image-main packages zlib: not pinned → 1 bbbbbbbbbbbb",
+		],
 		added: ["kernel-main", "module-mine"],
 	});
 	t.deepEqual(completed(built, built), { lock: built, differences: [], added: [] });
 });
 
 test("an update has what there is now, and says of each value what it was", (t) => {
-	const now = { "image-main": { packages: { kmod: "31" }, result: sha("5") } };
+	const now = { "image-main": { packages: { kmod: `31 ${sha("d")}` }, result: sha("5") } };
 	t.deepEqual(updated(built, now, names, kernelOf), {
 		lock: { ...built, ...now },
 		differences: [
-			"image-main packages kmod: 30 → 31",
-			"image-main packages zlib: 1 → not pinned",
+			"image-main packages kmod: 30 aaaaaaaaaaaa → 31 dddddddddddd",
+			"image-main packages zlib: 1 bbbbbbbbbbbb → not pinned",
 			"image-main result: 111111111111 → 555555555555",
 		],
 		added: [],

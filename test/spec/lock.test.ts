@@ -12,7 +12,10 @@ const kernel: Pin = {
 	config: sha("2"),
 	result: sha("3"),
 };
-const image: Pin = { build: "image/0123456789abcdef", packages: { libc6: "2.36-9", "libstdc++6": "12.2", kmod: "30" } };
+const image: Pin = {
+	build: "image/0123456789abcdef",
+	packages: { libc6: `2.36-9 ${sha("4")}`, "libstdc++6": `12.2 ${sha("5")}`, kmod: `30 ${sha("6")}` },
+};
 const builds = () => ({
 	"image-main": "/opt/tracelab/image/0123456789abcdef",
 	"kernel-main": "/opt/tracelab/kernel/0123456789abcdef",
@@ -35,7 +38,7 @@ test("what is written is read again, sorted, with the words that say what it is"
 	const lines = text.split("\n");
 	t.regex(lines[0] ?? "", /^# What the builds of stack quick are made of/);
 	t.is(lines[1], "image-main:");
-	t.true(text.includes('    kmod: "30"\n'));
+	t.true(text.includes(`    kmod: 30 ${sha("6")}\n`));
 	t.deepEqual(readLock("quick", builds, written(t, text).root), lock);
 });
 
@@ -49,7 +52,7 @@ test("the hash of a lock is that of its file, as a person wrote it", (t) => {
 test("a step gets each fact as one text, which is what a build notes", (t) => {
 	const { pin = {} } = pinInput({ ...kernel, ...image });
 	t.is(pin["tools"], "binutils 2.40-2\ngcc-12 12.2.0-14");
-	t.is(pin["packages"], "kmod 30\nlibc6 2.36-9\nlibstdc++6 12.2");
+	t.is(pin["packages"], `kmod 30 ${sha("6")}\nlibc6 2.36-9 ${sha("4")}\nlibstdc++6 12.2 ${sha("5")}`);
 	t.is(pin["version"], "6.1.192-2");
 	t.deepEqual(pinOf(pin), { ...kernel, ...image });
 	for (const nothing of [undefined, {}]) t.deepEqual(pinInput(nothing), {});
@@ -99,8 +102,14 @@ test(
 test(
 	refused,
 	"a version that YAML takes for a number",
-	"image-main:\n  packages: { kmod: 30 }\n",
-	`${file}:2:21: image-main.packages.kmod: must be text, not the number 30\n    put it in quotes if it is meant: YAML takes it for a number`,
+	"kernel-main:\n  tools: { meson: 30 }\n",
+	`${file}:2:19: kernel-main.tools.meson: must be text, not the number 30\n    put it in quotes if it is meant: YAML takes it for a number`,
+);
+test(
+	refused,
+	"a package's version without a sum, as locks once had it",
+	'image-main:\n  packages: { kmod: "30" }\n',
+	`${file}:2:21: image-main.packages.kmod: "30" is not a version with a sha256\n    A version, and the sha256 of its .deb; a lock of versions alone is of an older tracelab: remove it, and write it again: ./lab lock`,
 );
 test(
 	refused,

@@ -231,6 +231,7 @@ test("what tests run comes from Debian, and only when the tests ask for it and i
 		"dpkg-source",
 		"gcc",
 		"gencat",
+		"gpg",
 		"jq",
 		"make",
 		"rclone",
