@@ -4,7 +4,7 @@ import test from "ava";
 import { LabError } from "../../../cli/errors.ts";
 import type { ScratchLab } from "../scratch-lab.ts";
 import { beacons, diskReads } from "../scratch-run.ts";
-import { contexts, pid, recordsLines } from "../scratch-trace.ts";
+import { contexts, emulator, pid, recordsLines, runs } from "../scratch-trace.ts";
 import { enter, evidenceOf, fails, type Harm } from "./claim-fails.ts";
 import { listed, recordsReads, wholeLab } from "./whole-lab.ts";
 
@@ -78,6 +78,22 @@ test.serial(
 	},
 	"vm: its clock is known to 26371 ns on the host's (in-band beacon), over the limit of 20000 ns",
 	"measure it again when the host is less busy: ./lab clock vm",
+);
+test.serial(
+	fails,
+	clock,
+	"where the domain has no process",
+	({ root }) => rmSync(join(root, "run/libvirt/qemu/quickstart-vm.pid")),
+	'not in band: domain "vm" has no process',
+	"./lab up starts it",
+);
+test.serial(
+	fails,
+	clock,
+	"where the guest's kernel does not say how its clocks stand",
+	(lab) => lab.write("guest/proc/timer_list", ""),
+	"the guest's /proc/timer_list does not say how its wall clock stands to CLOCK_MONOTONIC",
+	"see that its kernel has CONFIG_HIGH_RES_TIMERS",
 );
 test.serial(
 	fails,
@@ -234,6 +250,41 @@ test.serial(
 	(lab) => lab.write("lttng/made/guest/kernel/metadata", "clock {\n\tfreq = 1000;\n};\n"),
 	"ROOT/var/lib/tracelab/runs/quickstart/verify-OWN-PID/guest/vm/kernel has no clock of nanoseconds",
 	"it was not recorded by LTTng with its own clock; record it again without --clock plugins",
+);
+test.serial(
+	fails,
+	trace,
+	"where the guest's trace is not whole",
+	(lab) => lab.write("lttng/made/guest/kernel/metadata", ""),
+	"the layer guest vm recorded nothing: the part of guest vm is not to be had: the trace ROOT/var/lib/tracelab/runs/quickstart/verify-OWN-PID/guest/vm/kernel has no metadata yet",
+	"stop its session: lttng list, then lttng destroy NAME",
+);
+test.serial(
+	fails,
+	trace,
+	"where the beacon fails in the guest",
+	(lab) => lab.write("lab/bin/clock-beacon", "#!/bin/sh\necho 'clock-beacon: not permitted' >&2; exit 1\n", 0o755),
+	"clock-beacon ended with 1 in the guest: clock-beacon: not permitted",
+	"run it by hand in the guest: /lab/bin/clock-beacon 30 10000",
+);
+test.serial(
+	fails,
+	trace,
+	"where no session daemon runs",
+	(lab) => lab.write("lttng/down", ""),
+	"root's session daemon does not answer, so nothing can be traced",
+	"./lab up starts it",
+);
+test.serial(
+	fails,
+	trace,
+	"where the domain runs on another QEMU",
+	(lab) => {
+		rmSync(join(lab.root, `proc/${pid}`), { recursive: true });
+		runs(lab, "/usr/bin/qemu-system-x86_64");
+	},
+	`domain vm (process ${pid}) runs on /usr/bin/qemu-system-x86_64, not on ${emulator}`,
+	"./lab up starts it on this lab's QEMU",
 );
 test.serial(
 	fails,

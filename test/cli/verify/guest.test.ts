@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { elf, note } from "../elf-file.ts";
-import { card } from "../scratch-lab.ts";
+import { card, type ScratchLab } from "../scratch-lab.ts";
 import { kernel as buildOf } from "../scratch-probe.ts";
 import { buildId } from "../scratch-trace.ts";
 import { enter, evidenceOf, fails } from "./claim-fails.ts";
@@ -260,6 +260,18 @@ test.serial(
 	"there is no stap on this machine",
 	"run up again: it installs systemtap",
 );
+for (const [where, gone, message, todo] of [
+	["where the kernel is not built", `${buildOf}/build-id`, `the kernel ${buildOf} is not built`, "it builds it"],
+	[
+		"where the guest's modules are gone",
+		"var/lib/tracelab/domains/quickstart-vm/root/lib",
+		`/var/lib/tracelab/domains/quickstart-vm does not hold the modules of the kernel ${buildOf}`,
+		"it installs them",
+	],
+] as const) {
+	const harm = ({ root }: ScratchLab) => rmSync(join(root, gone), { recursive: true });
+	test.serial(fails, systemtap, where, harm, message, `run up again: ${todo}`);
+}
 test.serial(
 	fails,
 	systemtap,
