@@ -11,6 +11,9 @@ export async function hostFacts(): Promise<HostFacts> {
 		'cd "$0" && exec bash host-facts.sh',
 		`${project}/scripts`,
 	]);
-	if (code !== 0) throw new LabError(`scripts/host-facts.sh failed: ${stderr.trim()}`);
+	// Below the cause are the library's own words on it.
+	const [cause] = stderr.split("\n");
+	if (code !== 0)
+		throw new LabError(`scripts/host-facts.sh failed: ${cause}`, "run it by hand: cd scripts && bash host-facts.sh");
 	return hostFactsSchema.parse(JSON.parse(stdout));
 }

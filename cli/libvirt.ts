@@ -52,10 +52,16 @@ function programOf(pid: number): string {
 }
 
 /** What QEMU's monitor says to a command for people. */
-export async function monitor({ card }: Domain, command: string): Promise<string> {
+export async function monitor({ card, stack }: Domain, command: string): Promise<string> {
 	const { code, stdout, stderr } = await virsh("qemu-monitor-command", card.libvirtName, "--hmp", command);
 	if (code === 0) return stdout.trim();
-	throw libvirtFault(stderr) ?? new LabError(`virsh qemu-monitor-command ${card.libvirtName}: ${stderr}`);
+	throw (
+		libvirtFault(stderr) ??
+		new LabError(
+			`virsh qemu-monitor-command ${card.libvirtName}: ${stderr.trim()}`,
+			`see whether it runs: ./lab${stackOption(stack)} status`,
+		)
+	);
 }
 
 /** What a domain is defined with: its memory in MiB, its kernel, and the command line of that. */

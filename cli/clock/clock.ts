@@ -154,5 +154,8 @@ async function inGuest(
 			`./lab${stackOption(domain.stack)} up brings it in`,
 		);
 	}
-	throw new LabError(`${argv.join(" ")} failed in ${quote(domain.name)}: ${Buffer.concat(errors)}`);
+	throw new LabError(
+		`${argv.join(" ")} failed in ${quote(domain.name)}: ${Buffer.concat(errors).toString().trim() || `it ended with ${code}`}`,
+		`run it by hand: ./lab${stackOption(domain.stack)} exec ${domain.name} -- ${argv.join(" ")}`,
+	);
 }

@@ -66,6 +66,10 @@ export function compiledPoints({ prefix }: Pick<LabCard["probes"][string], "pref
 	return text === undefined ? undefined : readPoints(text);
 }
 
+/** Build-id of the kernel that a probe was compiled for; nothing where it is not compiled. */
+export const compiledFor = ({ prefix }: Pick<LabCard["probes"][string], "prefix">): string | undefined =>
+	tryRead(onHost(`${prefix}/kernel`))?.trim();
+
 /** Is a script's text another one than that which `up` compiled? */
 export function isEdited({ script, prefix }: LabCard["probes"][string]): boolean {
 	return tryRead(script) !== tryRead(onHost(`${prefix}/${script.slice(script.lastIndexOf("/") + 1)}`));

@@ -1,4 +1,4 @@
-import { createWriteStream, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { createWriteStream, existsSync, mkdirSync } from "node:fs";
 import { finished } from "node:stream/promises";
 import { quote } from "../../spec/quote.ts";
 import { stackOption } from "../card.ts";
@@ -6,13 +6,12 @@ import { buildIdIn } from "../debug/elf.ts";
 import { LabError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { runInGuest } from "../guest/process.ts";
-import { onHost } from "../host.ts";
 import { mustRun } from "../libvirt.ts";
 import { runsFolder } from "../runs/run-folder.ts";
 import { duration, say } from "../terminal.ts";
 import { type Compiled, compileOnce } from "./compile.ts";
 import { countHits, HitReport } from "./hit-report.ts";
-import { compiledPoints, findProbe, isEdited, type Probe, probesFolder } from "./probe.ts";
+import { compiledFor, compiledPoints, findProbe, isEdited, type Probe, probesFolder } from "./probe.ts";
 
 export interface ProbeRunOptions {
 	/** Seconds after which the run is ended; 0 is never. */
@@ -39,7 +38,7 @@ export async function runProbe(stack: string, what: string, { timeout, domain }:
 }
 
 /** Where the guest sees a compiled probe. */
-const inGuest = (module: string): string => `/lab/probes/${module}.ko`;
+export const inGuest = (module: string): string => `/lab/probes/${module}.ko`;
 
 /** What is there in the guest while a module is loaded. */
 const loaded = (module: string): string => `/sys/module/${module}`;
@@ -56,10 +55,10 @@ async function compiledProbe(probe: Probe): Promise<Compiled> {
 /** @throws LabError where that is gone */
 export function whatUpCompiled({ name, domain }: Probe, { prefix, module }: NonNullable<Probe["built"]>): Compiled {
 	const points = compiledPoints({ prefix });
-	if (points === undefined || !existsSync(`${probesFolder(domain)}/${module}.ko`)) {
+	const kernel = compiledFor({ prefix });
+	if (points === undefined || kernel === undefined || !existsSync(`${probesFolder(domain)}/${module}.ko`)) {
 		throw new LabError(`probe ${quote(name)} is not compiled`, `./lab${stackOption(domain.stack)} up compiles it`);
 	}
-	const kernel = readFileSync(onHost(`${prefix}/kernel`), "utf8").trim();
 	return { module, points, kernel, remove: () => {} };
 }
 
@@ -127,8 +126,7 @@ async function run(probe: Probe, { module, points }: Compiled, agent: GuestAgent
 	show(report.rest());
 	kept.end();
 	await finished(kept);
-	// A module that staprun had no time to unload would stand in the way of the next run.
-	await agent.shell('[ ! -e "$1" ] || staprun -d "$2"', loaded(module), module);
+	await unload(agent, module);
 	if (code !== 0 && !timedOut && !interrupted.signal.aborted) {
 		throw new LabError(
 			`staprun ended with ${code}: probe ${quote(name)} did not run to its end`,
@@ -137,6 +135,11 @@ async function run(probe: Probe, { module, points }: Compiled, agent: GuestAgent
 	}
 	say(`lab: the output of ${name} is kept in ${file}`);
 	return sayHits(probe, countHits(points, hitsIn(report, probe)), agent);
+}
+
+/** A module that staprun had no time to unload would stand in the way of the next run. */
+export async function unload(agent: GuestAgent, module: string): Promise<void> {
+	await agent.shell('[ ! -e "$1" ] || staprun -d "$2"', loaded(module), module);
 }
 
 /** A file of its own for each run: /var/lib/tracelab/runs/STACK/probe-NAME-TIME/output. */

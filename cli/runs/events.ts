@@ -101,6 +101,17 @@ export function contradicts({ checks }: Causality): boolean {
 	return checks.some(({ contradictions }) => contradictions > 0);
 }
 
+/** All checks in one line; none where there was nothing to compare. */
+export function orderText({ checks }: Causality): string[] {
+	const pairs = checks.reduce((sum, check) => sum + check.pairs, 0);
+	const violations = checks.reduce((sum, check) => sum + check.violations, 0);
+	if (pairs === 0) return [];
+	if (violations === 0) return [`causes come first: ${pairs} effects, none before its cause`];
+	const contradictions = checks.reduce((sum, check) => sum + check.contradictions, 0);
+	const least = Math.min(...checks.map((check) => check.least ?? 0));
+	return [`causes come first: ${violations} of ${pairs} effects before their causes, ${early(least, contradictions)}`];
+}
+
 /** A line for each check, and one for what could not be checked. */
 export function causalityText({ checks, unpaired }: Causality): string[] {
 	const lines = checks.map((check) => `${check.order}: ${outcome(check)}`);
@@ -113,9 +124,13 @@ function outcome({ pairs, violations, contradictions, least = 0, median = 0, abs
 	if (absent !== undefined) return `not compared, as ${absent}`;
 	if (pairs === 0) return "nothing to compare";
 	if (violations === 0) return `${pairs} times, never violated; ${least} ns at least, ${median} ns in the middle`;
+	return `${violations} of ${pairs} violated, ${early(least, contradictions)}`;
+}
+
+function early(least: number, contradictions: number): string {
 	const verdict =
 		contradictions === 0
 			? "within the clocks' bound"
 			: `over the clocks' bound in ${contradictions}, where that is false`;
-	return `${violations} of ${pairs} violated, by ${-least} ns at most: ${verdict}`;
+	return `by ${-least} ns at most: ${verdict}`;
 }

@@ -126,11 +126,16 @@ export async function noModules({ name }: Domain, agent: GuestAgent): Promise<Ca
 /**
  * What was asked for, and is no event of a domain's QEMU or of its guest's kernel, a sentence for each of the two: LTTng takes any
  * name, and where others of the layer happen, nobody sees that one is missing. Where none is there, the layer is empty, and has a cause.
+ *
+ * @param agent of a guest that answers
  */
-export async function unknownEvents(domain: Domain, agent: GuestAgent, { domains, asked }: Run): Promise<string[]> {
-	const { name } = domain;
-	const qemu = (await tracepointsOf(domains[name]?.pid ?? 0)) ?? [];
-	const guest = asked.guest.length === 0 ? [] : await kernelEvents(agent).catch(() => []);
+export async function unknownEvents(
+	{ name }: Domain,
+	{ domains, asked }: Run,
+	{ userspace, agent }: { userspace: Registered; agent: GuestAgent | undefined },
+): Promise<string[]> {
+	const qemu = userspace.get(domains[name]?.pid ?? 0) ?? [];
+	const guest = asked.guest.length === 0 || agent === undefined ? [] : await kernelEvents(agent).catch(() => []);
 	const unknown = (whose: string, names: readonly string[], there: readonly string[]) => {
 		const missing = names.filter((pattern) => !there.some((event) => matches(pattern, event)));
 		if (missing.length === 0 || missing.length === names.length) return [];
@@ -161,12 +166,22 @@ function nothingHappened(names: readonly string[]): Cause {
 	};
 }
 
-/** The tracepoints of a process that is registered; nothing for one that is not. */
-export async function tracepointsOf(pid: number): Promise<string[] | undefined> {
+/** The processes that are registered with root's session daemon, and the tracepoints of each. */
+export type Registered = ReadonlyMap<number, string[]>;
+
+export async function registered(): Promise<Registered> {
 	const { stdout } = await run("lttng", ["--no-sessiond", "list", "--userspace"]);
-	const own = stdout.split(/^PID: /m).find((part) => part.startsWith(`${pid} `));
-	return own === undefined ? undefined : [...own.matchAll(/^ +(\w+:\w+) /gm)].map(([, name = ""]) => name);
+	const [, ...processes] = stdout.split(/^PID: /m);
+	return new Map(
+		processes.map((text) => [
+			Number.parseInt(text, 10),
+			[...text.matchAll(/^ +(\w+:\w+) /gm)].map(([, name = ""]) => name),
+		]),
+	);
 }
+
+/** The tracepoints of a process that is registered; nothing for one that is not. */
+export const tracepointsOf = async (pid: number): Promise<string[] | undefined> => (await registered()).get(pid);
 
 function text(file: string): string {
 	try {

@@ -43,7 +43,10 @@ async function beacon(agent: GuestAgent, script: string, session: string): Promi
 	const { code, stdout, stderr } = await agent.exec(argv);
 	if (code === 3) return undefined;
 	if (code === 0) return stdout.toString();
-	throw new GuestRefusal(`clock-beacon ended with ${code} in the guest: ${stderr}`);
+	throw new GuestRefusal(
+		`clock-beacon ended with ${code} in the guest: ${stderr.toString().trim()}`,
+		`run it by hand in the guest: ${clockBeacon} 30 10000`,
+	);
 }
 
 /** Who is traced: what tells this very process, kernel and modules from any others. */

@@ -3,14 +3,15 @@ import { join } from "node:path";
 import type { CtfLine } from "../../spec/ctf-line.ts";
 import { buffersFor } from "../../spec/profile.ts";
 import { pidsOf, type RunLayer, titleOf } from "../../spec/run.ts";
-import type { Domain } from "../card.ts";
+import { type Domain, stackOption } from "../card.ts";
 import { beaconIn, checkBound, checkOffsets, fitRun, type TracedBeacon } from "../clock/run-clock.ts";
 import { guestSystemClock, type SystemClock } from "../clock/system-clock.ts";
 import { LabError, orFault } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
-import { clockText } from "../runs/events.ts";
+import { causalityText, clockText, orderText } from "../runs/events.ts";
+import { causality } from "../runs/merge.ts";
 import { writeRun } from "../runs/run-file.ts";
-import { emptyGuest, emptyHost, emptyQemu, unknownEvents, untracedHost } from "./causes.ts";
+import { emptyGuest, emptyHost, emptyQemu, registered, unknownEvents, untracedHost } from "./causes.ts";
 import { bytesIn, countEvents, plainName } from "./event-counts.ts";
 import { fetchPart, type GuestPart, type GuestParts } from "./guest.ts";
 import { type Losses, lossesIn } from "./lttng.ts";
@@ -34,24 +35,28 @@ export async function completeRun(recording: Recording, said: string, parts: Gue
 	else if (run.asked.host.length > 0 && !run.layers.some(({ layer }) => layer === "host"))
 		run.layers.push(absentHost(untracedHost()));
 	const guests: Record<string, SystemClock> = {};
+	const userspace = await registered();
 	for (const domain of session.domains) {
-		const agent = new GuestAgent(domain);
-		const clock = await orFault(() => guestSystemClock(agent));
-		if (!(clock instanceof LabError)) guests[domain.name] = clock;
 		const part = parts.get(domain.name);
+		const agent = new GuestAgent(domain);
+		// Whoever gave no part says nothing else either, and would be waited for each time.
+		const silent = part instanceof LabError;
+		const clock = silent ? part : await orFault(() => guestSystemClock(agent));
+		if (!(clock instanceof LabError)) guests[domain.name] = clock;
 		if (part !== undefined) {
 			const layer = await orFault(() => guestLayer(recording, domain, agent, part));
 			if (layer instanceof LabError) recording.guestFaults.set(domain.name, layer);
 			run.layers.push(layer instanceof LabError ? absentGuest(domain, layer) : layer);
 		}
-		run.notes.push(...(await unknownEvents(domain, agent, run)));
+		run.notes.push(...(await unknownEvents(domain, run, { userspace, agent: silent ? undefined : agent })));
 	}
+	run.notes.push(...run.layers.flatMap((layer) => lossOf(layer, recording)));
 	writeRun(folder, run);
 	if (!existsSync(join(folder, "clock"))) return [];
 	try {
 		recording.clock = await fitRun(folder, { guests, pids: pidsOf(run), beacons });
 		run.notes.push(...checkOffsets(recording.clock));
-		return clockText(recording.clock);
+		return [...clockText(recording.clock), ...(await orderOf(recording))];
 	} catch (error) {
 		if (!(error instanceof LabError)) throw error;
 		// Where QEMU recorded nothing, it recorded no beacons either, and has a cause that says more.
@@ -59,6 +64,37 @@ export async function completeRun(recording: Recording, said: string, parts: Gue
 		run.notes.push(error.message);
 		return [];
 	}
+}
+
+/** What was lost of a layer, and why; what a flight recorder writes over, it is there to forget. */
+function lossOf(layer: RunLayer, { session, run }: Recording): string[] {
+	const packets = run.mode === "snapshot" ? 0 : layer.lostPackets;
+	const lost = [
+		...(layer.discarded > 0 ? [`${layer.discarded} events`] : []),
+		...(packets > 0 ? [`${packets} packets of events`] : []),
+	];
+	if (lost.length === 0) return [];
+	const { size, count } = buffersFor(session.profile);
+	return [
+		`${titleOf(layer)} lost ${lost.join(" and ")}: its buffers (${count} of ${size / 1024} KiB for each processor, by a budget of ${run.budget.rate} MB/s) were full; record less, by a smaller profile, or allow more, by budget: in a copy of profiles/${run.profile}.yaml or in traces: of the stack file`,
+	];
+}
+
+/** Events that are read back within some seconds. */
+const readable = 500_000;
+
+/** Whether causes come first, where the run has events to compare. */
+async function orderOf(recording: Recording): Promise<string[]> {
+	const { folder, run } = recording;
+	const has = (which: RunLayer["layer"], ...names: string[]) =>
+		run.layers.some(({ layer, events }) => layer === which && names.some((name) => (events[name] ?? 0) > 0));
+	if (!has("qemu", "virtio_blk_req_complete") || !has("guest", "block_rq_complete", "irq_handler_entry")) return [];
+	const total = run.layers.reduce((sum, layer) => sum + layer.total, 0);
+	const lab = `./lab${stackOption(run.stack)}`;
+	if (total > readable)
+		return [`whether causes come first is not looked at in ${total} events; ${lab} events ${run.run} >/dev/null does`];
+	recording.causality = await causality(folder);
+	return orderText(recording.causality);
 }
 
 const nothing = { events: {}, total: 0, discarded: 0, lostPackets: 0, bytes: 0 };
@@ -165,6 +201,17 @@ export async function checkLayers({ session, run, clockFault, processes, guestFa
 	throw new LabError(
 		found.map(({ title, why }) => `the layer ${title} recorded nothing: ${why}`).join("\n"),
 		[...new Set(found.map(({ todo }) => todo).filter((todo) => todo !== ""))].join("\n"),
+	);
+}
+
+/** @throws LabError where an effect comes before its cause by more than the clocks' bound */
+export function checkOrder({ session, causality }: Recording): void {
+	const checks = causality?.checks.filter(({ contradictions }) => contradictions > 0) ?? [];
+	if (checks.length === 0) return;
+	const measured = session.domains.map(({ name, stack }) => `./lab${stackOption(stack)} clock ${name}`).join(" and ");
+	throw new LabError(
+		causalityText({ checks, unpaired: 0 }).join("\n"),
+		`the clock's bound is false there: docs/clocks.md has what it takes for granted, and ${measured} measures it again`,
 	);
 }
 

@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { type Budget, withBudget } from "../../spec/budget.ts";
+import type { Causality } from "../../spec/causality.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
 import { loadProfile, ProfileError } from "../../spec/load-profile.ts";
 import { type Layer, layers, type Profile } from "../../spec/profile.ts";
@@ -49,6 +50,8 @@ export interface Recording {
 	run: Run;
 	/** How the guests' clocks stand to the host's. */
 	clock?: ClockRecord;
+	/** Whether causes come first by it, where that was looked at. */
+	causality?: Causality;
 	/** Why the guests' clocks could not be put on the host's, where they could not. */
 	clockFault?: LabError;
 	/** Events of each process in QEMU's layer, but for those that are there for the clock alone. */

@@ -9,7 +9,7 @@ import { writeRun } from "../runs/run-file.ts";
 import { duration, say } from "../terminal.ts";
 import { exchangeWhile } from "./agent-clock.ts";
 import { warnOnceLong } from "./calibration.ts";
-import { checkClocks, checkLayers } from "./layers.ts";
+import { checkClocks, checkLayers, checkOrder } from "./layers.ts";
 import {
 	type Recording,
 	type RecordOptions,
@@ -64,6 +64,7 @@ export async function traceRun(
 	for (const line of [...summary(run, folder), ...clocks]) say(line);
 	if (failure !== undefined) throw failure;
 	await checkLayers(recording);
+	checkOrder(recording);
 	checkClocks(recording, options.clockBound);
 	return run.exitStatus ?? 0;
 }

@@ -14,7 +14,7 @@ import { writeRun } from "../runs/run-file.ts";
 import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
 import { print } from "../terminal.ts";
 import { dropSnapshot, snapshot } from "./guest.ts";
-import { checkClocks, checkLayers, completeRun } from "./layers.ts";
+import { checkClocks, checkLayers, checkOrder, completeRun } from "./layers.ts";
 import { lttng } from "./lttng.ts";
 import { endClocks, ended, newRun, type Recording, readProfile, startClocks, takeParts } from "./record.ts";
 import type { TraceSession } from "./session.ts";
@@ -76,6 +76,7 @@ export async function traceSnapshot(
 	await begins(recording);
 	for (const line of [...summary(recording.run, folder), ...clocks]) print(line);
 	await checkLayers(recording);
+	checkOrder(recording);
 	// Its beacons are all at its end, and how far back it goes is not ours to say: what is usual for runs is not, here.
 	if (clockBound !== undefined) checkClocks(recording, clockBound);
 }

@@ -9,7 +9,7 @@ import { LabError, UsageError } from "../errors.ts";
 import { findRun, tracedRuns, writeRun } from "../runs/run-file.ts";
 import { runsFolder } from "../runs/run-folder.ts";
 import { duration, print, say, size, table } from "../terminal.ts";
-import { checkClocks, checkLayers } from "./layers.ts";
+import { checkClocks, checkLayers, checkOrder } from "./layers.ts";
 import {
 	dropRecording,
 	type Recording,
@@ -48,6 +48,7 @@ export async function traceStop(stack: string, name: string | undefined, clockBo
 	const clocks = await stopRecording(recording);
 	for (const line of [...summary(recording.run, recording.folder), ...clocks]) print(line);
 	await checkLayers(recording);
+	checkOrder(recording);
 	checkClocks(recording, clockBound);
 }
 

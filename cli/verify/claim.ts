@@ -4,6 +4,8 @@ import { type Domain, readCard, stackOption } from "../card.ts";
 /** Something that a lab is to be able to do, looked at on one domain. */
 export interface Claim {
 	readonly claim: string;
+	/** The tutorial in docs/tutorials/, or else the contract in docs/architecture.md, that it is of, by name. */
+	readonly about: string;
 	/** What there must be to look at: a guest that runs, and does not wait for its debugger; or something in it as well. */
 	readonly on: "its process" | "its guest" | OfSome;
 	/** One line of what was really seen. @throws LabError where it does not hold */

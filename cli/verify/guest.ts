@@ -7,7 +7,10 @@ import { checkGdbstub, checkVmlinux, gdbArguments, letGo, readSymbols } from "..
 import { buildIdIn } from "../debug/elf.ts";
 import { LabError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
-import { compileOnce } from "../probe/compile.ts";
+import { runInGuest } from "../guest/process.ts";
+import { type Compiled, compileOnce } from "../probe/compile.ts";
+import { HitReport } from "../probe/hit-report.ts";
+import { checkFits, inGuest, unload } from "../probe/run.ts";
 import { run } from "../program.ts";
 import { up } from "./claim.ts";
 import { lookFromInside, mustSee } from "./facts.ts";
@@ -95,32 +98,89 @@ export async function hypervisor(domain: Domain): Promise<string> {
 	return factNames.map((fact) => `${fact} ${facts[fact] ?? "none"}`).join(", ");
 }
 
+/** A function of the kernel's that every guest calls all the time. */
+const always = 'kernel.function("vfs_read")';
+
+/** Where a probe is meant to be, without its place in the source. */
+const short = (point: string) => point.replace(/@[^"]*/, "");
+
 export async function systemtap(domain: Domain): Promise<string> {
 	const names = Object.keys(domain.card.modules).sort();
 	const folder = mkdtempSync(join(tmpdir(), "tracelab-verify-"));
+	const agent = new GuestAgent(domain);
 	try {
 		const script = join(folder, "verify.stp");
-		// stap leaves a point with an empty body out.
-		writeFileSync(script, names.map((name) => `probe module("${name}").function("*") { println(pp()) }\n`).join(""));
-		const { points, remove } = await compileOnce({ name: "verify", script, domain, built: undefined }).catch(
-			(error: unknown) => {
-				if (!(error instanceof LabError)) throw error;
-				// The script is nobody's, and its place soon gone.
-				throw new LabError(error.message.replaceAll(`${folder}/`, ""), error.todo);
-			},
-		);
-		remove();
-		const plain = (name: string) => name.replaceAll("-", "_");
-		const of = (name: string) => points.find(({ point }) => plain(point).startsWith(`module("${plain(name)}")`));
-		for (const name of names) {
-			if (of(name) !== undefined) continue;
-			throw new LabError(
-				`stap finds no function of module ${name} to probe`,
-				`build it with debug information (CONFIG_DEBUG_INFO_DWARF5=y of its kernel), and ${up(domain)} installs it`,
-			);
+		writeFileSync(script, probeOf(names));
+		const probe = { name: "verify", script, domain, built: undefined };
+		const compiled = await compileOnce(probe).catch((error: unknown) => {
+			if (!(error instanceof LabError)) throw error;
+			// The script is nobody's, and its place soon gone.
+			throw new LabError(error.message.replaceAll(`${folder}/`, ""), error.todo);
+		});
+		try {
+			const points = compiled.points.filter(({ point }) => point.startsWith("module("));
+			const plain = (name: string) => name.replaceAll("-", "_");
+			for (const name of names) {
+				if (points.some(({ point }) => plain(point).startsWith(`module("${plain(name)}")`))) continue;
+				throw new LabError(
+					`stap finds no function of module ${name} to probe`,
+					`build it with debug information (CONFIG_DEBUG_INFO_DWARF5=y of its kernel), and ${up(domain)} installs it`,
+				);
+			}
+			await checkFits(probe, compiled, agent);
+			const [point = "", hits] = await fired(domain, compiled, names, agent);
+			return `${points.length} points, such as ${short(points[0]?.point ?? "")}; in the guest ${hits} hits of ${short(point)}`;
+		} finally {
+			compiled.remove();
 		}
-		return `${points.length} points, such as ${points[0]?.point}`;
 	} finally {
 		rmSync(folder, { recursive: true });
 	}
+}
+
+/** stap leaves a point with an empty body out; a count for each processor keeps none waiting for another. */
+function probeOf(modules: readonly string[]): string {
+	const points = [...modules.map((name) => `module("${name}").function("*")`), always];
+	return [
+		"global calls",
+		...points.map((point) => `probe ${point} { calls <<< 1 }`),
+		"probe timer.s(2) { exit() }",
+		"probe end { println(@count(calls)) }",
+		"",
+	].join("\n");
+}
+
+// What the example module has in /proc is read meanwhile, so that its own functions are called as well.
+const runProbe = `probe=$1; shift
+for i in $(seq 50); do for name; do [ ! -f "/proc/$name" ] || timeout 1 cat "/proc/$name"; done; sleep 0.2; done >/dev/null 2>&1 &
+staprun "$probe"; code=$?
+kill $!; exit $code`;
+
+/** Runs a compiled probe in the guest; returns what of it fired and how often, a module's function before the kernel's. */
+async function fired(
+	{ name, stack }: Domain,
+	{ module, points }: Compiled,
+	modules: readonly string[],
+	agent: GuestAgent,
+): Promise<readonly [point: string, hits: number]> {
+	const report = new HitReport();
+	const errors: Buffer[] = [];
+	const { code } = await runInGuest(agent, ["/bin/sh", "-c", runProbe, "sh", inGuest(module), ...modules], {
+		timeout: 60,
+		stdout: (bytes) => report.take(bytes),
+		stderr: (bytes) => errors.push(bytes),
+	});
+	await unload(agent, module);
+	const hits = report.hits() ?? new Map<string, number>();
+	const hit = points.flatMap(({ point }) => {
+		const count = /^(?:module\(|kernel\.)/.test(point) ? (hits.get(point) ?? 0) : 0;
+		return count === 0 ? [] : [[point, count] as const];
+	});
+	const first = hit.find(([point]) => point.startsWith("module(")) ?? hit[0];
+	if (first !== undefined) return first;
+	const said = Buffer.concat(errors).toString().trim() || `staprun ended with ${code}`;
+	throw new LabError(
+		`the probe never fired in the guest, not even at ${always}: ${said}`,
+		`see what the kernel says of it: ./lab${stackOption(stack)} exec ${name} -- dmesg`,
+	);
 }

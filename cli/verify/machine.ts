@@ -1,4 +1,4 @@
-import { askedFor, decideAcceleration } from "../../spec/acceleration.ts";
+import { AccelerationError, askedFor, decideAcceleration } from "../../spec/acceleration.ts";
 import type { Domain } from "../card.ts";
 import { LabError } from "../errors.ts";
 import { hostFacts } from "../host-facts.ts";
@@ -24,6 +24,21 @@ export async function acceleration(domain: Domain): Promise<string> {
 		`the lab card says ${kind}: ${reason}; it would be ${now.kind} now: ${now.reason}`,
 		`${up(domain)} decides it again`,
 	);
+}
+
+/** What `up` would say of `acceleration: kvm` on this host now. */
+export async function refusal({ card }: Domain): Promise<string> {
+	const facts = await hostFacts();
+	try {
+		decideAcceleration("kvm", facts);
+		return `acceleration: kvm can work on this host: the processor shows ${facts.virtualization}`;
+	} catch (error) {
+		if (!(error instanceof AccelerationError)) throw error;
+		const [refused = "", todo = ""] = error.message.split("\n  what to do: ");
+		const { kind, reason } = card.acceleration;
+		if (kind === "kvm" && reason === askedFor) throw new LabError(refused, todo);
+		return refused;
+	}
 }
 
 export async function network(domain: Domain): Promise<string> {

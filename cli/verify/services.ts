@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import type { Domain } from "../card.ts";
 import { LabError } from "../errors.ts";
 import { onHost } from "../host.ts";
@@ -11,18 +11,46 @@ import { up } from "./claim.ts";
 
 export async function services(domain: Domain): Promise<string> {
 	const { code, stderr } = await virsh("list", "--name");
-	if (code !== 0) throw libvirtFault(stderr) ?? new LabError(`virsh list: ${stderr.trim()}`);
+	if (code !== 0)
+		throw libvirtFault(stderr) ?? new LabError(`virsh list: ${stderr.trim()}`, "./lab doctor says more of this host");
 	const cause = await noSessionDaemon(domain);
 	if (cause !== undefined) throw new LabError(cause.why, cause.todo);
-	const [libvirtd, sessiond] = ["/run/libvirtd.pid", "/run/lttng/lttng-sessiond.pid"].map(pidIn);
+	const [libvirtd, sessiond] = Object.values(pidFiles).map((file) => text(file) || "unknown");
 	return `virsh is answered by process ${libvirtd}, lttng by process ${sessiond}`;
 }
 
-function pidIn(file: string): string {
+/** Where the daemons write their process's number. */
+const pidFiles = { libvirtd: "/run/libvirtd.pid", "lttng-sessiond": "/run/lttng/lttng-sessiond.pid" } as const;
+
+export async function daemons(domain: Domain): Promise<string> {
+	const systemd = existsSync(onHost("/run/systemd/system"));
+	const seen = Object.entries(pidFiles).map(([name, file]) => {
+		const pid = text(file);
+		const runs = text(`/proc/${pid}/comm`);
+		if (runs !== name) {
+			throw new LabError(
+				`${file} names process ${pid || "none"}, which is ${runs || "none"} and not ${name}`,
+				`end the ${name} that answers, and ${up(domain)} starts it`,
+			);
+		}
+		const unit = /[^/\n]+\.service(?=\/|$)/m.exec(text(`/proc/${pid}/cgroup`))?.[0];
+		if (systemd && unit !== `${name}.service`) {
+			throw new LabError(
+				`systemd runs, and ${name} (process ${pid}) is of ${unit ?? "none of its units"}`,
+				`end it: kill ${pid}; then ${up(domain)} has systemd start it`,
+			);
+		}
+		return `${systemd ? unit : name} is process ${pid}`;
+	});
+	return `systemd ${systemd ? "runs" : "does not run"}; ${seen.join(", ")}`;
+}
+
+/** What is in a file, without the end of its last line; nothing where it cannot be read. */
+function text(file: string): string {
 	try {
 		return readFileSync(onHost(file), "utf8").trim();
 	} catch {
-		return "unknown";
+		return "";
 	}
 }
 

@@ -10,6 +10,8 @@ import { verdictTable } from "./verdict-table.ts";
 export interface Verdict {
 	domain: string;
 	claim: string;
+	/** The tutorial or the contract that the claim is of. */
+	about: string;
 	/** Of a guest that waits for its debugger, or has no modules or probes, some things cannot be looked at. */
 	verdict: "pass" | "fail" | "not looked at";
 	/** One line of what was really seen, or what is wrong. */
@@ -29,7 +31,8 @@ export async function verify(stack: string, { json = false }: { json?: boolean }
 		const domain = findDomain(stack, name);
 		for (const claim of claims) {
 			if (!json && process.stderr.isTTY) say(`lab: ${name}: looking: ${claim.claim}`);
-			verdicts.push({ domain: name, claim: claim.claim, ...(await look(domain, claim)) });
+			const { about } = claim;
+			verdicts.push({ domain: name, claim: claim.claim, about, ...(await look(domain, claim)) });
 			if (interrupted.signal.aborted) throw new LabError("interrupted");
 		}
 	}
@@ -43,20 +46,29 @@ export async function verify(stack: string, { json = false }: { json?: boolean }
 	return count("fail") === 0 ? 0 : 1;
 }
 
-async function look(domain: Domain, { on, evidence }: Claim): Promise<Omit<Verdict, "domain" | "claim">> {
+async function look(domain: Domain, { on, evidence }: Claim): Promise<Omit<Verdict, "domain" | "claim" | "about">> {
 	if (on !== "its process" && on !== "its guest" && namesOf(domain, on).length === 0)
 		return { verdict: "not looked at", evidence: on.replace("its", "the domain has no") };
 	try {
 		if (on !== "its process") await mustRun(domain, "not paused");
 		return { verdict: "pass", evidence: await evidence(domain) };
 	} catch (error) {
-		if (!(error instanceof LabError)) throw error;
+		// The other rows hold or fail all the same.
+		if (!(error instanceof LabError))
+			return { verdict: "fail", evidence: faultOf(error), todo: "nobody foresaw it: report it, with these words" };
 		return {
 			verdict: error instanceof PausedError ? "not looked at" : "fail",
 			evidence: oneLine(error.message),
 			...(error.todo !== "" && { todo: error.todo }),
 		};
 	}
+}
+
+/** An error that nobody expected, and the place in the lab's own code where it arose. */
+function faultOf(error: unknown): string {
+	if (!(error instanceof Error)) return String(error);
+	const place = error.stack?.split("\n").find((line) => /^ +at .*\/cli\//.test(line));
+	return oneLine(`${error}\n${place ?? ""}`);
 }
 
 /** Without the bars before a program's words, and stap's mark below a place in a script. */

@@ -1,8 +1,11 @@
-import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { clockRecordSchema } from "../../spec/clock-record.ts";
+import { runSchema } from "../../spec/run.ts";
 import { card, copy, domainCard, host, killed, lab, paused, pidOf, stack, two } from "./proof.ts";
+import { readDisk } from "./traced.ts";
 
 test("a stack paused at boot waits for gdb, which sees the kernel from its start; then its guest comes up", async (t) => {
 	copy.write(`stacks/${paused}.yaml`, `extends: debug\ndomains: { vm: { processName: ${paused} } }\n`);
@@ -124,6 +127,61 @@ test("two domains are debugged at once, each on its own kernel", async (t) => {
 	t.true(vm.all.includes(source("main")) && !vm.all.includes(source("preempt")), vm.all);
 	t.true(other.all.includes(source("preempt")) && !other.all.includes(source("main")), other.all);
 	for (const { all } of [vm, other]) t.regex(all, /^Linux version 6\.1\.\d+ /m);
+});
+
+test("two domains are traced at once, each on a clock of its own, and verify holds for both", async (t) => {
+	t.timeout(900_000);
+	const folder = `/var/lib/tracelab/runs/${two}`;
+	t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+	const onOther = (script: string) => copy.lab("-s", two, "exec", "other", "--", "sh", "-c", script);
+	const read = readDisk(5).join(" ");
+	// The command of a run is the first domain's: the other one works beside it, for half an hour at most.
+	const work = `for i in $(seq 3600); do [ -e /run/working ] || break; ${read}; sleep 0.5; done`;
+	const beside = await onOther(`touch /run/working; setsid sh -c '${work}' >/dev/null 2>&1 </dev/null &`);
+	t.is(beside.code, 0, beside.all);
+	const { code, all } = await copy.lab(
+		...["-s", two, "trace", "run", "-d", "vm", "-d", "other", "--name", "both", "--clock-bound", "1000000"],
+		...["block-io", "--", "sh", "-c", `for i in $(seq 20); do ${read}; sleep 0.2; done`],
+	);
+	t.is((await onOther("rm /run/working")).code, 0);
+	t.log(all);
+	t.is(code, 0, all);
+	const { layers, domains } = runSchema.parse(JSON.parse(readFileSync(`${folder}/both/run.json`, "utf8")));
+	t.deepEqual(
+		layers.map(({ layer, domain }) => [layer, domain]),
+		[
+			["qemu", undefined],
+			["guest", "vm"],
+			["guest", "other"],
+		],
+	);
+	for (const { layer, domain, events } of layers.slice(1))
+		t.true((events["block_rq_complete"] ?? 0) > 0, `${layer} ${domain}`);
+	const pids = ["vm", "other"].map((name) => pidOf(`${two}-${name}`));
+	t.deepEqual(
+		Object.values(domains).map(({ pid }) => String(pid)),
+		pids,
+	);
+	for (const pid of pids) {
+		const handled = host(`babeltrace2 ${folder}/both/qemu | grep -c 'virtio_blk_handle_read.* vpid = ${pid},' || :`);
+		t.true(Number(handled) > 0, `${pid}: ${handled}`);
+	}
+	const { guests } = clockRecordSchema.parse(JSON.parse(readFileSync(`${folder}/both/clock.json`, "utf8")));
+	t.deepEqual(Object.keys(guests).sort(), ["other", "vm"]);
+	t.not(guests["vm"]?.reference.guest, guests["other"]?.reference.guest);
+	for (const [name, { method, pairs }] of Object.entries(guests)) {
+		t.is(method, "in-band beacon", name);
+		t.true(pairs >= 60, `${name}: ${pairs}`);
+		t.regex(
+			all,
+			new RegExp(`^guest ${name} is on the host's clock to \\d+ ns \\(in-band beacon, ${pairs} pairs\\)$`, "m"),
+		);
+	}
+	t.regex(all, /^causes come first: \d{3,} effects, none before its cause$/m);
+	const verified = await copy.lab("-s", two, "verify");
+	t.is(verified.code, 0, verified.all);
+	for (const name of ["vm", "other"])
+		t.regex(verified.stdout, new RegExp(`^${name} +pass +host and guest are on one clock$`, "m"));
 });
 
 test("destroying two stacks leaves the third as it was, and finds libvirtd down, as after a reboot", async (t) => {

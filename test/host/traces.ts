@@ -72,6 +72,7 @@ test("a run of block-io has both layers of the disk's work, whole, and in the nu
 	for (const event of ["block_rq_issue", "block_rq_complete"]) t.true((guest[event] ?? 0) >= 200, event);
 	t.deepEqual(run.notes, []);
 	t.regex(all, /^guest vm is on the host's clock to \d+ ns \(in-band beacon, \d+ pairs\)$/m);
+	t.regex(all, /^causes come first: \d{3,} effects, none before its cause$/m);
 	t.deepEqual(
 		[run.domains["vm"]?.emulator, String(run.domains["vm"]?.pid), run.domains["vm"]?.kernel],
 		[domainCard().emulator, pidOf(), readFileSync(`${card().kernels["main"]?.prefix}/build-id`, "utf8").trim()],
@@ -208,6 +209,50 @@ test("a long run is calibrated: what is over its budget is said, with the event 
 	const cheap = await traced(t, "cheap", "block-io", "--", "sh", "-c", "touch /; sync; sleep 8");
 	t.is(cheap.code, 0, cheap.all);
 	t.notRegex(cheap.stderr, /costs/);
+});
+
+test("what LTTng loses is counted, and is said with the buffers that were full and what to do", async (t) => {
+	t.timeout(600_000);
+	copy.write(
+		"profiles/lossy.yaml",
+		"description: More than its buffers hold.\nbudget: { rate: 0.001, events: 1 }\nqemu: { memory_region_ops_*: Registers., cpu_*: Ports., virtio_*: Devices. }\n",
+	);
+	remove("lossy");
+	t.teardown(() => remove("lossy"));
+	const started = await lab("trace", "start", "lossy", "--name", "lossy");
+	t.is(started.code, 0, started.all);
+	// Whatever this machine can do, the buffers fill where nobody reads them.
+	const consumer = (signal: string) =>
+		host(`pkill -${signal} -P "$(cat /run/lttng/lttng-sessiond.pid)" -f lttng-consumerd`);
+	try {
+		consumer("STOP");
+		const read = await lab(
+			"exec",
+			"vm",
+			"--",
+			..."dd if=/dev/vda of=/dev/null bs=4k count=20000 iflag=direct".split(" "),
+		);
+		t.is(read.code, 0, read.all);
+	} finally {
+		consumer("CONT");
+	}
+	// The guest's beacons between may be lost as well.
+	const stopped = await lab("trace", "stop", "lossy", "--clock-bound", "1000000000");
+	t.log(stopped.all);
+	const { layers, notes } = readRun("lossy");
+	const discarded = layers[0]?.discarded ?? 0;
+	t.true(discarded > 0, stopped.all);
+	const [said = ""] = notes.filter((note) => note.startsWith("qemu lost "));
+	t.true(
+		said.startsWith(`qemu lost ${discarded} events`) &&
+			said.endsWith(
+				": its buffers (8 of 128 KiB for each processor, by a budget of 0.001 MB/s) were full; record less, by a smaller profile, or allow more, by budget: in a copy of profiles/lossy.yaml or in traces: of the stack file",
+			),
+		said,
+	);
+	t.true(stopped.stdout.split("\n").includes(said), stopped.all);
+	const listed = (await lab("trace", "ls")).stdout;
+	t.regex(listed, new RegExp(`^lossy +lossy +vm .* ${discarded + (layers[0]?.lostPackets ?? 0)}$`, "m"));
 });
 
 test("a layer that recorded nothing is an error that names its cause", async (t) => {

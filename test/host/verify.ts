@@ -82,7 +82,11 @@ test("a probe and a flight recorder of the stack file are claims as well", async
 	t.is(code, 0, stdout);
 	t.regex(stdout, /^ +stap_mymodule\.ko for build-id [0-9a-f]{40}$/m);
 	t.regex(stdout, new RegExp(`^ +.*${session}: \\[active snapshot\\]$`, "m"));
-	t.regex(stdout, /^19 hold, 0 fail$/m);
+	t.regex(
+		stdout,
+		/^ +5 points, such as .*; in the guest \d+ hits of module\("mymodule"\)\.function\("mymodule_read"\)$/m,
+	);
+	t.regex(stdout, /^21 hold, 0 fail$/m);
 });
 
 test("verify names a group that was left, a socket and a network that were opened, a probe that is gone, a recorder that was stopped", async (t) => {
@@ -138,6 +142,7 @@ test("verify names a daemon's folder of another group, a reason that is none, a 
 				"it is accelerated as the lab card says",
 				`the lab card says ${kind}: it was so; it would be ${kind} now: ${reason}`,
 			],
+			["SystemTap resolves its modules, and a probe fires", /^"vm" does not see \/lab\/probes\/stap_once_\d+\.ko$/],
 			["its probes are compiled for its kernel", '"vm" does not see /lab/probes/stap_mymodule.ko'],
 			["its flight recorders record as declared", `trace session ${session} does not record: qemu:blk_co_preadv`],
 		],
@@ -164,6 +169,7 @@ test("verify names an acceleration that is another, a guest without staprun, a g
 				"it sees the hypervisor that is expected",
 				`signature is ${signatures[kind]}, and ${signatures[other]} is expected`,
 			],
+			["SystemTap resolves its modules, and a probe fires", '"vm" has no staprun'],
 			["its probes are compiled for its kernel", '"vm" has no staprun'],
 			["its flight recorders record as declared", `there is no trace session ${session} in guest vm`],
 		],

@@ -21,6 +21,8 @@ const readRun = (lab: ScratchLab, name: string) => runSchema.parse(JSON.parse(la
 const noBeacon = "guest vm has no clock-beacon: its clock is not put on the host's";
 const overAgent =
 	"LTTng sees no beacons of vm's QEMU: the guest's clock is compared over its agent, and known to milliseconds";
+const lost = (layer: string, what: string) =>
+	`${layer} lost ${what}: its buffers (8 of 1024 KiB for each processor, by a budget of 4 MB/s) were full; record less, by a smaller profile, or allow more, by budget: in a copy of profiles/block-io.yaml or in traces: of the stack file`;
 const traceRun = ["trace", "run", "block-io", "-d", "vm", "--name", "one"];
 
 asRoot("a run has the command's output and exit status, both layers, and their counts", async (t) => {
@@ -43,6 +45,8 @@ asRoot("a run has the command's output and exit status, both layers, and their c
 		"guest vm:",
 		"  block_rq_issue  1",
 		noBeacon,
+		lost("qemu", "3 events and 4 packets of events"),
+		lost("guest vm", "3 events and 4 packets of events"),
 	]);
 	const run = readRun(lab, "one");
 	t.like(run, {
@@ -54,7 +58,7 @@ asRoot("a run has the command's output and exit status, both layers, and their c
 		command: ["sh", "-c", "echo out; echo err >&2; exit 7"],
 		exitStatus: 7,
 		lttng: { host: "2.13.9", guests: { vm: "2.13.9" } },
-		notes: [noBeacon],
+		notes: [noBeacon, ...["qemu", "guest vm"].map((layer) => lost(layer, "3 events and 4 packets of events"))],
 	});
 	const of = { acceleration: "tcg", builds: ["image-main", "kernel-main", "qemu-main"] } as const;
 	t.deepEqual(run.domains, {
@@ -566,6 +570,19 @@ asRoot("a guest that went while it was recorded leaves QEMU's part, and is the c
 	t.deepEqual(readdirSync(join(lab.root, "lttng/host")), []);
 });
 
+asRoot("a guest that gave no part is asked for nothing more", async (t) => {
+	const { lab, guest } = await traceableGuest(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	t.is((await lab.lab(["trace", "start", "block-io", "-d", "vm", "--name", "one"])).code, 0);
+	guest.calls.length = 0;
+	guest.fault = "error: Guest agent is not responding: QEMU guest agent is not connected";
+	t.is((await lab.lab(["trace", "stop"])).code, 1);
+	const requests = guest.calls.filter(([command]) => command === "qemu-agent-command");
+	// For its beacons, and for its part.
+	t.is(requests.filter((words) => words.at(-1)?.includes('"guest-exec"')).length, 2);
+	t.is(readRun(lab, "one").layers[1]?.total, 0);
+});
+
 asRoot("a guest that a debugger holds keeps its part until it goes on", async (t) => {
 	const { lab, guest } = await traceableGuest(t);
 	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
@@ -623,9 +640,12 @@ asRoot("a flight recorder's snapshot is a run, and it goes on", async (t) => {
 		] as const)
 			lab.write(`lttng/${where}/tracelab-quickstart-flight/${file}`, text);
 	}
+	lab.write("lttng/losses", "0 4\n");
 	const { code, stdout, stderr } = await lab.lab(["trace", "snapshot", "flight", "--name", "f"]);
 	t.is(code, 0, stderr);
 	t.regex(stdout, /^run f: block-io of vm for /);
+	// What it wrote over is not lost.
+	t.notRegex(stdout, / lost /);
 	const run = readRun(lab, "f");
 	t.deepEqual([run.mode, run.layers.map(({ total }) => total)], ["snapshot", [2, 1]]);
 	t.deepEqual(run.budget, { rate: 8, events: 2 });

@@ -37,15 +37,17 @@ export function left({ root }: ScratchLab): string[] {
 
 /** Makes this process see a lab, with a folder of its own for what it makes for a while. */
 export function enter(t: ExecutionContext, lab: ScratchLab): void {
+	const path = process.env["PATH"];
 	lab.enter();
 	t.teardown(() => {
 		delete process.env["TMPDIR"];
+		if (path !== undefined) process.env["PATH"] = path;
 	});
 	mkdirSync(join(lab.root, "tmp"), { recursive: true });
 	process.env["TMPDIR"] = join(lab.root, "tmp");
 }
 
-/** One claim fails, with its very words and what to do; the numbers of this process and the lab's folder are left out. */
+/** One claim fails, with its very words and what to do; the numbers of this process, a script's lines and the lab's folder are left out. */
 export const fails = test.macro({
 	title: (_, claim: string, why: string) => `${claim}: not ${why}`,
 	async exec(t, claim: string, _why: string, harm: Harm, message: string, todo: string) {
@@ -54,7 +56,10 @@ export const fails = test.macro({
 		await harm(lab, guest);
 		const error = await t.throwsAsync<LabError>(evidenceOf(claim), { instanceOf: LabError });
 		const plain = (text = "") =>
-			text.replaceAll(lab.root, "ROOT").replaceAll(new RegExp(`\\b${process.pid}\\b`, "g"), "OWN-PID");
+			text
+				.replaceAll(lab.root, "ROOT")
+				.replaceAll(new RegExp(`\\b${process.pid}\\b`, "g"), "OWN-PID")
+				.replaceAll(/\.sh: line \d+/g, ".sh: line N");
 		t.is(plain(error?.message), message);
 		t.is(plain(error?.todo), todo);
 		t.deepEqual(left(lab), []);

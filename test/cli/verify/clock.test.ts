@@ -4,7 +4,7 @@ import test from "ava";
 import { LabError } from "../../../cli/errors.ts";
 import type { ScratchLab } from "../scratch-lab.ts";
 import { beacons, diskReads } from "../scratch-run.ts";
-import { pid, recordsLines } from "../scratch-trace.ts";
+import { contexts, emulator, pid, recordsLines, runs } from "../scratch-trace.ts";
 import { enter, evidenceOf, fails, type Harm } from "./claim-fails.ts";
 import { listed, recordsReads, wholeLab } from "./whole-lab.ts";
 
@@ -17,7 +17,7 @@ const setSince =
 	(set: { host?: bigint; guest?: bigint }) =>
 	(lab: ScratchLab): void =>
 		recordsReads(lab, beacons(90).written, { set: { host: 0n, guest: 0n, ...set } });
-const withoutBeacon: Harm = ({ root }) => rmSync(join(root, "lab/bin/clock-beacon"));
+const withoutBeacon = ({ root }: ScratchLab) => rmSync(join(root, "lab/bin/clock-beacon"));
 const notLetIn: Harm = (lab) => {
 	recordsLines(lab, [], diskReads(10).guest);
 	lab.write("lttng/ust", listed(1, "qemu:a"));
@@ -28,6 +28,8 @@ const openSocket =
 	"open the socket as LTTng does (chmod 666 /run/lttng/lttng-ust-sock-8), or to the group tracing, which libvirt-qemu is in; then start the domain again: ./lab exec vm -- poweroff, then ./lab up";
 const unmatched =
 	"nothing puts the clock of \"vm\" on the host's: of 90 beacons of the guest and 0 in QEMU's trace, none fit together";
+const sameAgain =
+	"a run of the same says so as well, and stays: ./lab trace run block-io -d vm -- dd if=/dev/vda of=/dev/null bs=4k count=32 iflag=direct";
 const traceBeacons = "trace its QEMU with qemu:memory_region_ops_write, and see that no events were discarded";
 
 test.serial(
@@ -76,6 +78,49 @@ test.serial(
 	},
 	"vm: its clock is known to 26371 ns on the host's (in-band beacon), over the limit of 20000 ns",
 	"measure it again when the host is less busy: ./lab clock vm",
+);
+test.serial(
+	fails,
+	clock,
+	"where the domain has no process",
+	({ root }) => rmSync(join(root, "run/libvirt/qemu/quickstart-vm.pid")),
+	'not in band: domain "vm" has no process',
+	"./lab up starts it",
+);
+test.serial(
+	fails,
+	clock,
+	"where the guest's kernel does not say how its clocks stand",
+	(lab) => lab.write("guest/proc/timer_list", ""),
+	"the guest's /proc/timer_list does not say how its wall clock stands to CLOCK_MONOTONIC",
+	"see that its kernel has CONFIG_HIGH_RES_TIMERS",
+);
+test.serial(
+	fails,
+	clock,
+	"where the beacon fails in the guest",
+	(lab) => lab.write("lab/bin/clock-beacon", "#!/bin/sh\necho 'clock-beacon: not permitted' >&2; exit 1\n", 0o755),
+	'not in band: /lab/bin/clock-beacon 90 5000 failed in "vm": clock-beacon: not permitted',
+	"run it by hand: ./lab exec vm -- /lab/bin/clock-beacon 90 5000",
+);
+test.serial(
+	fails,
+	clock,
+	"where the guest's wall clock is set while the agent is asked",
+	(lab) => {
+		withoutBeacon(lab);
+		lab.write("guest-bin/awk", "#!/bin/sh\ndate +%s%N\n", 0o755);
+	},
+	"the guest's wall clock was set while it was read",
+	"run it again",
+);
+test.serial(
+	fails,
+	clock,
+	"where the guest's clock went back between two readings",
+	(lab) => lab.write("beacons", beacons(90).lines.replace(/^60 (\d+) (\d+)$/m, "60 $2 $1")),
+	'the clock of "vm" cannot be fitted: a pair\'s second reading is before its first',
+	"record the run again",
 );
 test.serial("host and guest are on one clock: not where the host's wall clock was set", async (t) => {
 	const { lab } = await wholeLab(t);
@@ -164,8 +209,101 @@ test.serial(
 	trace,
 	"where events are lost",
 	(lab) => lab.write("lttng/losses", "3 4\n"),
-	"14 events and packets were lost while the guest read its disk",
-	"see which layer loses them: ./lab trace run block-io -d vm -- dd if=/dev/vda of=/dev/null bs=4k count=32 iflag=direct",
+	"qemu lost 3 events and 4 packets of events: its buffers (8 of 1024 KiB for each processor, by a budget of 4 MB/s) were full; record less, by a smaller profile, or allow more, by budget: in a copy of profiles/block-io.yaml or in traces: of the stack file",
+	sameAgain,
+);
+test.serial(
+	fails,
+	trace,
+	"where the guest's memory for traces is full",
+	(lab) => lab.write("guest-bin/df", "#!/bin/sh\necho 4096\n", 0o755),
+	"the memory of guest vm for traces (/dev/shm) is full: what came last is not in its layer, and not counted as lost; record less at a time, or give the domain more memory:",
+	sameAgain,
+);
+test.serial(
+	fails,
+	trace,
+	"where QEMU lacks one of the tracepoints",
+	(lab) => lab.write("lttng/ust", lab.read("lttng/ust").replace(/.*virtio_notify .*\n/, "")),
+	"the QEMU of vm has no tracepoint qemu:virtio_notify: nothing of that was recorded",
+	sameAgain,
+);
+test.serial(
+	fails,
+	trace,
+	"where the clocks are compared over the agent",
+	(lab) => {
+		lab.write("lttng/ust", lab.read("lttng/ust").replace(/.*memory_region_ops_write.*\n/, ""));
+		// The guest's clock is this machine's own, as the agent's answers are.
+		const wall = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+		lab.write("guest/proc/timer_list", `  .get_time:   ktime_get_real\n  .offset:     ${wall} nsecs\n`);
+		const { qemu, guest } = diskReads(10, { contexts });
+		recordsLines(lab, qemu, guest, { host: wall, guest: wall });
+	},
+	"LTTng sees no beacons of vm's QEMU: the guest's clock is compared over its agent, and known to milliseconds",
+	sameAgain,
+);
+test.serial(
+	fails,
+	trace,
+	"where the guest's trace is of no clock that is known",
+	(lab) => lab.write("lttng/made/guest/kernel/metadata", "clock {\n\tfreq = 1000;\n};\n"),
+	"ROOT/var/lib/tracelab/runs/quickstart/verify-OWN-PID/guest/vm/kernel has no clock of nanoseconds",
+	"it was not recorded by LTTng with its own clock; record it again without --clock plugins",
+);
+test.serial(
+	fails,
+	trace,
+	"where the guest's trace is not whole",
+	(lab) => lab.write("lttng/made/guest/kernel/metadata", ""),
+	"the layer guest vm recorded nothing: the part of guest vm is not to be had: the trace ROOT/var/lib/tracelab/runs/quickstart/verify-OWN-PID/guest/vm/kernel has no metadata yet",
+	"stop its session: lttng list, then lttng destroy NAME",
+);
+test.serial(
+	fails,
+	trace,
+	"where the beacon fails in the guest",
+	(lab) => lab.write("lab/bin/clock-beacon", "#!/bin/sh\necho 'clock-beacon: not permitted' >&2; exit 1\n", 0o755),
+	"clock-beacon ended with 1 in the guest: clock-beacon: not permitted",
+	"run it by hand in the guest: /lab/bin/clock-beacon 30 10000",
+);
+test.serial(
+	fails,
+	trace,
+	"where no session daemon runs",
+	(lab) => lab.write("lttng/down", ""),
+	"root's session daemon does not answer, so nothing can be traced",
+	"./lab up starts it",
+);
+test.serial(
+	fails,
+	trace,
+	"where the domain runs on another QEMU",
+	(lab) => {
+		rmSync(join(lab.root, `proc/${pid}`), { recursive: true });
+		runs(lab, "/usr/bin/qemu-system-x86_64");
+	},
+	`domain vm (process ${pid}) runs on /usr/bin/qemu-system-x86_64, not on ${emulator}`,
+	"./lab up starts it on this lab's QEMU",
+);
+test.serial(
+	fails,
+	trace,
+	"where the domain ended before it",
+	({ root }) => rmSync(join(root, "run/libvirt/qemu/quickstart-vm.pid")),
+	"domain vm does not run",
+	"start it: ./lab up",
+);
+test.serial(
+	fails,
+	trace,
+	"where the domain ends while it records",
+	(lab) => {
+		recordsLines(lab, [], diskReads(10).guest);
+		lab.write("guest-bin/dd", `#!/bin/sh\nrm '${lab.root}/run/libvirt/qemu/quickstart-vm.pid'\n`, 0o755);
+	},
+	"the layer qemu of vm recorded nothing: vm has no process any more",
+	"./lab up starts it on this lab's QEMU",
 );
 test.serial(
 	fails,

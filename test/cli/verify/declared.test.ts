@@ -13,6 +13,7 @@ const session = "tracelab-quickstart-flight";
 
 for (const gone of [
 	"opt/tracelab/probe/0123456789abcdef/points",
+	"opt/tracelab/probe/0123456789abcdef/kernel",
 	"var/lib/tracelab/domains/quickstart-vm/root/probes/stap_fire.ko",
 ]) {
 	test.serial(
@@ -86,6 +87,17 @@ for (const [why, file, text, message] of harms) {
 		mends,
 	);
 }
+test.serial(
+	fails,
+	recorders,
+	"where one has another event as well",
+	(lab) => {
+		const file = `lttng/host/${session}/events`;
+		lab.write(file, `${lab.read(file)}qemu:cpu_in\n`);
+	},
+	`trace session ${session} records as well: qemu:cpu_in`,
+	mends,
+);
 test.serial(
 	fails,
 	recorders,

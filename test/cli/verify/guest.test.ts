@@ -2,10 +2,11 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { elf, note } from "../elf-file.ts";
-import { card } from "../scratch-lab.ts";
+import { card, type ScratchLab } from "../scratch-lab.ts";
+import { kernel as buildOf } from "../scratch-probe.ts";
 import { buildId } from "../scratch-trace.ts";
 import { enter, evidenceOf, fails } from "./claim-fails.ts";
-import { listening, loads, moduleFile, vmlinux, wholeLab } from "./whole-lab.ts";
+import { fires, listening, listens, loads, moduleFile, vmlinux, wholeLab } from "./whole-lab.ts";
 
 // Each failure that a claim on a guest's kernel can come to.
 
@@ -13,7 +14,7 @@ const kernel = "the guest runs the kernel of gdb's vmlinux";
 const modules = "its modules are installed, and loaded as built";
 const gdb = "gdb stops the kernel at a source line";
 const hypervisor = "it sees the hypervisor that is expected";
-const systemtap = "SystemTap resolves the installed modules";
+const systemtap = "SystemTap resolves its modules, and a probe fires";
 
 test.serial(
 	fails,
@@ -104,6 +105,14 @@ test.serial(
 	(lab) => lab.fake("ss", ""),
 	"no gdbstub listens on 127.0.0.1:1234",
 	"./lab up starts vm with one",
+);
+test.serial(
+	fails,
+	gdb,
+	"where another process has the gdbstub's port",
+	(lab) => listens(lab, 'LISTEN 0 1 127.0.0.1:1234 0.0.0.0:* users:(("nc",pid=7,fd=3))'),
+	'127.0.0.1:1234 is nc\'s (process 7), not the gdbstub of "vm"',
+	"end that process, or give the domain another gdb port in the stack file; then ./lab up",
 );
 test.serial(
 	fails,
@@ -240,3 +249,72 @@ test.serial(
 	"stap does not compile verify.stp:\n  | x.c:1: error: y\n  | Pass 4: compilation failed.  [man error::pass4]",
 	"SystemTap 4.8/0.188 does not know this kernel, as the lines above show; what a runtime lacks is corrected by a row in spec/systemtap-corrections.ts",
 );
+test.serial(
+	fails,
+	systemtap,
+	"where there is no stap",
+	(lab) => {
+		const programs = ["bash", "env", "virsh", "cat", "date", "flock", "mkdir", "mktemp", "mv", "rm", "rmdir", "tail"];
+		process.env["PATH"] = lab.pathOf(...programs);
+	},
+	"there is no stap on this machine",
+	"run up again: it installs systemtap",
+);
+for (const [where, gone, message, todo] of [
+	["where the kernel is not built", `${buildOf}/build-id`, `the kernel ${buildOf} is not built`, "it builds it"],
+	[
+		"where the guest's modules are gone",
+		"var/lib/tracelab/domains/quickstart-vm/root/lib",
+		`/var/lib/tracelab/domains/quickstart-vm does not hold the modules of the kernel ${buildOf}`,
+		"it installs them",
+	],
+] as const) {
+	const harm = ({ root }: ScratchLab) => rmSync(join(root, gone), { recursive: true });
+	test.serial(fails, systemtap, where, harm, message, `run up again: ${todo}`);
+}
+test.serial(
+	fails,
+	systemtap,
+	"where the runtime has another word than its correction",
+	(lab) => {
+		lab.write(`${buildOf}/source/include/linux/task_work.h`, "task_work_cancel_func\n");
+		lab.write("usr/share/systemtap/runtime/stp_task_work.c", "task_work_end(work);\n");
+		lab.fake("stap", 'echo "Systemtap translator/driver (version 4.8/0.188, Debian version 4.8-2)"');
+	},
+	"SystemTap's runtime has no task_work_cancel in stp_task_work.c, which this kernel calls task_work_cancel_func",
+	"its row in spec/systemtap-corrections.ts is not for this SystemTap: 4.8/0.188",
+);
+test.serial(
+	fails,
+	systemtap,
+	"where the guest runs another kernel",
+	(lab) => writeFileSync(lab.write("sys/kernel/notes", ""), note("GNU", 3, Buffer.alloc(20, 7))),
+	`probe "verify" is for a kernel with build-id ${buildId}, and "vm" runs one with ${"07".repeat(20)}`,
+	"./lab up starts vm on the kernel that belongs to it",
+);
+test.serial(
+	fails,
+	systemtap,
+	"where the probe is not loaded",
+	(lab) => lab.write("guest-bin/staprun", "#!/bin/sh\necho 'ERROR: Couldn'\\''t insert module' >&2; exit 1\n", 0o755),
+	`the probe never fired in the guest, not even at kernel.function("vfs_read"): ERROR: Couldn't insert module`,
+	"see what the kernel says of it: ./lab exec vm -- dmesg",
+);
+test.serial(
+	fails,
+	systemtap,
+	"where nothing of it fires",
+	(lab) => fires(lab, {}),
+	`the probe never fired in the guest, not even at kernel.function("vfs_read"): staprun ended with 0`,
+	"see what the kernel says of it: ./lab exec vm -- dmesg",
+);
+
+test.serial("a probe that fires in the kernel alone is one that fires", async (t) => {
+	const { lab } = await wholeLab(t);
+	enter(t, lab);
+	fires(lab, { 'kernel.function("vfs_read@/fs/read_write.c:450")': 40 });
+	t.is(
+		await evidenceOf(systemtap),
+		'2 points, such as module("first").function("f"); in the guest 40 hits of kernel.function("vfs_read")',
+	);
+});

@@ -1,3 +1,5 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import test from "ava";
 import { askedFor } from "../../../spec/acceleration.ts";
 import { card, type ScratchLab } from "../scratch-lab.ts";
@@ -60,6 +62,44 @@ test.serial(
 	"the lab card says tcg: there is no /dev/kvm; it would be kvm now: the host has /dev/kvm and the processor shows vmx",
 	"./lab up decides it again",
 );
+
+const refusal = "kvm where it cannot work would be an error";
+test.serial(
+	fails,
+	refusal,
+	"where the stack file asks for it all the same",
+	(lab) => says(lab, { kind: "kvm", reason: askedFor }),
+	"acceleration: kvm cannot work on this host: there is no /dev/kvm",
+	"load the module (modprobe kvm_intel), or write acceleration: auto",
+);
+test.serial("kvm is no error where it can work", async (t) => {
+	const { lab } = await wholeLab(t);
+	enter(t, lab);
+	lab.write("dev/kvm", "");
+	t.is(await evidenceOf(refusal), "acceleration: kvm can work on this host: the processor shows vmx");
+});
+
+for (const claim of [accelerated, refusal]) {
+	test.serial(
+		fails,
+		claim,
+		"where this host cannot be looked at",
+		({ root }) => rmSync(join(root, "proc/cpuinfo")),
+		"scripts/host-facts.sh failed: host-facts.sh: line N: ROOT/proc/cpuinfo: No such file or directory",
+		"run it by hand: cd scripts && bash host-facts.sh",
+	);
+}
+for (const claim of [accelerated, network]) {
+	test.serial(
+		fails,
+		claim,
+		"where QEMU's monitor does not answer",
+		(lab) =>
+			lab.fake("virsh", "echo 'error: Timed out during operation: cannot acquire state change lock' >&2; exit 1"),
+		"virsh qemu-monitor-command quickstart-vm: error: Timed out during operation: cannot acquire state change lock",
+		"see whether it runs: ./lab status",
+	);
+}
 
 test.serial("an acceleration that the stack file asks for is no decision of the host's", async (t) => {
 	const { lab } = await wholeLab(t);

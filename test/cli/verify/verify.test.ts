@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import test from "ava";
 import { project } from "../../../cli/host.ts";
+import { claims } from "../../../cli/verify/claims.ts";
 import { verdictTable } from "../../../cli/verify/verdict-table.ts";
 import type { Verdict } from "../../../cli/verify/verify.ts";
 import { card } from "../scratch-lab.ts";
@@ -18,14 +19,19 @@ const asRoot = root ? test.serial : test.serial.skip;
 const ofProcess = [
 	["libvirtd and root's session daemon answer", "virsh is answered by process 811, lttng by process 902"],
 	[
+		"they are systemd's where it runs, and else themselves",
+		"systemd does not run; libvirtd is process 811, lttng-sessiond is process 902",
+	],
+	[
 		"libvirt-qemu is in the session daemon's group",
 		"id -nG libvirt-qemu: libvirt-qemu kvm tracing; /run/lttng is of tracing",
 	],
 	["the process is this lab's QEMU", `/proc/${pid}/exe -> ${emulator}`],
 	["pgrep finds it under its name", `pgrep -x quickstart-vm: ${pid}`],
 	["it is accelerated as the lab card says", "info kvm: kvm support: disabled; tcg: there is no /dev/kvm"],
+	["kvm where it cannot work would be an error", "acceleration: kvm cannot work on this host: there is no /dev/kvm"],
 	["QEMU is built with LTTng-UST", "0x01 (NEEDED) Shared library: [liblttng-ust.so.1]"],
-	["LTTng sees its tracepoints under libvirt", `lttng list -u: 3 qemu:* tracepoints in process ${pid}`],
+	["LTTng sees its tracepoints under libvirt", `lttng list -u: 12 qemu:* tracepoints in process ${pid}`],
 	["what listens, listens on 127.0.0.1", "ss -lntup: 127.0.0.1:1234"],
 	["its unix sockets are not for everybody", "ss -lxp: vm.sock 755"],
 	["it has no network card", "info network: none"],
@@ -44,7 +50,10 @@ const ofGuest = [
 		"it sees the hypervisor that is expected",
 		"signature TCGTCGTCGTCG, hypervisorFlag true, kernelDetects none, detectVirt qemu, dmiVendor QEMU, dmiProduct Standard PC (i440FX + PIIX, 1996), clocksource tsc",
 	],
-	["SystemTap resolves the installed modules", '2 points, such as module("first").function("f@/first.c:3")'],
+	[
+		"SystemTap resolves its modules, and a probe fires",
+		'2 points, such as module("first").function("f"); in the guest 3 hits of module("second").function("g")',
+	],
 	["its probes are compiled for its kernel", `stap_fire.ko for build-id ${"ab".repeat(20)}`],
 	[
 		"host and guest are on one clock",
@@ -52,10 +61,37 @@ const ofGuest = [
 	],
 	[
 		"a trace has QEMU and the guest, causes first",
-		"events: qemu 110, guest 20; 0 lost; 0 of 20 effects before their causes",
+		"events: qemu 110, guest 20; none lost; 0 of 20 effects before their causes",
 	],
 	["its flight recorders record as declared", "Recording session tracelab-quickstart-flight: [active snapshot]"],
 ] as const;
+
+const aboutOf = (claim: string) => claims.find((one) => one.claim === claim)?.about;
+
+test("each claim is of a tutorial or of a contract, and each contract has a claim", (t) => {
+	const tutorials = readdirSync(`${project}/docs/tutorials`).map((name) => name.replace(/\.md$/, ""));
+	const text = readFileSync(`${project}/docs/architecture.md`, "utf8").split("\n## Contracts\n")[1] ?? "";
+	const contracts = [...text.matchAll(/^\d\. \*\*(.+?)\*\*: /gm)].map(([, name = ""]) => name);
+	t.is(contracts.length, 6);
+	const seen = new Set(claims.map(({ about }) => about));
+	t.deepEqual(
+		[...seen].filter((about) => ![...tutorials, ...contracts].includes(about)),
+		[],
+	);
+	t.deepEqual(
+		contracts.filter((contract) => !seen.has(contract)),
+		[],
+	);
+});
+
+test("each claim has a test that makes it fail", (t) => {
+	const texts = readdirSync(import.meta.dirname)
+		.filter((name) => name.endsWith(".test.ts") && name !== "verify.test.ts")
+		.map((name) => readFileSync(join(import.meta.dirname, name), "utf8"))
+		.filter((text) => text.includes("fails,"));
+	const without = claims.filter(({ claim }) => !texts.some((text) => text.includes(`"${claim}"`)));
+	t.deepEqual(without, []);
+});
 
 asRoot("all of a lab that is as it should be holds, and nothing of the looks stays", async (t) => {
 	const { lab } = await wholeLab(t);
@@ -68,7 +104,7 @@ asRoot("all of a lab that is as it should be holds, and nothing of the looks sta
 			`                   ${evidence}`,
 		]),
 		"",
-		"19 hold, 0 fail",
+		"21 hold, 0 fail",
 	]);
 	t.deepEqual(left(lab), []);
 });
@@ -84,19 +120,20 @@ asRoot("of a guest that waits for its debugger, what the host shows is looked at
 		...ofProcess.map(([claim, evidence]) =>
 			claim === "pgrep finds it under its name"
 				? {
-						...{ domain: "vm", claim, verdict: "fail" },
+						...{ domain: "vm", claim, about: "process-names", verdict: "fail" },
 						evidence: `pgrep -x quickstart-vm finds 77, and not process ${pid}`,
 						todo: "./lab up starts it anew, with set_process_name in /etc/libvirt/qemu.conf",
 					}
-				: { domain: "vm", claim, verdict: "pass", evidence },
+				: { domain: "vm", claim, about: aboutOf(claim), verdict: "pass", evidence },
 		),
 		...ofGuest.map(([claim]) => ({
-			...{ domain: "vm", claim, verdict: "not looked at", evidence: 'domain "vm" is paused', todo },
+			...{ domain: "vm", claim, about: aboutOf(claim), verdict: "not looked at" },
+			...{ evidence: 'domain "vm" is paused', todo },
 		})),
 	]);
 	t.deepEqual(guest.asked, []);
 	const { stdout: shown } = await lab.lab(["verify"]);
-	t.is(shown.split("\n").at(-1), "9 hold, 1 fail, 9 not looked at");
+	t.is(shown.split("\n").at(-1), "11 hold, 1 fail, 9 not looked at");
 });
 
 asRoot(
@@ -113,10 +150,12 @@ asRoot(
 			verdicts,
 			[
 				["its modules are installed, and loaded as built", "the domain has no modules"],
-				["SystemTap resolves the installed modules", "the domain has no modules"],
+				["SystemTap resolves its modules, and a probe fires", "the domain has no modules"],
 				["its probes are compiled for its kernel", "the domain has no probes"],
 				["its flight recorders record as declared", "the domain has no flight recorders"],
-			].map(([claim = "", evidence = ""]) => ({ domain: "vm", claim, verdict: "not looked at", evidence })),
+			].map(([claim = "", evidence = ""]) => ({
+				...{ domain: "vm", claim, about: aboutOf(claim), verdict: "not looked at", evidence },
+			})),
 		);
 	},
 );
@@ -130,9 +169,31 @@ asRoot("a guest that does not run fails each claim on it with the reason", async
 	t.deepEqual(
 		last,
 		ofGuest.map(([claim]) => ({
-			...{ domain: "vm", claim, verdict: "fail", evidence: 'domain "vm" is shut off', todo: "start it: ./lab up" },
+			...{ domain: "vm", claim, about: aboutOf(claim), verdict: "fail" },
+			...{ evidence: 'domain "vm" is shut off', todo: "start it: ./lab up" },
 		})),
 	);
+});
+
+asRoot("what nobody foresaw is a row that fails, and no other row is lost by it", async (t) => {
+	const { lab } = await wholeLab(t);
+	const clocksource = "sys/devices/system/clocksource/clocksource0/current_clocksource";
+	rmSync(join(lab.root, clocksource));
+	const { code, stdout, stderr } = await lab.lab(["verify", "--json"]);
+	t.deepEqual({ code, stderr }, { code: 1, stderr: "" });
+	const verdicts = JSON.parse(stdout) as Verdict[];
+	t.is(verdicts.length, claims.length);
+	const failed = verdicts.filter(({ verdict }) => verdict === "fail");
+	t.deepEqual(
+		failed.map(({ claim, evidence, todo }) => [claim, evidence.replace(/ at .*/, ""), todo]),
+		["host and guest are on one clock", "a trace has QEMU and the guest, causes first"].map((claim) => [
+			claim,
+			`Error: ENOENT: no such file or directory, open '${lab.root}/${clocksource}'`,
+			"nobody foresaw it: report it, with these words",
+		]),
+	);
+	for (const { evidence } of failed) t.regex(evidence, / at \w+ \(\S+\/cli\/clock\/system-clock\.ts:\d+:\d+\)$/);
+	t.deepEqual(left(lab), []);
 });
 
 asRoot("Ctrl-C ends what is being looked at, and nothing of it stays", async (t) => {
@@ -158,19 +219,24 @@ test("the table can be read in 80 columns: what is said is broken between words,
 	const shown = verdictTable(
 		[
 			{
-				...{ domain: "vm", claim: "the process is this lab's QEMU", verdict: "pass" },
+				...{ domain: "vm", claim: "the process is this lab's QEMU", about: "gdb", verdict: "pass" },
 				evidence: "/proc/11855/exe -> /opt/tracelab/qemu/39d9afdc3ecde393/bin/qemu-system-x86_64",
 			},
 			{
-				...{ domain: "vm", claim: "gdb stops the kernel at a source line", verdict: "fail" },
+				...{ domain: "vm", claim: "gdb stops the kernel at a source line", about: "gdb", verdict: "fail" },
 				...{ evidence: 'domain "vm" is shut off', todo },
 			},
 			{
-				...{ domain: "vm", claim: "host and guest are on one clock", verdict: "fail" },
+				...{ domain: "vm", claim: "host and guest are on one clock", about: "gdb", verdict: "fail" },
 				...{ evidence: 'domain "vm" is shut off', todo },
 			},
 			{
-				...{ domain: "vm", claim: "SystemTap resolves the installed modules", verdict: "not looked at" },
+				...{
+					domain: "vm",
+					claim: "SystemTap resolves its modules, and a probe fires",
+					about: "systemtap",
+					verdict: "not looked at",
+				},
 				evidence: "the domain has no modules",
 			},
 		],
@@ -187,7 +253,7 @@ vm      fail           gdb stops the kernel at a source line
 vm      fail           host and guest are on one clock
                          domain "vm" is shut off
                          what to do: start it: ./lab up
-vm      not looked at  SystemTap resolves the installed modules
+vm      not looked at  SystemTap resolves its modules, and a probe fires
                          the domain has no modules`,
 	);
 });

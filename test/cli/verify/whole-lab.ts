@@ -63,7 +63,15 @@ function compiles(lab: ScratchLab): void {
 	lab.write(`${prefix}/kernel`, `${buildId}\n`);
 	for (const folder of ["var/lib/tracelab/domains/quickstart-vm/root", "lab"])
 		lab.write(`${folder}/probes/${module}.ko`, "");
-	lab.write("guest-bin/staprun", "#!/bin/sh\n", 0o755);
+}
+
+/** Makes a probe that runs in the guest report these hits. */
+export function fires(lab: ScratchLab, hits: Readonly<Record<string, number>>): void {
+	const lines = Object.entries(hits).map(
+		([point, count]) => `${point}, (verify.stp:2:1), hits: ${count}, cycles: 1min/1avg/1max, variance: 0, index: 0`,
+	);
+	const said = ["----- probe hit report: ", ...lines, "----- refresh report:"];
+	lab.write("guest-bin/staprun", `#!/bin/sh\n${said.map((line) => `echo '${line}'`).join("\n")}\n`, 0o755);
 }
 
 /** Makes what `up` makes of the flight recorder. */
@@ -86,13 +94,18 @@ export async function wholeLab(t: ExecutionContext): Promise<{ lab: ScratchLab; 
 	lab.up({ ...card, domains: { vm }, ...declared });
 	lab.fake("pgrep", `[ "$*" = '-x quickstart-vm' ] && echo ${pid}`);
 	lab.fake("readelf", "echo ' 0x01 (NEEDED)  Shared library: [liblttng-ust.so.1]'");
-	lab.write("run/libvirtd.pid", "811\n");
-	lab.write("run/lttng/lttng-sessiond.pid", "902\n");
+	for (const [pid, name, file] of [
+		[811, "libvirtd", "run/libvirtd.pid"],
+		[902, "lttng-sessiond", "run/lttng/lttng-sessiond.pid"],
+	] as const) {
+		lab.write(file, `${pid}\n`);
+		lab.write(`proc/${pid}/comm`, `${name}\n`);
+	}
 	lab.fake("id", '[ "$*" = "-nG libvirt-qemu" ] && echo libvirt-qemu kvm tracing');
 	lab.fake("stat", `case "$*" in "-c %G $root/run/lttng") echo tracing ;; *) exec /usr/bin/stat "$@" ;; esac`);
 	hasProcessor(lab, "fpu vmx");
 	guest.monitor.set("info kvm", "kvm support: disabled\r").set("info network", "");
-	const tracepoints = ["blk_co_preadv", "memory_region_ops_write", "virtio_blk_handle_read"];
+	const tracepoints = ["memory_region_ops_write", ...Object.keys(loadProfile("block-io").qemu)];
 	lab.write("lttng/ust", listed(pid, ...tracepoints.map((name) => `qemu:${name}`)));
 	listens(lab, listening("127.0.0.1:1234"));
 	lab.write("run/vm.sock", "", 0o755);
@@ -107,7 +120,13 @@ export async function wholeLab(t: ExecutionContext): Promise<{ lab: ScratchLab; 
 	fakeStap(lab, [
 		['module("first").function("f@/first.c:3")', 'module("first").function("f")'],
 		['module("second").function("g@/second.c:3")', 'module("second").function("g")'],
+		['kernel.function("vfs_read@/fs/read_write.c:450")', 'kernel.function("vfs_read")'],
+		["timer.s(2)", "timer.s(2)"],
 	]);
+	fires(lab, {
+		'module("second").function("g@/second.c:3")': 3,
+		'kernel.function("vfs_read@/fs/read_write.c:450")': 40,
+	});
 	const says = Object.entries(facts).map(([name, value]) => `echo '${name}=${value}'`);
 	lab.write("lab/bin/hypervisor-facts", `#!/bin/sh\n${says.join("\n")}\n`, 0o755);
 	lab.write("sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n");
