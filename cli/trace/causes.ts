@@ -37,8 +37,8 @@ export async function emptyGuest(domain: Domain, agent: GuestAgent, names: reado
 	return (await firstOf(looks)) ?? nothingHappened(names);
 }
 
-/** The same for the host's kernel. */
-export const emptyHost = (names: readonly string[]): Cause => nothingHappened(names);
+/** The same for the host's kernel, and for a guest's that ftrace recorded: either began with such events only. */
+export const emptyKernel = (names: readonly string[]): Cause => nothingHappened(names);
 
 /** What scripts/trace-session.sh says where the host's kernel cannot be traced. */
 export const untracedHost = (): string =>
@@ -126,11 +126,18 @@ export async function noModules({ name }: Domain, agent: GuestAgent): Promise<Ca
 /**
  * What was asked for, and is no event of a domain's QEMU or of its guest's kernel, a sentence for each of the two: LTTng takes any
  * name, and where others of the layer happen, nobody sees that one is missing. Where none is there, the layer is empty, and has a cause.
+ *
+ * @param enabled the guest's events that were there, where ftrace recorded them
  */
-export async function unknownEvents(domain: Domain, agent: GuestAgent, { domains, asked }: Run): Promise<string[]> {
+export async function unknownEvents(
+	domain: Domain,
+	agent: GuestAgent,
+	{ domains, asked }: Run,
+	enabled?: readonly string[],
+): Promise<string[]> {
 	const { name } = domain;
 	const qemu = (await tracepointsOf(domains[name]?.pid ?? 0)) ?? [];
-	const guest = asked.guest.length === 0 ? [] : await kernelEvents(agent).catch(() => []);
+	const guest = enabled ?? (asked.guest.length === 0 ? [] : await kernelEvents(agent).catch(() => []));
 	const unknown = (whose: string, names: readonly string[], there: readonly string[]) => {
 		const missing = names.filter((pattern) => !there.some((event) => matches(pattern, event)));
 		if (missing.length === 0 || missing.length === names.length) return [];

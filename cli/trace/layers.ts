@@ -10,7 +10,7 @@ import { LabError, orFault } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { clockText } from "../runs/events.ts";
 import { writeRun } from "../runs/run-file.ts";
-import { emptyGuest, emptyHost, emptyQemu, unknownEvents, untracedHost } from "./causes.ts";
+import { emptyGuest, emptyKernel, emptyQemu, unknownEvents, untracedHost } from "./causes.ts";
 import { bytesIn, countEvents, plainName } from "./event-counts.ts";
 import { fetchPart, type GuestPart, type GuestParts } from "./guest.ts";
 import { type Losses, lossesIn } from "./lttng.ts";
@@ -39,12 +39,14 @@ export async function completeRun(recording: Recording, said: string, parts: Gue
 		const clock = await orFault(() => guestSystemClock(agent));
 		if (!(clock instanceof LabError)) guests[domain.name] = clock;
 		const part = parts.get(domain.name);
+		let enabled: readonly string[] | undefined;
 		if (part !== undefined) {
-			const layer = await orFault(() => guestLayer(recording, domain, agent, part));
-			if (layer instanceof LabError) recording.guestFaults.set(domain.name, layer);
-			run.layers.push(layer instanceof LabError ? absentGuest(domain, layer) : layer);
+			const fetched = await orFault(() => guestLayer(recording, domain, agent, part));
+			if (fetched instanceof LabError) recording.guestFaults.set(domain.name, fetched);
+			else enabled = fetched.enabled;
+			run.layers.push(fetched instanceof LabError ? absentGuest(domain, fetched) : fetched.layer);
 		}
-		run.notes.push(...(await unknownEvents(domain, agent, run)));
+		run.notes.push(...(await unknownEvents(domain, agent, run, enabled)));
 	}
 	writeRun(folder, run);
 	if (!existsSync(join(folder, "clock"))) return [];
@@ -71,12 +73,13 @@ const absentGuest = ({ name }: Domain, { message }: LabError): RunLayer => ({
 	absent: `the part of guest ${name} is not to be had: ${message}`,
 });
 
+/** A guest's layer, and where ftrace recorded it, the events that were enabled. */
 async function guestLayer(
 	{ folder, session, run }: Recording,
 	{ name }: Domain,
 	agent: GuestAgent,
 	part: GuestPart | LabError,
-): Promise<RunLayer> {
+): Promise<{ layer: RunLayer; enabled?: readonly string[] }> {
 	if (part instanceof LabError) throw part;
 	// What finds no room in the guest's memory is lost, and LTTng does not count it.
 	if (part.room < buffersFor(session.profile).size)
@@ -84,9 +87,12 @@ async function guestLayer(
 			`the memory of guest ${name} for traces (/dev/shm) is full: what came last is not in its layer, and not counted as lost; record less at a time, or give the domain more memory:`,
 		);
 	const path = `guest/${name}`;
-	const { version, ...losses } = await fetchPart(agent, part, join(folder, path));
-	run.lttng.guests[name] = version;
-	return layerOf(folder, { layer: "guest", domain: name, path }, losses);
+	const { losses, lttng, ftrace } = await fetchPart(agent, part, join(folder, path), run.mode);
+	const layer = await layerOf(folder, { layer: "guest", domain: name, path }, losses);
+	if (lttng !== undefined) run.lttng.guests[name] = lttng;
+	if (ftrace === undefined) return { layer };
+	run.notes.push(`guest ${name} has no lttng-modules for its kernel: ftrace recorded it`);
+	return { layer: { ...layer, tracer: "ftrace" }, enabled: ftrace };
 }
 
 /** The kernel's part of the host's session stands beside QEMU's, and is a layer of its own. */
@@ -154,12 +160,14 @@ export async function checkLayers({ session, run, clockFault, processes, guestFa
 		const fault = guestFaults.get(domain.name);
 		const cause =
 			fault === undefined
-				? await emptyGuest(domain, new GuestAgent(domain), guest)
+				? layer.tracer === "ftrace"
+					? emptyKernel(guest)
+					: await emptyGuest(domain, new GuestAgent(domain), guest)
 				: { why: layer.absent ?? fault.message, todo: fault.todo };
 		found.push({ title: titleOf(layer), ...cause });
 	}
 	if (run.layers.some(({ layer, total, absent }) => layer === "host" && total === 0 && absent === undefined))
-		found.push({ title: "host", ...emptyHost(host) });
+		found.push({ title: "host", ...emptyKernel(host) });
 	if (found.length === 0 && clockFault !== undefined) throw clockFault;
 	if (found.length === 0) return;
 	throw new LabError(
