@@ -86,12 +86,20 @@ export interface GuestTaking {
 	readonly folder: string;
 }
 
-/** One of two scripts, by what records the session: an instance of ftrace (scripts/lib/ftrace.sh), or else LTTng. */
-const taking = (ftrace: string, lttng: string): string => `i=/sys/kernel/tracing/instances/$1
+/**
+ * A script for either tracer. An instance of ftrace (scripts/lib/ftrace.sh) is stopped and all that it has is taken, which
+ * it then forgets; `ends` is done before that, and `goesOn` behind it.
+ */
+const taking = (lttng: string, ends: string, goesOn: string): string => `i=/sys/kernel/tracing/instances/$1
 if [ -d "$i" ]; then
 	echo 0 >"$i/tracing_on"
-	${ftrace}
-	grep -H "" "$i"/per_cpu/cpu*/stats >"$2/stats" && echo ftrace || exit
+	${ends}
+	for cpu in "$i"/per_cpu/cpu*; do
+		dd if="$cpu/trace_pipe_raw" bs=4096 iflag=nonblock 2>/dev/null >>"$2/\${cpu##*/}"
+	done
+	grep -H "" "$i"/per_cpu/cpu*/stats >"$2/stats" || exit
+	${goesOn}
+	echo ftrace
 else
 	${lttng} >/dev/null && lttng --version && lttng --no-sessiond --mi xml list "$1" || exit
 fi
@@ -100,23 +108,20 @@ cd "$2" && find . -type f && echo "room $(df --output=avail --block-size=1 . | t
 /** Stops a guest's session, which wrote all. */
 export const stopped = (session: string): GuestTaking => ({
 	script: taking(
-		`read -r pid <"$2.pid" && kill "$pid"
-	while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done`,
 		`lttng --no-sessiond stop "$1"`,
+		`read -r pid <"$2.pid" && while kill "$pid" 2>/dev/null; do sleep 0.1; done`,
+		"",
 	),
 	folder: guestFolder(session),
 });
 
-/** Takes a snapshot of a guest's flight recorder, which goes on; ftrace's forgets what it gave. */
+/** Takes a snapshot of a guest's flight recorder, which goes on. */
 export const snapshot = (session: string): GuestTaking => ({
 	script: `rm -rf "$2" && mkdir -p "$2" || exit
 ${taking(
-	`for cpu in "$i"/per_cpu/cpu*; do
-		dd if="$cpu/trace_pipe_raw" of="$2/\${cpu##*/}" bs=4096 iflag=nonblock 2>/dev/null
-	done
-	echo 1 >"$i/tracing_on"
-	cp "\${2%.snapshot}"/* "$2"`,
 	`lttng --no-sessiond snapshot record --session="$1" "file://$2"`,
+	`cp "\${2%.snapshot}"/* "$2"`,
+	`echo 1 >"$i/tracing_on"`,
 )}`,
 	folder: `${guestFolder(session)}.snapshot`,
 });

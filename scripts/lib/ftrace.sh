@@ -42,32 +42,40 @@ uname -n >"$2/system"
 awk "\$1 == \".get_time:\" {wall = \$2 == \"ktime_get_real\"} wall && \$1 == \".offset:\" {print \$2; exit}" /proc/timer_list >>"$2/system"
 mkdir "$i" && echo 0 >"$i/tracing_on" && echo mono >"$i/trace_clock" && echo "$6" >"$i/buffer_size_kb" &&
 	while read -r _ event; do echo "$event" || exit; done <"$2/events" >"$i/set_event" || exit
-if [ "$3" = stream ]; then
-	perl -e "$7" "$i" "$2" </dev/null >/dev/null 2>&1 &
-	echo $! >"$2.pid"
-fi
-echo 1 >"$i/tracing_on"'
+[ "$3" = stream ] || { echo 1 >"$i/tracing_on"; exit; }
+perl -e "$7" "$i" "$2" </dev/null >/dev/null 2>&1 &
+echo $! >"$2.pid"
+until grep -q 1 "$i/tracing_on"; do
+	kill -0 $! 2>/dev/null || { echo "perl, which is to write the pages, ended at once" >&2; exit 1; }
+	sleep 0.1
+done'
 
-# In perl, with the instance and the folder: writes the pages of each processor to a file of its own, until it is ended,
-# and then what is left. To write a page is traced as well: who always took what is there already would never be done.
+# In perl, with the instance and the folder: begins the recording, and writes the pages of each processor to a file of its
+# own until it is ended; what is there then is for who ends it. To write a page is traced as well, so who took all that is
+# there would never be done.
 ftrace_pages='use Fcntl;
 my ($from, $to) = @ARGV;
-my ($ending, @cpus);
+my ($ended, @cpus);
+$SIG{TERM} = sub { $ended = 1 };
 for (glob "$from/per_cpu/cpu*") {
 	sysopen my $in, "$_/trace_pipe_raw", O_RDONLY | O_NONBLOCK or die;
 	open my $out, ">", "$to/" . s{.*/}{}r or die;
 	push @cpus, [$in, $out];
 }
-$SIG{TERM} = sub { $ending = 1 };
-for (my $last = 0; !$last; select undef, undef, undef, $ending ? 0 : 0.5) {
-	$last = $ending;
+# Not before all this is in memory: buffers of a small budget are full by then.
+open my $on, ">", "$from/tracing_on" or die;
+print $on "1\n";
+close $on;
+until ($ended) {
 	for (@cpus) {
-		my ($in, $out) = @$_;
-		while (sysread $in, my $page, 4096) {
+		my ($in, $out, $small) = (@$_, 0);
+		while ($small < 2 && sysread $in, my $page, 4096) {
 			syswrite($out, $page) == 4096 or exit 1;
-			last if !$last && (0xfffff & unpack "x8V", $page) < 2048;
+			# The first may be what is left of a page that was not full the time before.
+			$small = (0xfffff & unpack "x8V", $page) < 2048 ? $small + 1 : 0;
 		}
 	}
+	select undef, undef, undef, 0.5;
 }'
 
 # session names events kilobytes where: what the instance has other than wanted, in the words of trace-session.sh.

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import anyTest, { type ExecutionContext } from "ava";
-import { fakeFtrace } from "./fake-ftrace.ts";
+import { fakeFtrace, ftracePart } from "./fake-ftrace.ts";
 import { domain, emulator, fakeGuest } from "./fake-guest.ts";
 import { fakeLttng } from "./fake-lttng.ts";
 import { ScratchHost, type StepRun } from "./run-step.ts";
@@ -304,15 +305,34 @@ test("what an instance of ftrace has other than wanted is drift, and is mended",
 	t.is(await drift(scratch, given), `there is no trace session ${session} in guest vm`);
 });
 
-test("who writes a guest's pages is ended with its session", async (t) => {
+test("a guest's pages are written to its memory, and who does so is ended with the session", async (t) => {
 	const { scratch, given, session, instance } = guestOfFtrace(t);
 	await scratch.step(step, "apply", { ...given, mode: "stream", folder: "/traces/one" });
 	const writer = Number(readFileSync(`/dev/shm/tracelab/${session}.pid`, "utf8"));
 	t.notThrows(() => process.kill(writer, 0));
+	const written = `/dev/shm/tracelab/${session}/cpu1`;
+	const size = () => (existsSync(written) ? statSync(written).size : 0);
+	for (let tries = 0; tries < 100 && size() < 8192; tries++) await pause(100);
+	t.deepEqual(readFileSync(written), readFileSync(join(ftracePart, "cpu1")));
 	t.is((await scratch.step(step, "remove", given)).code, 0);
 	t.throws(() => process.kill(writer, 0), { code: "ESRCH" });
 	t.false(existsSync(join(scratch.root, instance)));
 	t.false(existsSync(`/dev/shm/tracelab/${session}.pid`));
+});
+
+test("a guest in which nothing writes the pages is an error that says so", async (t) => {
+	const { scratch, given, session } = guestOfFtrace(t);
+	scratch.fake("perl", "exit 2");
+	const { code, stderr } = await scratch.step(step, "apply", { ...given, mode: "stream", folder: "/traces/one" });
+	t.is(code, 1);
+	t.is(
+		stderr,
+		[
+			`trace-session: trace session ${session} records process ${pid}`,
+			"tracelab: trace-session: the kernel of vm cannot be traced: perl, which is to write the pages, ended at once",
+			"  what to do: see the guest's log: ./lab exec vm -- dmesg",
+		].join("\n"),
+	);
 });
 
 test("a guest with neither lttng-modules nor ftrace is an error that says how it gets either", async (t) => {

@@ -104,7 +104,10 @@ function flies(lab: ScratchLab, where: "host" | "guest"): void {
 async function withFtrace(t: ExecutionContext): Promise<ScratchLab> {
 	const lab = await traceable(t);
 	records(lab, ["blk_co_preadv"], []);
-	fakeFtrace(lab, (name, body) => lab.write(`guest-bin/${name}`, `#!/bin/sh\n${body}\n`, 0o755));
+	const fake = (name: string, body: string) => lab.write(`guest-bin/${name}`, `#!/bin/sh\n${body}\n`, 0o755);
+	fakeFtrace(lab, fake);
+	// The fake pages stay when they are read: so they are only once.
+	fake("perl", 'echo 1 >"$3/tracing_on"; exec sleep 1000');
 	return lab;
 }
 
