@@ -18,7 +18,7 @@ export function runFacts(run: Run): Omit<RunFacts, "clocks" | "causality"> {
 		host: hostFacts(run),
 		domains: Object.entries(domains)
 			.sort(([a], [b]) => (a < b ? -1 : 1))
-			.map(([name, domain]) => ({ name, facts: domainFacts(domain, run.lttng.guests[name]) })),
+			.map(([name, domain]) => ({ name, facts: [...domainFacts(domain), ...tracerFacts(name, run)] })),
 		layers: layers.map(({ layer, domain, discarded, lostPackets, bytes, absent }) => ({
 			...{ layer, domain, discarded, lostPackets, bytes, absent },
 		})),
@@ -46,10 +46,15 @@ function hostFacts({ tracelab, commit, cli, lttng, hostKernel }: Run): [string, 
 	];
 }
 
-function domainFacts(
-	{ libvirtName, pid, emulator, acceleration, builds, kernel, modules }: Run["domains"][string],
-	lttng: string | undefined,
-): [string, string][] {
+function domainFacts({
+	libvirtName,
+	pid,
+	emulator,
+	acceleration,
+	builds,
+	kernel,
+	modules,
+}: Run["domains"][string]): [string, string][] {
 	return [
 		["libvirt's name", libvirtName],
 		["pid", String(pid)],
@@ -58,8 +63,13 @@ function domainFacts(
 		...row("acceleration", acceleration),
 		...row("kernel's build-id", kernel),
 		...Object.entries(modules).map(([name, id]): [string, string] => [`build-id of ${name}`, id]),
-		...row("LTTng in the guest", lttng),
 	];
+}
+
+/** What recorded the guest's kernel. */
+function tracerFacts(name: string, { lttng, layers }: Run): [string, string][] {
+	const tracer = layers.find(({ domain }) => domain === name)?.tracer;
+	return [...row("LTTng in the guest", lttng.guests[name]), ...row("tracer of the guest's kernel", tracer)];
 }
 
 const row = (name: string, text: string | undefined): [string, string][] => (text === undefined ? [] : [[name, text]]);

@@ -1,3 +1,4 @@
+import { requestKind } from "../spec/rwbs.ts";
 import { bareName, type Layer, type TraceEvent } from "./event.ts";
 
 /**
@@ -25,20 +26,6 @@ const field = (name: string) => (event: TraceEvent) => String(event.fields[name]
 /** The kernel's own names, include/linux/interrupt.h. */
 const softirqs = ["HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU"];
 
-/** Bits of lttng-modules' rwbs, in include/instrumentation/events/block.h there. */
-const requestKinds = [
-	[1 << 0, "write"],
-	[1 << 1, "discard"],
-	[1 << 2, "read"],
-	[1 << 8, "flush"],
-	[1 << 10, "flush"],
-] as const;
-
-function requestKind({ fields: { rwbs } }: TraceEvent): string {
-	const bits = Number(rwbs ?? 0);
-	return requestKinds.find(([bit]) => (bits & bit) !== 0)?.[1] ?? "";
-}
-
 export const sliceRules: readonly SliceRule[] = [
 	{
 		title: "Block requests",
@@ -47,7 +34,7 @@ export const sliceRules: readonly SliceRule[] = [
 		begins: ["block_rq_issue"],
 		ends: ["block_rq_complete"],
 		key: ({ fields: { dev, sector } }) => `${dev} ${sector}`,
-		label: (begin) => `block ${requestKind(begin)}`.trim(),
+		label: ({ fields: { rwbs } }) => `block ${requestKind(rwbs) ?? ""}`.trim(),
 		latency: "block_rq_issue to block_rq_complete of the same device and sector",
 	},
 	{

@@ -19,12 +19,15 @@ source lib/step.sh
 domain=none
 source lib/guest-agent.sh
 source lib/lttng.sh
+source lib/ftrace.sh
 : "${session:?}" "${mode:?}" "${folder?}" "${domains:?}" "${qemu:?}" "${guest?}" "${host?}" "${size:?}" "${count:?}"
 
 record=$state_dir/traces/$session
+# Of ftrace's buffer for each processor.
+kilobytes=$((size * count / 1024))
 
-# What was found of the parts, by name: host, or guest NAME.
-declare -A wrong=()
+# What was found of the parts, by name: host, or guest NAME; and the guests without lttng-modules, whose kernels ftrace records.
+declare -A wrong=() by_ftrace=()
 
 probe() {
 	compare
@@ -55,11 +58,22 @@ compare() {
 }
 
 compare_guest() {
-	local xml
+	local said code=0
 	guest_there || return 0
-	# shellcheck disable=SC2016  # expanded in the guest
-	xml=$(guest_run 'lttng --no-sessiond --mi xml list "$1"' "$session" 2>/dev/null) || xml=''
-	differs "guest $name" "$xml" '' "$guest"
+	said=$(guest_run "$guests_session" "$session" 2>/dev/null) || code=$?
+	if [ "$code" = 3 ]; then
+		by_ftrace[$name]=1
+		said=$(guest_run "$ftrace_differs" "$session" "$ftrace_names" "$(guest_patterns)" "$kilobytes" " in guest $name" 2>/dev/null)
+		[ -z "$said" ] || wrong["guest $name"]=$said
+	else
+		differs "guest $name" "$said" '' "$guest"
+	fi
+}
+
+# guest_patterns: the guest's events as an extended regular expression.
+guest_patterns() {
+	local patterns=${guest//\*/.*}
+	printf %s "${patterns//$'\n'/|}"
 }
 
 # differs PART XML PIDS EVENTS: puts what the session of a part has other than wanted into `wrong`.
@@ -178,19 +192,26 @@ start_host() {
 enable_ust() { run "enabling $1" lttng_ enable-event --session="$session" --userspace --channel=main "$@"; }
 
 start_guest() {
-	local code=0 words
+	local code=0 words with=lttng look='journalctl -u lttng-sessiond'
 	[ -n "${wrong["guest $name"]:-}" ] || return 0
-	words=$(guest_run "$guests_part" "$session" "$mode" "$guest_folder" "$size" "$count" "$(paste -sd , <<<"$guest")" 2>&1) || code=$?
-	case $code in
-	0) say "$step: trace session $session records the kernel of $name" ;;
-	3) die "guest $name has no lttng-modules for its kernel, so its kernel cannot be traced" \
-		"give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, then run up" ;;
-	255) die "the guest agent of $name does not answer" "see the guest's console: ./lab console --log $name" ;;
-	*)
-		die "the kernel of $name cannot be traced: ${words##*$'\n'}" \
-			"see the guest's log: ./lab exec $name -- journalctl -u lttng-sessiond"
-		;;
+	[ -z "${by_ftrace[$name]:-}" ] || with=ftrace look=dmesg
+	words=$("start_$with" 2>&1) || code=$?
+	case $with-$code in
+	lttng-0) say "$step: trace session $session records the kernel of $name" ;;
+	ftrace-0) say "$step: trace session $session records the kernel of $name by ftrace, as it has no lttng-modules" ;;
+	ftrace-4) die "guest $name has no lttng-modules for its kernel, and no ftrace in it, so its kernel cannot be traced" \
+		"give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, or its kernel CONFIG_FTRACE and CONFIG_FUNCTION_TRACER, as kconfig/quickstart.config does; then run up" ;;
+	ftrace-5) die "the kernel of $name has none of these tracepoints: $(paste -sd ' ' <<<"$guest")" \
+		"see those that it has, in the guest: /sys/kernel/tracing/available_events; some need another kernel configuration" ;;
+	*-255) die "the guest agent of $name does not answer" "see the guest's console: ./lab console --log $name" ;;
+	*) die "the kernel of $name cannot be traced: ${words##*$'\n'}" "see the guest's log: ./lab exec $name -- $look" ;;
 	esac
+}
+
+start_lttng() { guest_run "$guests_part" "$session" "$mode" "$guest_folder" "$size" "$count" "$(paste -sd , <<<"$guest")"; }
+
+start_ftrace() {
+	guest_run "$ftrace_start" "$session" "$guest_folder" "$mode" "$ftrace_names" "$(guest_patterns)" "$kilobytes" "$ftrace_pages"
 }
 
 end_host() { lttng_ destroy "$session" >/dev/null 2>&1 || :; }
@@ -205,5 +226,5 @@ remove() {
 end_guest() {
 	guest_there || return 0
 	# shellcheck disable=SC2016  # expanded in the guest
-	guest_run 'lttng --no-sessiond destroy "$1"; rm -rf "$2"' "$session" "$guest_folder" >/dev/null 2>&1 || :
+	guest_run 'lttng --no-sessiond destroy "$1"; '"$ftrace_end" "$session" "$guest_folder" >/dev/null 2>&1 || :
 }

@@ -1,4 +1,5 @@
 import type { Fields } from "./ctf-line.ts";
+import { requestKind } from "./rwbs.ts";
 
 /** An event of one of a run's layers, on the host's clock. */
 export interface OrderedEvent {
@@ -47,9 +48,6 @@ export type Instant = Pick<OrderedEvent, "time" | "bound">;
 /** Requests to the same place are told apart by their order: the guest has no two of them under way at once. */
 type Requests = Map<string, Request[]>;
 
-/** Bit of a block event's rwbs that says it writes. */
-const writes = 1;
-
 /**
  * Follows the requests of virtio disks through both sides. The guest issues a request before it rings the doorbell, and
  * QEMU handles it behind that; QEMU completes it before it puts it into the ring of those that are done, and the guest
@@ -76,7 +74,7 @@ export class DiskRequests {
 		const issued = event.name === "block_rq_issue";
 		if (!issued && event.name !== "block_rq_complete") return;
 		const { sector, nr_sector: sectors, rwbs } = event.fields;
-		const key = keyOf(event, Number(rwbs) & writes, sector, sectors);
+		const key = keyOf(event, requestKind(rwbs) === "write", sector, sectors);
 		if (issued) add(this.#guest, key, { begin: instant(event) });
 		else
 			finish(
@@ -92,7 +90,7 @@ export class DiskRequests {
 		if (write || event.name === "qemu:virtio_blk_handle_read") {
 			const request = { begin: instant(event) };
 			this.#handled.set(address, request);
-			add(this.#qemu, keyOf(event, write ? writes : 0, sector, nsectors), request);
+			add(this.#qemu, keyOf(event, write, sector, nsectors), request);
 		} else if (event.name === "qemu:virtio_blk_req_complete") {
 			finish(this.#handled.get(address), event);
 			this.#handled.delete(address);
@@ -163,7 +161,7 @@ export function check(order: string, leads: readonly Lead[]): CausalityCheck {
 
 const rounded = (time: number | undefined): number | undefined => (time === undefined ? undefined : Math.round(time));
 
-function keyOf({ domain }: OrderedEvent, write: number, sector: unknown, sectors: unknown): string {
+function keyOf({ domain }: OrderedEvent, write: boolean, sector: unknown, sectors: unknown): string {
 	return `${domain} ${write} ${sector} ${sectors}`;
 }
 

@@ -24,12 +24,14 @@ const domain = z.object({
 const layer = z.object({
 	layer: z.enum(["qemu", "guest", "host"]),
 	domain: z.string().exactOptional(),
+	/** What recorded it, where that was not LTTng. */
+	tracer: z.literal("ftrace").exactOptional(),
 	/** Folder of its CTF traces, relative to the run's. */
 	path: z.string(),
 	/** How many there are of each event, by name. */
 	events: z.record(z.string(), z.number().int()),
 	total: z.number().int(),
-	/** What found no room in the buffers, as LTTng counts it: events, or whole packets where a flight recorder goes on. */
+	/** What found no room in the buffers, as the tracer counts it: events, or whole packets where a flight recorder goes on. */
 	discarded: z.number().int(),
 	lostPackets: z.number().int(),
 	bytes: z.number().int(),
@@ -58,7 +60,7 @@ export const runSchema = z.object({
 	budget: z.object({ rate: z.number(), events: z.number() }),
 	/** What each layer was asked for: names and patterns. */
 	asked: z.object({ qemu: events, guest: events, host: events }),
-	/** The LTTng session, on the host and in the guests. */
+	/** The LTTng session, on the host and in the guests, or ftrace's instance there. */
 	session: z.string(),
 	/** How it was recorded: all of it, or the last of it. */
 	mode: z.enum(["stream", "snapshot"]),

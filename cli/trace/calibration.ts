@@ -83,7 +83,7 @@ async function calibrate({ folder, session }: Calibrated, layers: readonly Layer
 			const path = `guest/${domain.name}`;
 			const agent = new GuestAgent(domain);
 			const part = await takePart(agent, trial.session, stopped(trial.session));
-			const { version: _, ...losses } = await fetchPart(agent, part, join(base, path));
+			const { losses } = await fetchPart(agent, part, join(base, path), "stream");
 			costs.push(await costOf(base, { layer: "guest", domain: domain.name, path }, losses));
 		}
 		return costs;

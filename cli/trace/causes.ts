@@ -37,8 +37,8 @@ export async function emptyGuest(domain: Domain, agent: GuestAgent, names: reado
 	return (await firstOf(looks)) ?? nothingHappened(names);
 }
 
-/** The same for the host's kernel. */
-export const emptyHost = (names: readonly string[]): Cause => nothingHappened(names);
+/** The same for the host's kernel, and for a guest's that ftrace recorded: either began with such events only. */
+export const emptyKernel = (names: readonly string[]): Cause => nothingHappened(names);
 
 /** What scripts/trace-session.sh says where the host's kernel cannot be traced. */
 export const untracedHost = (): string =>
@@ -128,14 +128,17 @@ export async function noModules({ name }: Domain, agent: GuestAgent): Promise<Ca
  * name, and where others of the layer happen, nobody sees that one is missing. Where none is there, the layer is empty, and has a cause.
  *
  * @param agent of a guest that answers
+ * @param enabled the guest's events that were there, where ftrace recorded them
  */
 export async function unknownEvents(
 	{ name }: Domain,
 	{ domains, asked }: Run,
-	{ userspace, agent }: { userspace: Registered; agent: GuestAgent | undefined },
+	seen: { userspace: Registered; agent: GuestAgent | undefined; enabled: readonly string[] | undefined },
 ): Promise<string[]> {
+	const { userspace, agent, enabled } = seen;
 	const qemu = userspace.get(domains[name]?.pid ?? 0) ?? [];
-	const guest = asked.guest.length === 0 || agent === undefined ? [] : await kernelEvents(agent).catch(() => []);
+	const asksGuest = asked.guest.length > 0 && agent !== undefined;
+	const guest = enabled ?? (asksGuest ? await kernelEvents(agent).catch(() => []) : []);
 	const unknown = (whose: string, names: readonly string[], there: readonly string[]) => {
 		const missing = names.filter((pattern) => !there.some((event) => matches(pattern, event)));
 		if (missing.length === 0 || missing.length === names.length) return [];

@@ -1,4 +1,5 @@
-import { createWriteStream, mkdirSync, writeFileSync } from "node:fs";
+import { createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Run } from "../../spec/run.ts";
@@ -8,6 +9,7 @@ import { buildIdIn } from "../debug/elf.ts";
 import type { LabError } from "../errors.ts";
 import { GuestAgent, GuestRefusal } from "../guest/agent.ts";
 import { domainProcess } from "../libvirt.ts";
+import { ftraceToCtf } from "./ftrace.ts";
 import { type Losses, lossesIn, versionIn } from "./lttng.ts";
 import { guestFolder } from "./session.ts";
 
@@ -81,28 +83,53 @@ export async function tracedDomain(domain: Domain): Promise<Run["domains"][strin
 	};
 }
 
-/** What is asked of LTTng in a guest at the end of its part, and where that leaves what it wrote. */
+/** What is asked of a guest at the end of its part, and where that leaves what was written. */
 export interface GuestTaking {
 	readonly script: string;
 	readonly folder: string;
 }
 
-const listed = `lttng --version && lttng --no-sessiond --mi xml list "$1" || exit
+/**
+ * A script for either tracer. An instance of ftrace (scripts/lib/ftrace.sh) is stopped and all that it has is taken, which
+ * it then forgets; `ends` is done before that, and `goesOn` behind it.
+ */
+const taking = (lttng: string, ends: string, goesOn: string): string => `i=/sys/kernel/tracing/instances/$1
+if [ -d "$i" ]; then
+	echo 0 >"$i/tracing_on"
+	${ends}
+	for cpu in "$i"/per_cpu/cpu*; do
+		dd if="$cpu/trace_pipe_raw" bs=4096 iflag=nonblock 2>/dev/null >>"$2/\${cpu##*/}"
+	done
+	grep -H "" "$i"/per_cpu/cpu*/stats >"$2/stats" || exit
+	${goesOn}
+	echo ftrace
+else
+	${lttng} >/dev/null && lttng --version && lttng --no-sessiond --mi xml list "$1" || exit
+fi
 cd "$2" && find . -type f && echo "room $(df --output=avail --block-size=1 . | tail -n 1)"`;
 
 /** Stops a guest's session, which wrote all. */
 export const stopped = (session: string): GuestTaking => ({
-	script: `lttng --no-sessiond stop "$1" >/dev/null || exit\n${listed}`,
+	script: taking(
+		`lttng --no-sessiond stop "$1"`,
+		`read -r pid <"$2.pid" && while kill "$pid" 2>/dev/null; do sleep 0.1; done`,
+		"",
+	),
 	folder: guestFolder(session),
 });
 
 /** Takes a snapshot of a guest's flight recorder, which goes on. */
 export const snapshot = (session: string): GuestTaking => ({
-	script: `rm -rf "$2" && mkdir -p "$2" && lttng --no-sessiond snapshot record --session="$1" "file://$2" >/dev/null || exit\n${listed}`,
+	script: `rm -rf "$2" && mkdir -p "$2" || exit
+${taking(
+	`lttng --no-sessiond snapshot record --session="$1" "file://$2"`,
+	`cp "\${2%.snapshot}"/* "$2"`,
+	`echo 1 >"$i/tracing_on"`,
+)}`,
 	folder: `${guestFolder(session)}.snapshot`,
 });
 
-/** The part of a guest that was ended: what LTTng said of it, and what is in its folder. */
+/** The part of a guest that was ended: what was said of it, with the files in its folder. */
 export interface GuestPart {
 	readonly said: string;
 	readonly folder: string;
@@ -119,21 +146,46 @@ export async function takePart(agent: GuestAgent, session: string, taking: Guest
 	return { said, folder: taking.folder, room: Number(/^room +(\d+)$/m.exec(said)?.[1] ?? Number.POSITIVE_INFINITY) };
 }
 
-/**
- * Brings what is in a guest's part into `to`, file by file: an archive of it would take the guest's memory a second time, and a
- * compressed one more of an emulated processor than is won on the way.
- */
+/** What is known of a guest's part when it is here. */
+export interface FetchedPart {
+	readonly losses: Losses;
+	/** LTTng's version, where that recorded it. */
+	readonly lttng?: string;
+	/** The names of the events that were enabled, where ftrace did. */
+	readonly ftrace?: readonly string[];
+}
+
+/** Brings what a guest's part recorded into `to`, as CTF. */
 export async function fetchPart(
 	agent: GuestAgent,
-	{ said, folder }: GuestPart,
+	part: GuestPart,
 	to: string,
-): Promise<Losses & { version: string }> {
+	mode: Run["mode"],
+): Promise<FetchedPart> {
+	if (!part.said.startsWith("ftrace\n")) {
+		await fetchFiles(agent, part, to);
+		return { losses: lossesIn(part.said, "KERNEL"), lttng: versionIn(part.said) };
+	}
+	const raw = mkdtempSync(join(tmpdir(), "tracelab-ftrace-"));
+	try {
+		await fetchFiles(agent, part, raw);
+		const { chosen, discarded } = await ftraceToCtf(raw, join(to, "kernel"), mode);
+		return { losses: { discarded, lostPackets: 0 }, ftrace: chosen };
+	} finally {
+		rmSync(raw, { recursive: true });
+	}
+}
+
+/**
+ * File by file: an archive would take the guest's memory a second time, and a compressed one more of an emulated processor
+ * than is won on the way.
+ */
+async function fetchFiles(agent: GuestAgent, { said, folder }: GuestPart, to: string): Promise<void> {
 	for (const [, file = ""] of said.matchAll(/^\.\/(.+)$/gm)) {
 		const target = join(to, file);
 		mkdirSync(dirname(target), { recursive: true });
 		await pipeline(agent.read(`${folder}/${file}`), createWriteStream(target));
 	}
-	return { ...lossesIn(said, "KERNEL"), version: versionIn(said) };
 }
 
 /** Gives a guest the memory back that a snapshot took; the end of a session does that by itself. */

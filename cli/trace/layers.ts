@@ -11,7 +11,7 @@ import { GuestAgent } from "../guest/agent.ts";
 import { causalityText, clockText, orderText } from "../runs/events.ts";
 import { causality } from "../runs/merge.ts";
 import { writeRun } from "../runs/run-file.ts";
-import { emptyGuest, emptyHost, emptyQemu, registered, unknownEvents, untracedHost } from "./causes.ts";
+import { emptyGuest, emptyKernel, emptyQemu, registered, unknownEvents, untracedHost } from "./causes.ts";
 import { bytesIn, countEvents, plainName } from "./event-counts.ts";
 import { fetchPart, type GuestPart, type GuestParts } from "./guest.ts";
 import { type Losses, lossesIn } from "./lttng.ts";
@@ -43,12 +43,14 @@ export async function completeRun(recording: Recording, said: string, parts: Gue
 		const silent = part instanceof LabError;
 		const clock = silent ? part : await orFault(() => guestSystemClock(agent));
 		if (!(clock instanceof LabError)) guests[domain.name] = clock;
+		let enabled: readonly string[] | undefined;
 		if (part !== undefined) {
-			const layer = await orFault(() => guestLayer(recording, domain, agent, part));
-			if (layer instanceof LabError) recording.guestFaults.set(domain.name, layer);
-			run.layers.push(layer instanceof LabError ? absentGuest(domain, layer) : layer);
+			const fetched = await orFault(() => guestLayer(recording, domain, agent, part));
+			if (fetched instanceof LabError) recording.guestFaults.set(domain.name, fetched);
+			else enabled = fetched.enabled;
+			run.layers.push(fetched instanceof LabError ? absentGuest(domain, fetched) : fetched.layer);
 		}
-		run.notes.push(...(await unknownEvents(domain, run, { userspace, agent: silent ? undefined : agent })));
+		run.notes.push(...(await unknownEvents(domain, run, { userspace, agent: silent ? undefined : agent, enabled })));
 	}
 	run.notes.push(...run.layers.flatMap((layer) => lossOf(layer, recording)));
 	writeRun(folder, run);
@@ -107,12 +109,16 @@ const absentGuest = ({ name }: Domain, { message }: LabError): RunLayer => ({
 	absent: `the part of guest ${name} is not to be had: ${message}`,
 });
 
+/** Which of the two tracers of a guest's kernel it was, where it was not LTTng's. */
+export const byFtrace = (domain: string) => `guest ${domain} has no lttng-modules for its kernel: ftrace recorded it`;
+
+/** A guest's layer, and where ftrace recorded it, the events that were enabled. */
 async function guestLayer(
 	{ folder, session, run }: Recording,
 	{ name }: Domain,
 	agent: GuestAgent,
 	part: GuestPart | LabError,
-): Promise<RunLayer> {
+): Promise<{ layer: RunLayer; enabled?: readonly string[] }> {
 	if (part instanceof LabError) throw part;
 	// What finds no room in the guest's memory is lost, and LTTng does not count it.
 	if (part.room < buffersFor(session.profile).size)
@@ -120,9 +126,12 @@ async function guestLayer(
 			`the memory of guest ${name} for traces (/dev/shm) is full: what came last is not in its layer, and not counted as lost; record less at a time, or give the domain more memory:`,
 		);
 	const path = `guest/${name}`;
-	const { version, ...losses } = await fetchPart(agent, part, join(folder, path));
-	run.lttng.guests[name] = version;
-	return layerOf(folder, { layer: "guest", domain: name, path }, losses);
+	const { losses, lttng, ftrace } = await fetchPart(agent, part, join(folder, path), run.mode);
+	const layer = await layerOf(folder, { layer: "guest", domain: name, path }, losses);
+	if (lttng !== undefined) run.lttng.guests[name] = lttng;
+	if (ftrace === undefined) return { layer };
+	run.notes.push(byFtrace(name));
+	return { layer: { ...layer, tracer: "ftrace" }, enabled: ftrace };
 }
 
 /** The kernel's part of the host's session stands beside QEMU's, and is a layer of its own. */
@@ -190,12 +199,14 @@ export async function checkLayers({ session, run, clockFault, processes, guestFa
 		const fault = guestFaults.get(domain.name);
 		const cause =
 			fault === undefined
-				? await emptyGuest(domain, new GuestAgent(domain), guest)
+				? layer.tracer === "ftrace"
+					? emptyKernel(guest)
+					: await emptyGuest(domain, new GuestAgent(domain), guest)
 				: { why: layer.absent ?? fault.message, todo: fault.todo };
 		found.push({ title: titleOf(layer), ...cause });
 	}
 	if (run.layers.some(({ layer, total, absent }) => layer === "host" && total === 0 && absent === undefined))
-		found.push({ title: "host", ...emptyHost(host) });
+		found.push({ title: "host", ...emptyKernel(host) });
 	if (found.length === 0 && clockFault !== undefined) throw clockFault;
 	if (found.length === 0) return;
 	throw new LabError(

@@ -9,7 +9,7 @@ import { GuestAgent } from "../guest/agent.ts";
 import { causalityText } from "../runs/events.ts";
 import { causality } from "../runs/merge.ts";
 import { runsFolder } from "../runs/run-folder.ts";
-import { checkLayers, checkOrder } from "../trace/layers.ts";
+import { byFtrace, checkLayers, checkOrder } from "../trace/layers.ts";
 import { type Recording, recordWhile, startClocks, startRecording } from "../trace/record.ts";
 import { up } from "./claim.ts";
 
@@ -68,9 +68,11 @@ export async function trace(domain: Domain): Promise<string> {
 		await checkLayers(recording);
 		if (recording.clock !== undefined) wallClock(recording.clock, domain);
 		const layers = recording.run.layers.filter(({ absent }) => absent === undefined);
-		const seen = layers.map(({ layer, total }) => `${layer} ${total}`).join(", ");
-		// Events that were lost, a fallback, or what could not be recorded.
-		const [note] = recording.run.notes;
+		const seen = layers
+			.map(({ layer, total, tracer }) => `${layer} ${total}${tracer ? ` by ${tracer}` : ""}`)
+			.join(", ");
+		// Events that were lost, a fallback, or what could not be recorded; a guest without lttng-modules may be meant so.
+		const note = recording.run.notes.find((one) => one !== byFtrace(domain.name));
 		if (note !== undefined) throw new LabError(note, `a run of the same says so as well, and stays: ${again}`);
 		return `events: ${seen}; none lost; ${await order(domain, recording)}`;
 	} finally {

@@ -18,10 +18,13 @@ if [ "$mode" = snapshot ]; then
 	create=(--snapshot)
 fi
 
-# In the guest: session mode folder size count events. 3: its kernel has no lttng-modules.
+# In the guest: session. 3: its kernel has no lttng-modules.
 # shellcheck disable=SC2016  # expanded in the guest
-guests_part='modinfo lttng-tracer >/dev/null 2>&1 || exit 3
-fail() { echo "$1"; exit 1; }
+guests_session='lttng --no-sessiond --mi xml list "$1" 2>/dev/null || modinfo lttng-tracer >/dev/null 2>&1 || exit 3'
+
+# In the guest: session mode folder size count events.
+# shellcheck disable=SC2016  # expanded in the guest
+guests_part='fail() { echo "$1"; exit 1; }
 # One that somebody started by hand is not known to systemd, which would start a second one in vain, again and again.
 lttng --no-sessiond list >/dev/null 2>&1 || said=$(systemctl start lttng-sessiond 2>&1) || fail "${said%%See*}"
 lttng --no-sessiond destroy "$1" >/dev/null 2>&1

@@ -180,7 +180,10 @@ export class FakeGuest {
 	}
 
 	#exec(args: Arguments): Promise<number> {
-		const words = (args["arg"] as string[]).map((word) => this.#path(word));
+		const words = (args["arg"] as string[]).map((word) => {
+			const path = this.#path(word);
+			return path === word ? this.#script(word) : path;
+		});
 		const path = `${this.#root}/guest-bin:${this.programs}`;
 		const child = spawn(String(args["path"]), words, { cwd: "/", env: { PATH: path }, stdio: "pipe" });
 		const started: Started = { process: child, out: [], err: [], exited: false };
@@ -237,6 +240,11 @@ export class FakeGuest {
 		const handle = Number(args["handle"]);
 		if (!this.#open.has(handle)) throw new Refusal("handle '%' has not been found".replace("%", String(handle)));
 		return handle;
+	}
+
+	/** The host may have a tracefs of its own. */
+	#script(text: string): string {
+		return text.replaceAll(/\/(?:sys\/kernel\/tracing|proc\/timer_list)/g, (path) => `${this.#root}/guest${path}`);
 	}
 
 	#path(path: string): string {

@@ -1,4 +1,12 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { ScratchLab } from "./scratch-lab.ts";
+
+/** The real babeltrace2, where this machine has it. */
+export const babeltrace = (process.env["PATH"] ?? "")
+	.split(":")
+	.map((folder) => join(folder, "babeltrace2"))
+	.find((file) => existsSync(file));
 
 /** Instants of the same beacons, in nanoseconds of each clock: the guest's runs behind, and is read around the write. */
 const ahead = 15_103_888_406_351n;
@@ -15,17 +23,18 @@ export interface ScratchTrace {
 	broken?: boolean;
 }
 
-/** A `babeltrace2` that shows what lies beside the metadata. */
+/** A `babeltrace2` that shows what lies beside the metadata; of a trace that is one, the real one does. */
 export function fakeBabeltrace(lab: ScratchLab): void {
 	lab.fake(
 		"babeltrace2",
-		`if [ "$1" = query ]; then
-			folder=\${*: -1}; folder=\${folder#*\\"}; folder=\${folder%\\"*}
+		`folder=\${*: -1}
+		if [ "$1" = query ]; then folder=\${folder#*\\"}; folder=\${folder%\\"*}; fi
+		[ -e "$folder/text" ] || exec ${babeltrace} "$@"
+		if [ "$1" = query ]; then
 			cat "$folder/range"
 		elif [ "$1" = --output-format=ctf-metadata ]; then
 			cat "$2/metadata"
 		else
-			folder=\${*: -1}
 			[ "$*" = "--clock-cycles --no-delta --fields=trace:domain --color=never $folder" ] || exit 98
 			cat "$folder/text"
 			if [ -e "$folder/broken" ]; then echo "ERROR: a packet is broken" >&2; exit 1; fi

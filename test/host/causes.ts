@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { edited, restart } from "./definition.ts";
-import { copy, domainCard, host, lab, libvirtName, pidOf, stack } from "./proof.ts";
+import { copy, domainCard, host, lab, pidOf, stack } from "./proof.ts";
 import { readDisk, readRun, registered, remove, runs, traced, tracepoints } from "./traced.ts";
 
 // Each is provoked on the real lab, and put back whatever comes of it.
@@ -62,23 +62,6 @@ test("QEMU outside the group tracing is traced as well, and a socket that is clo
 	} finally {
 		host(`chmod o+w ${socket}; ${restart}`);
 		await putBack(t);
-	}
-});
-
-test("a guest without lttng-modules for its kernel is the cause that is named", async (t) => {
-	const modules = `/var/lib/tracelab/domains/${libvirtName}/root/lib/modules`;
-	const file = host(`find ${modules} -name lttng-tracer.ko`);
-	try {
-		host(`mv ${file} ${file}.aside`);
-		const { code, all } = await traced(t, "unmodular", "block-io", "--", ...read);
-		t.is(code, 1, all);
-		t.is(
-			all,
-			"lab: guest vm has no lttng-modules for its kernel, so its kernel cannot be traced\n  what to do: give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, then run up",
-		);
-		t.false(existsSync(`${runs}/unmodular`));
-	} finally {
-		host(`mv ${file}.aside ${file}`);
 	}
 });
 

@@ -6,7 +6,7 @@ import { execa } from "execa";
 import { loadProfile, profileNames } from "../../spec/load-profile.ts";
 import { matches } from "../../spec/profile.ts";
 import { drifted } from "./drifted.ts";
-import { card, copy, domainCard, host, lab, pidOf, stack } from "./proof.ts";
+import { card, copy, domainCard, host, lab, libvirtName, pidOf, stack } from "./proof.ts";
 import { readDisk, readRun, remove, runs, traced, tracepoints } from "./traced.ts";
 
 /** How many events of each name babeltrace2 finds below a folder; what it warns of is an error. */
@@ -81,6 +81,46 @@ test("a run of block-io has both layers of the disk's work, whole, and in the nu
 	const events = await lab("events", "disk", "--match", "^vm:(block_rq|qemu:virtio_blk)");
 	t.regex(events.stderr, /then QEMU handles it .*: \d+ times, never violated/);
 	t.regex(events.stderr, /then the guest sees it \(irq_handler_entry\): \d{3,} times, never violated; \d+ ns at least/);
+});
+
+test("the kernel of a guest without lttng-modules is recorded by ftrace, as CTF on the same clock", async (t) => {
+	const file = host(`find /var/lib/tracelab/domains/${libvirtName}/root/lib/modules -name lttng-tracer.ko`);
+	const said = "guest vm has no lttng-modules for its kernel: ftrace recorded it";
+	try {
+		host(`mv ${file} ${file}.aside`);
+		const { code, all } = await traced(t, "unmodular", "block-io", "--", ...readDisk(200));
+		t.is(code, 0, all);
+		t.log(all);
+		const run = readRun("unmodular");
+		t.deepEqual(run.notes, [said]);
+		t.deepEqual(run.lttng.guests, {});
+		t.deepEqual(
+			run.layers.map(({ layer, tracer, discarded, lostPackets }) => ({ layer, tracer, discarded, lostPackets })),
+			[
+				{ layer: "qemu", tracer: undefined, discarded: 0, lostPackets: 0 },
+				{ layer: "guest", tracer: "ftrace", discarded: 0, lostPackets: 0 },
+			],
+		);
+		for (const { path, events } of run.layers) t.deepEqual(counted(`${runs}/unmodular/${path}`), events);
+		for (const event of ["block_rq_issue", "block_rq_complete"])
+			t.true((run.layers[1]?.events[event] ?? 0) >= 200, event);
+		t.regex(all, /^guest vm is on the host's clock to \d+ ns \(in-band beacon, \d+ pairs\)$/m);
+		const { stderr } = await lab("events", "unmodular", "--match", "^vm:(block_rq|qemu:virtio_blk)");
+		t.regex(stderr, /then QEMU handles it .*: \d{3,} times, never violated/);
+		t.regex(stderr, /then the guest sees it \(block_rq_complete\): \d{3,} times, never violated/);
+		t.regex(stderr, /then the guest sees it \(irq_handler_entry\): \d{3,} times, never violated; \d+ ns at least/);
+		const exits = await traced(t, "unmodular-exits", "exits-and-interrupts", "--", "sleep", "1");
+		t.is(exits.code, 0, exits.all);
+		t.true(exits.stderr.split("\n").includes(said), exits.stderr);
+		const guest = readRun("unmodular-exits").layers.find(({ layer }) => layer === "guest");
+		for (const event of ["x86_irq_vectors_local_timer_entry", "timer_hrtimer_expire_entry", "irq_softirq_entry"])
+			t.true((guest?.events[event] ?? 0) > 0, event);
+		t.is(guest?.discarded, 0);
+	} finally {
+		host(`mv ${file}.aside ${file}`);
+	}
+	const left = await lab("exec", "vm", "--", "ls", "/sys/kernel/tracing/instances", "/dev/shm/tracelab");
+	t.notRegex(left.stdout, /unmodular/);
 });
 
 test("a command's exit status is the run's", async (t) => {

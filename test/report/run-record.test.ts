@@ -99,6 +99,14 @@ test("a record that says nothing of its lab, of a commit or of the host's kernel
 	]);
 });
 
+test("a guest whose kernel ftrace recorded has that as its tracer", (t) => {
+	const guest = { layer: "guest", domain: "b", path: "guest/b", events: {}, total: 0, discarded: 0, lostPackets: 0 };
+	const domain = { libvirtName: "lab-b", pid: 1, emulator: "/q/bin/qemu", modules: {} };
+	const layers = [{ ...guest, layer: "guest", tracer: "ftrace", bytes: 7 } as const];
+	const { domains } = runFacts(runRecord({ domains: { b: domain }, layers }));
+	t.deepEqual(domains[0]?.facts.at(-1), ["tracer of the guest's kernel", "ftrace"]);
+});
+
 test("a run in a lab whose builds are all known has the line by which that is cited", (t) => {
 	const lab = { stack: "1a".repeat(32), tracelab: "2b".repeat(32), builds: { "qemu-main": "5e".repeat(32) } };
 	t.deepEqual(runFacts(runRecord({ lab })).lab[0], ["to cite", citation("quickstart", lab) ?? ""]);

@@ -101,7 +101,8 @@ function gitServer(folder: string): (request: IncomingMessage, response: ServerR
 			}
 			response.end(answer.subarray(head + 4));
 		});
-		cgi.stdin?.end(body);
+		// It is killed where the request was cut off, and then takes no more of it.
+		cgi.stdin?.on("error", () => {}).end(body);
 	};
 }
 

@@ -1,6 +1,8 @@
-import { existsSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import anyTest, { type ExecutionContext } from "ava";
+import { fakeFtrace, ftracePart } from "./fake-ftrace.ts";
 import { domain, emulator, fakeGuest } from "./fake-guest.ts";
 import { fakeLttng } from "./fake-lttng.ts";
 import { ScratchHost, type StepRun } from "./run-step.ts";
@@ -238,7 +240,102 @@ test("a process that is not this lab's QEMU is not traced", async (t) => {
 	);
 });
 
-test("a guest without lttng-modules is an error that says how it gets them", async (t) => {
+/** A guest without lttng-modules, whose folder in memory is no other test's. */
+function guestOfFtrace(t: ExecutionContext) {
+	const scratch = host(t);
+	fakeFtrace(scratch, (name, body) => scratch.fake(name, body));
+	const session = `tracelab-quick-${process.pid}`;
+	const given = { ...inputs, session };
+	t.teardown(() => scratch.step(step, "remove", given));
+	const instance = `guest/sys/kernel/tracing/instances/${session}`;
+	const parts = (what: string) => `trace session ${session} in guest vm ${what}`;
+	return { scratch, given, session, instance, parts };
+}
+
+test("ftrace records the kernel of a guest without lttng-modules, once, and its instance goes", async (t) => {
+	const { scratch, given, session, instance } = guestOfFtrace(t);
+	t.is(
+		await drift(scratch, given),
+		`there is no trace session ${session}; there is no trace session ${session} in guest vm`,
+	);
+	const run = await scratch.step(step, "apply", given);
+	t.is(
+		run.stderr,
+		[
+			`trace-session: trace session ${session} records process ${pid}`,
+			`trace-session: trace session ${session} records the kernel of vm by ftrace, as it has no lttng-modules`,
+		].join("\n"),
+	);
+	t.false(done(run).some((call) => call.includes("--kernel")));
+	const has = (file: string) => scratch.read(`${instance}/${file}`);
+	t.deepEqual(["tracing_on", "trace_clock", "buffer_size_kb"].map(has), ["1\n", "mono\n", "8192\n"]);
+	t.is(has("set_event"), "block:block_rq_issue\nblock:block_rq_complete\n");
+	t.is(await drift(scratch, given), "");
+	const again = await scratch.step(step, "apply", given);
+	t.is(again.stderr, `trace-session: trace session ${session} is up to date`);
+	t.is((await scratch.step(step, "remove", given)).code, 0);
+	t.false(existsSync(join(scratch.root, instance)));
+	t.false(existsSync(`/dev/shm/tracelab/${session}`));
+});
+
+test("what an instance of ftrace has other than wanted is drift, and is mended", async (t) => {
+	const { scratch, given, session, instance, parts } = guestOfFtrace(t);
+	await scratch.step(step, "apply", given);
+	const byHand: [file: string, text: string, said: string][] = [
+		["tracing_on", "0\n", parts("is stopped")],
+		["buffer_size_kb", "1411\n", parts("has buffers of another size than its budget asks for")],
+		["set_event", "block:block_rq_issue\n", parts("does not record: block_rq_complete")],
+		[
+			"set_event",
+			"block:block_rq_complete\nblock:block_rq_issue\nirq:softirq_entry\n",
+			parts("records as well: irq_softirq_entry"),
+		],
+	];
+	for (const [file, text, said] of byHand) {
+		const before = scratch.read(`${instance}/${file}`);
+		scratch.write(`${instance}/${file}`, text);
+		t.is(await drift(scratch, given), said);
+		scratch.write(`${instance}/${file}`, before);
+	}
+	scratch.write(`${instance}/tracing_on`, "0\n");
+	const run = await scratch.step(step, "apply", given);
+	t.is(run.code, 0, run.stderr);
+	t.is(await drift(scratch, given), "");
+	rmSync(join(scratch.root, instance), { recursive: true });
+	t.is(await drift(scratch, given), `there is no trace session ${session} in guest vm`);
+});
+
+test("a guest's pages are written to its memory, and who does so is ended with the session", async (t) => {
+	const { scratch, given, session, instance } = guestOfFtrace(t);
+	await scratch.step(step, "apply", { ...given, mode: "stream", folder: "/traces/one" });
+	const writer = Number(readFileSync(`/dev/shm/tracelab/${session}.pid`, "utf8"));
+	t.notThrows(() => process.kill(writer, 0));
+	const written = `/dev/shm/tracelab/${session}/cpu1`;
+	const size = () => (existsSync(written) ? statSync(written).size : 0);
+	for (let tries = 0; tries < 100 && size() < 8192; tries++) await pause(100);
+	t.deepEqual(readFileSync(written), readFileSync(join(ftracePart, "cpu1")));
+	t.is((await scratch.step(step, "remove", given)).code, 0);
+	t.throws(() => process.kill(writer, 0), { code: "ESRCH" });
+	t.false(existsSync(join(scratch.root, instance)));
+	t.false(existsSync(`/dev/shm/tracelab/${session}.pid`));
+});
+
+test("a guest in which nothing writes the pages is an error that says so", async (t) => {
+	const { scratch, given, session } = guestOfFtrace(t);
+	scratch.fake("perl", "exit 2");
+	const { code, stderr } = await scratch.step(step, "apply", { ...given, mode: "stream", folder: "/traces/one" });
+	t.is(code, 1);
+	t.is(
+		stderr,
+		[
+			`trace-session: trace session ${session} records process ${pid}`,
+			"tracelab: trace-session: the kernel of vm cannot be traced: perl, which is to write the pages, ended at once",
+			"  what to do: see the guest's log: ./lab exec vm -- dmesg",
+		].join("\n"),
+	);
+});
+
+test("a guest with neither lttng-modules nor ftrace is an error that says how it gets either", async (t) => {
 	const scratch = host(t);
 	scratch.write("lttng/no-modules", "");
 	const { code, stderr } = await scratch.step(step, "apply", inputs);
@@ -247,8 +344,22 @@ test("a guest without lttng-modules is an error that says how it gets them", asy
 		stderr,
 		[
 			...mended,
-			"tracelab: trace-session: guest vm has no lttng-modules for its kernel, so its kernel cannot be traced",
-			"  what to do: give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, then run up",
+			"tracelab: trace-session: guest vm has no lttng-modules for its kernel, and no ftrace in it, so its kernel cannot be traced",
+			"  what to do: give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, or its kernel CONFIG_FTRACE and CONFIG_FUNCTION_TRACER, as kconfig/quickstart.config does; then run up",
+		].join("\n"),
+	);
+});
+
+test("a guest whose ftrace has none of the tracepoints is an error that names them", async (t) => {
+	const { scratch, given, session } = guestOfFtrace(t);
+	const { code, stderr } = await scratch.step(step, "apply", { ...given, guest: "no_such_event\nnone_*" });
+	t.is(code, 1);
+	t.is(
+		stderr,
+		[
+			`trace-session: trace session ${session} records process ${pid}`,
+			"tracelab: trace-session: the kernel of vm has none of these tracepoints: no_such_event none_*",
+			"  what to do: see those that it has, in the guest: /sys/kernel/tracing/available_events; some need another kernel configuration",
 		].join("\n"),
 	);
 });

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { release } from "node:os";
 import { join, relative } from "node:path";
 import test, { type ExecutionContext } from "ava";
@@ -6,8 +6,9 @@ import { project } from "../../../cli/host.ts";
 import { clockRecordSchema } from "../../../spec/clock-record.ts";
 import { loadProfile } from "../../../spec/load-profile.ts";
 import { runSchema } from "../../../spec/run.ts";
+import { fakeFtrace, ftracePart } from "../../scripts/fake-ftrace.ts";
 import { card, type ScratchLab } from "../scratch-lab.ts";
-import { bootIds, writeTrace } from "../scratch-run.ts";
+import { babeltrace, bootIds, writeTrace } from "../scratch-run.ts";
 import { buildId, emulator, pid, records, recordsLines, runs, traceable, traceableGuest } from "../scratch-trace.ts";
 
 // One at a time, since each starts Node. `./lab trace` as a whole: what it makes, brings in, counts, says and keeps.
@@ -131,6 +132,84 @@ asRoot("one layer alone is recorded where that is asked for", async (t) => {
 		readRun(lab, "one").layers.map(({ layer }) => layer),
 		["qemu"],
 	);
+});
+
+/** Makes LTTng have the session of the stack's flight recorder. */
+function flies(lab: ScratchLab, where: "host" | "guest"): void {
+	for (const [file, text] of Object.entries({ on: "", mode: "1", pids: "", events: "" }))
+		lab.write(`lttng/${where}/tracelab-quickstart-flight/${file}`, text);
+}
+
+/** A lab whose guest has ftrace in place of lttng-modules. */
+async function withFtrace(t: ExecutionContext): Promise<ScratchLab> {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], []);
+	const fake = (name: string, body: string) => lab.write(`guest-bin/${name}`, `#!/bin/sh\n${body}\n`, 0o755);
+	fakeFtrace(lab, fake);
+	// The fake pages stay when they are read: so they are only once.
+	fake("perl", 'echo 1 >"$3/tracing_on"; exec sleep 1000');
+	return lab;
+}
+
+const byFtrace = "guest vm has no lttng-modules for its kernel: ftrace recorded it";
+const withBabeltrace = babeltrace === undefined ? test.serial.skip : asRoot;
+const why = babeltrace === undefined ? " (skipped: no babeltrace2)" : "";
+
+withBabeltrace(
+	`ftrace records the kernel of a guest without lttng-modules, as CTF of LTTng's names${why}`,
+	async (t) => {
+		const lab = await withFtrace(t);
+		const available = "guest/sys/kernel/tracing/available_events";
+		lab.write(available, lab.read(available).replace("block:block_rq_merge\n", ""));
+		const { code, stderr } = await lab.lab([...traceRun, "--", "true"]);
+		t.is(code, 0, stderr);
+		const run = readRun(lab, "one");
+		t.deepEqual(run.notes, [
+			noBeacon,
+			byFtrace,
+			"the kernel of vm has no tracepoint block_rq_merge: nothing of that was recorded",
+		]);
+		t.true(stderr.split("\n").includes(byFtrace), stderr);
+		t.deepEqual(run.lttng.guests, {});
+		const [, guest] = run.layers;
+		t.like(guest, { layer: "guest", domain: "vm", tracer: "ftrace", path: "guest/vm", total: 80 });
+		t.deepEqual([guest?.discarded, guest?.lostPackets], [184 + 176, 0]);
+		// And none of the others in those buffers.
+		const [requests, interrupts] = [12, 28];
+		t.deepEqual(guest?.events, {
+			...{ block_rq_complete: requests, block_rq_issue: requests },
+			...{ irq_handler_entry: interrupts, irq_handler_exit: interrupts },
+		});
+		t.deepEqual(readdirSync(join(lab.root, folder, "one/guest/vm/kernel")).sort(), ["cpu0", "cpu1", "metadata"]);
+		t.deepEqual(readdirSync(join(lab.root, "guest/sys/kernel/tracing/instances")), ["README"]);
+		t.deepEqual(readdirSync(join(lab.root, "dev/shm/tracelab")), []);
+	},
+);
+
+asRoot("where ftrace recorded nothing, the cause is that nothing happened", async (t) => {
+	const lab = await withFtrace(t);
+	for (const cpu of ["cpu0", "cpu1"]) lab.write(`ftrace/instance/per_cpu/${cpu}/trace_pipe_raw`, "");
+	const { code, stderr } = await lab.lab([...traceRun, "--", "true"]);
+	t.is(code, 1, stderr);
+	t.regex(
+		stderr,
+		/^lab: the layer guest vm recorded nothing: all is well with the tracing, but none of these happened: /m,
+	);
+});
+
+withBabeltrace(`a flight recorder's snapshot has what ftrace holds, and that goes on${why}`, async (t) => {
+	const lab = await withFtrace(t);
+	flies(lab, "host");
+	const instance = join(lab.root, "guest/sys/kernel/tracing/instances/tracelab-quickstart-flight");
+	cpSync(join(lab.root, "ftrace/instance"), instance, { recursive: true });
+	for (const file of ["events", "formats", "system"])
+		cpSync(join(ftracePart, file), join(lab.root, "dev/shm/tracelab/tracelab-quickstart-flight", file));
+	const { code, stderr } = await lab.lab(["trace", "snapshot", "flight", "--name", "f"]);
+	t.is(code, 0, stderr);
+	const [, guest] = readRun(lab, "f").layers;
+	t.like(guest, { layer: "guest", tracer: "ftrace", total: 382, discarded: 0, lostPackets: 0 });
+	t.is(readFileSync(join(instance, "tracing_on"), "utf8"), "1\n");
+	t.deepEqual(readdirSync(join(lab.root, "dev/shm/tracelab")), ["tracelab-quickstart-flight"]);
 });
 
 asRoot("a guest whose QEMU shows LTTng no beacons has its clock compared over its agent, which is said", async (t) => {
@@ -631,15 +710,8 @@ asRoot("a flight recorder's snapshot is a run, and it goes on", async (t) => {
 	const lab = await traceable(t);
 	records(lab, ["blk_co_preadv", "blk_co_preadv"], ["block_rq_issue"]);
 	const made = lab.root;
-	for (const where of ["host", "guest"]) {
-		lab.write(`lttng/${where}/tracelab-quickstart-flight/on`, "");
-		for (const [file, text] of [
-			["mode", "1"],
-			["pids", ""],
-			["events", ""],
-		] as const)
-			lab.write(`lttng/${where}/tracelab-quickstart-flight/${file}`, text);
-	}
+	flies(lab, "host");
+	flies(lab, "guest");
 	lab.write("lttng/losses", "0 4\n");
 	const { code, stdout, stderr } = await lab.lab(["trace", "snapshot", "flight", "--name", "f"]);
 	t.is(code, 0, stderr);

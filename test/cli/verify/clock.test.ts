@@ -153,8 +153,8 @@ test.serial(
 	trace,
 	"where the guest's kernel cannot be traced",
 	(lab) => lab.write("lttng/no-modules", ""),
-	"guest vm has no lttng-modules for its kernel, so its kernel cannot be traced",
-	"give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, then run up",
+	"guest vm has no lttng-modules for its kernel, and no ftrace in it, so its kernel cannot be traced",
+	"give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, or its kernel CONFIG_FTRACE and CONFIG_FUNCTION_TRACER, as kconfig/quickstart.config does; then run up",
 );
 test.serial(
 	fails,
