@@ -168,6 +168,7 @@ withBabeltrace(
 			noBeacon,
 			byFtrace,
 			"the kernel of vm has no tracepoint block_rq_merge: nothing of that was recorded",
+			"guest vm lost 360 events: its buffers (8 of 1024 KiB for each processor, by a budget of 4 MB/s) were full; record less, by a smaller profile, or allow more, by budget: in a copy of profiles/block-io.yaml or in traces: of the stack file",
 		]);
 		t.true(stderr.split("\n").includes(byFtrace), stderr);
 		t.deepEqual(run.lttng.guests, {});
