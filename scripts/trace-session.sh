@@ -63,9 +63,11 @@ compare_guest() {
 	said=$(guest_run "$guests_session" "$session" 2>/dev/null) || code=$?
 	if [ "$code" = 3 ]; then
 		by_ftrace[$name]=1
-		said=$(guest_run "$ftrace_differs" "$session" "$ftrace_names" "$(guest_patterns)" "$kilobytes" " in guest $name" 2>/dev/null)
+		said=$(guest_run "$ftrace_differs" "$session" "$ftrace_names" "$(guest_patterns)" "$kilobytes" " in guest $name" 2>/dev/null) ||
+			said="the guest agent of $name does not answer"
 		[ -z "$said" ] || wrong["guest $name"]=$said
 	else
+		[ "$code" = 0 ] || said=''
 		differs "guest $name" "$said" '' "$guest"
 	fi
 }
@@ -208,7 +210,13 @@ start_guest() {
 	esac
 }
 
-start_lttng() { guest_run "$guests_part" "$session" "$mode" "$guest_folder" "$size" "$count" "$(paste -sd , <<<"$guest")"; }
+# A session of ftrace's that was there before the modules were would be taken for this one.
+start_lttng() {
+	guest_run "end_ftrace() {
+$ftrace_end}
+end_ftrace \"\$1\" \"\$3\"
+$guests_part" "$session" "$mode" "$guest_folder" "$size" "$count" "$(paste -sd , <<<"$guest")"
+}
 
 start_ftrace() {
 	guest_run "$ftrace_start" "$session" "$guest_folder" "$mode" "$ftrace_names" "$(guest_patterns)" "$kilobytes" "$ftrace_pages"

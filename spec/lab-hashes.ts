@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { contentSha256, sha256, treeSha256 } from "./content-hash.ts";
+import { fragmentTexts } from "./kconfig.ts";
 import type { Source, Stack } from "./schema.ts";
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
@@ -47,13 +48,13 @@ export function labDifferences(before: LabHashes, now: LabHashes): string[] {
 
 /**
  * Hash of a stack as it was read, with defaults and what it extends: so it is the same for another order, another comment,
- * another split into files. Not in it is what is of one machine (folders, ports) or for people alone (names, descriptions).
+ * another split into files, another comment in a fragment. Not in it is what is of one machine (folders, ports) or for people alone (names, descriptions).
  */
 export function stackHash({ name: _, description: __, ...asked }: Stack): string {
 	return contentSha256({
 		...asked,
 		qemu: each(asked.qemu, placeless),
-		kernels: each(asked.kernels, placeless),
+		kernels: each(asked.kernels, (kernel) => ({ ...placeless(kernel), texts: fragmentTexts(kernel.fragments) })),
 		modules: each(asked.modules, placeless),
 		domains: each(asked.domains, ({ processName: _, gdb, ...domain }) => ({ ...domain, gdb: { paused: gdb.paused } })),
 		probes: each(asked.probes, ({ domain }) => ({ domain })),

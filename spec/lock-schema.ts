@@ -28,7 +28,7 @@ const deb = z
 	.meta({
 		title: "version with a sha256",
 		description:
-			"A version, and the sha256 of its .deb; a lock of versions alone is of an older tracelab: remove it, and write it again: ./lab lock",
+			"A version, and the sha256 of its .deb; a lock of versions alone is of an older tracelab: remove it, then: ./lab up, ./lab lock",
 	});
 
 const build = z

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { z } from "zod";
 import { type Pin, pinOf } from "../../spec/lock.ts";
 import { stackOption } from "../card.ts";
 import { LabError, systemCode } from "../errors.ts";
@@ -12,7 +13,8 @@ export function noted(prefix: string): Pin | undefined {
 		const facts = readdirSync(folder).map((fact) => [fact, readFileSync(`${folder}/${fact}`, "utf8").trimEnd()]);
 		return pinOf(Object.fromEntries(facts));
 	} catch (error) {
-		if (systemCode(error) === "ENOENT") return undefined;
+		// An older tracelab noted nothing, or in another form.
+		if (systemCode(error) === "ENOENT" || error instanceof z.ZodError) return undefined;
 		throw error;
 	}
 }

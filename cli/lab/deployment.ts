@@ -9,7 +9,7 @@ import { readOutlook } from "./changes.ts";
 import { confirm } from "./confirm.ts";
 import { pulumi, pulumiHere, readState, stateFolder } from "./engine.ts";
 import { withEventLog } from "./engine-events.ts";
-import { breakStaleLock, clearPending, undoUnknown } from "./interruption.ts";
+import { breakStaleLock, clearPending, releaseUnknown, undoUnknown } from "./interruption.ts";
 import { nextCommands } from "./next-commands.ts";
 import { takeOver } from "./ownership.ts";
 import { readStepTimes, stepTimesText } from "./step-times.ts";
@@ -24,6 +24,7 @@ export async function up(stack: string, args: readonly string[]): Promise<number
 		await select(stack);
 		await breakStaleLock(stack);
 		await clearPending(stack);
+		await releaseUnknown(stack);
 		await takeOver(stack);
 		const code = await withEventLog(async ({ file, options, env }) => {
 			const own = ["--yes", "--skip-preview", "--stack", stack, "--suppress-outputs", ...options];
@@ -73,6 +74,7 @@ export async function destroy(stack: string, args: readonly string[], sure: bool
 		await clearPending(stack);
 		await startLibvirtd(stack);
 		await undoUnknown(stack);
+		await releaseUnknown(stack);
 		return await pulumiHere(["destroy", "--yes", "--skip-preview", "--stack", stack, ...args]);
 	} finally {
 		giveBack();

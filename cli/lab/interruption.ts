@@ -1,9 +1,10 @@
-import { readFileSync, statSync } from "node:fs";
+import { globSync, readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { quote } from "../../spec/quote.ts";
 import { stackOption } from "../card.ts";
 import { LabError } from "../errors.ts";
-import { project } from "../host.ts";
+import { onHost, project } from "../host.ts";
+import { runScript } from "../script.ts";
 import { say } from "../terminal.ts";
 import {
 	type Deployment,
@@ -96,6 +97,22 @@ export async function undoUnknown(stack: string): Promise<void> {
 		const { code, stderr } = await undo(step);
 		if (code === 0) continue;
 		throw new LabError(`${name} cannot be undone:\n${stderr}`, `mend that, then: ./lab${stackOption(stack)} destroy`);
+	}
+}
+
+/**
+ * Gives up the stack's hold of builds that are in no state of Pulumi's: their steps had ended when the engine was killed, before it
+ * could note that. Where the state is lost altogether, takeOver has its say.
+ */
+export async function releaseUnknown(stack: string): Promise<void> {
+	const state = readState(stack);
+	if (!state?.resources?.length) return;
+	const known = JSON.stringify(state);
+	for (const hold of globSync(onHost(`/var/lib/tracelab/builds/*/*/${stack}`))) {
+		const prefix = `/opt/tracelab/${hold.split("/").slice(-3, -1).join("/")}`;
+		if (known.includes(prefix)) continue;
+		say(`lab: ${prefix} was built, and is in no state of pulumi's: letting it go`);
+		await runScript("build-release", { stack, step: "release", prefix });
 	}
 }
 

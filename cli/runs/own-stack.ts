@@ -17,7 +17,7 @@ const ownFolder = "project";
 export function keepStack(folder: string, { stack, profile, lab, notes }: Run): void {
 	if (lab?.stack !== hashHere(stack) || lab?.lock !== lockHash(stack, project)) {
 		notes.push(
-			`stacks/${stack}.yaml, or its lock, is not what the lab came up from any more: the run has no copy of it`,
+			`stacks/${stack}.yaml, a fragment or the lock is not what the lab came up from any more: the run has no copy of it`,
 		);
 		return;
 	}

@@ -100,9 +100,10 @@ if [ -d "$i" ]; then
 	for cpu in "$i"/per_cpu/cpu*; do
 		dd if="$cpu/trace_pipe_raw" bs=4096 iflag=nonblock 2>/dev/null >>"$2/\${cpu##*/}"
 	done
-	grep -H "" "$i"/per_cpu/cpu*/stats >"$2/stats" || exit
 	${goesOn}
 	echo ftrace
+	# There may be no room for a file of it.
+	grep -H "" "$i"/per_cpu/cpu*/stats || exit
 else
 	${lttng} >/dev/null && lttng --version && lttng --no-sessiond --mi xml list "$1" || exit
 fi
@@ -169,6 +170,8 @@ export async function fetchPart(
 	const raw = mkdtempSync(join(tmpdir(), "tracelab-ftrace-"));
 	try {
 		await fetchFiles(agent, part, raw);
+		const counters = part.said.split("\n").filter((line) => line.includes("/stats:"));
+		writeFileSync(join(raw, "stats"), `${counters.join("\n")}\n`);
 		const { chosen, discarded } = await ftraceToCtf(raw, join(to, "kernel"), mode);
 		return { losses: { discarded, lostPackets: 0 }, ftrace: chosen };
 	} finally {

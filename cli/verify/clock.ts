@@ -57,10 +57,13 @@ export async function trace(domain: Domain): Promise<string> {
 	const folder = `${runsFolder(domain.stack)}/${name}`;
 	try {
 		const recording = await startRecording(domain.stack, "block-io", { domains: [domain.name], name });
+		// What is noted before anything is recorded is of the run's folder, which does not stay.
+		const before = new Set(recording.run.notes);
+		const noted = (expected?: string) => recording.run.notes.find((note) => !before.has(note) && note !== expected);
 		const again = `./lab${stackOption(domain.stack)} trace run block-io -d ${domain.name} -- ${reads.join(" ")}`;
 		const { failure } = await recordWhile(recording, async () => {
 			await startClocks(recording);
-			const [clockless] = recording.run.notes;
+			const clockless = noted();
 			if (clockless !== undefined) throw new LabError(clockless, `${up(domain)} brings it in`);
 			await readDisk(domain);
 		});
@@ -72,7 +75,7 @@ export async function trace(domain: Domain): Promise<string> {
 			.map(({ layer, total, tracer }) => `${layer} ${total}${tracer ? ` by ${tracer}` : ""}`)
 			.join(", ");
 		// Events that were lost, a fallback, or what could not be recorded; a guest without lttng-modules may be meant so.
-		const note = recording.run.notes.find((one) => one !== byFtrace(domain.name));
+		const note = noted(byFtrace(domain.name));
 		if (note !== undefined) throw new LabError(note, `a run of the same says so as well, and stays: ${again}`);
 		return `events: ${seen}; none lost; ${await order(domain, recording)}`;
 	} finally {

@@ -146,6 +146,19 @@ build_apply() {
 # use not.
 is_pinned() { whole "$1" && [ -n "${pin[result]:-}" ] && [ "$(recorded "$1" result)" = "${pin[result]}" ]; }
 
+# undo_begun: a build in another place, whose lab has no use for it any more; of one that ended, Pulumi knows.
+undo_begun() {
+	local begun
+	begun=$(begun_with prefix 2>/dev/null || :)
+	[ -n "$begun" ] && [ "$begun" != "$prefix" ] || return 0
+	[ "$(begun_with generation)" != "$(cat "$stamp_file" 2>/dev/null || :)" ] || return 0
+	say "$step: undoing what was begun in $begun"
+	bash "$undo_file" remove >/dev/null
+}
+
+# begun_with INPUT: what the step was given the last time that it began.
+begun_with() { sed -n "/^$1='/{s/^$1='\(.*\)'\$/\1/p;q}" "$undo_file"; }
+
 # build_anew NAME FUNCTION: what was there before stays until the new build is whole.
 build_anew() {
 	local begun=$SECONDS result

@@ -81,6 +81,7 @@ apt_own() {
 # apt_listed ARGUMENT…: the files that apt-get would download for these arguments, with the sums of its signed lists, as sha256sum
 # has them.
 apt_listed() {
+	mkdir -p "${log_file%/*}"
 	apt-get "${apt_options[@]}" -qq --print-uris "$@" 2>>"$log_file" | sums_of_uris
 }
 

@@ -18,9 +18,9 @@ if [ "$mode" = snapshot ]; then
 	create=(--snapshot)
 fi
 
-# In the guest: session. 3: its kernel has no lttng-modules.
+# In the guest: session. 1: there is none, whatever part of an answer LTTng printed; 3: its kernel has no lttng-modules.
 # shellcheck disable=SC2016  # expanded in the guest
-guests_session='lttng --no-sessiond --mi xml list "$1" 2>/dev/null || modinfo lttng-tracer >/dev/null 2>&1 || exit 3'
+guests_session='lttng --no-sessiond --mi xml list "$1" 2>/dev/null || { modinfo lttng-tracer >/dev/null 2>&1 || exit 3; exit 1; }'
 
 # In the guest: session mode folder size count events.
 # shellcheck disable=SC2016  # expanded in the guest

@@ -180,6 +180,10 @@ trap on_exit EXIT
 trap 'exit 143' TERM INT HUP
 trap 'on_error "$?" "$LINENO" "$BASH_COMMAND" "${PIPESTATUS[*]}"' ERR
 
+# undo_begun: what this step began with other inputs and never ended, where that would stay (lib/build.sh): what undoes it is
+# about to be written over.
+undo_begun() { :; }
+
 step_main() {
 	local stamp=''
 	case ${1:-} in
@@ -191,6 +195,7 @@ step_main() {
 	apply)
 		need_root
 		rotate_log
+		undo_begun
 		printf '# from %s\n%s\n' "$(pwd -P)" "${step_program:?}" | write_file "$undo_file" 600
 		apply
 		printf '%s\n' "$generation" | write_file "$stamp_file" 644

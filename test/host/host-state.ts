@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 /**
  * What a lab may change on the host and has to put back, as text that a test can compare: a line a fact.
  *
- * Of the home, /run and /var/lib, which others use as well, what is there is told by its name.
+ * Of the home and /var/lib, which others use as well, what is there is told by its name.
  * Left out, because it stays on purpose or changes by itself: caches (/var/cache), logs (/var/log), apt's and
  * dpkg's own books, files of /etc that their owners rewrite whenever packages come and go (see `volatile`), and whom libvirt
  * makes the owner of a kernel that domains boot: of another lab beside the proof, the last domain to start or to end decides.
@@ -14,10 +14,7 @@ export function hostState(): string[] {
 			"file",
 			`find /etc /opt $(ls -d /var/lib/tracelab /usr/lib/modules 2>/dev/null) -xdev ${volatile} -printf '%y %m %u %g %p %l\\n' | ${libvirtsOwn}`,
 		),
-		...section(
-			"name",
-			"find ~ /run /run/libvirt /run/lttng /var/lib /var/lib/libvirt -mindepth 1 -maxdepth 1 2>/dev/null || :",
-		),
+		...section("name", "find ~ /var/lib /var/lib/libvirt -mindepth 1 -maxdepth 1 2>/dev/null || :"),
 		...section("sum", `find /etc -xdev ${volatile} -type f -exec sha256sum {} +`),
 		...section("group", "cat /etc/group"),
 		...section("user", "cut -d: -f1,3,4,6,7 /etc/passwd"),

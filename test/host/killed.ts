@@ -17,9 +17,11 @@ const kills = { up: longBuilds ? 6 : 3, destroy: 2 };
 
 type Verb = keyof typeof kills;
 
+const engine = /^\S*pulumi (up|destroy) /;
+
 /** Who is killed, as `ps` shows them: those below `./lab` alone, or, of a daemon, the host's. */
 const victims: Readonly<Record<string, { args?: RegExp; daemons?: readonly string[]; only?: Verb }>> = {
-	"the engine": { args: /^\S*pulumi (up|destroy) / },
+	"the engine": { args: engine },
 	"a step's script": { args: /^bash -s -- (apply|remove)$/ },
 	"the compiler": { args: /^\S*(make|ninja|cc1|gcc|ld|as)\b/, only: "up" },
 	libvirtd: { daemons: ["libvirtd"] },
@@ -70,7 +72,10 @@ const processesOf = (name: string): Process[] =>
 /** Kills those of a kind that are there at this instant, and returns how many these were. */
 function kill(root: number, victim: string): number {
 	const { args, daemons = [] } = victims[victim] ?? {};
-	const found = args === undefined ? [] : family(root).filter((process) => args.test(process.args));
+	const there = family(root);
+	// Before the engine begins, what it left the last time is looked at, and said.
+	if (!there.some((process) => engine.test(process.args))) return 0;
+	const found = args === undefined ? [] : there.filter((process) => args.test(process.args));
 	// Of several steps, one.
 	const one = victim === "a step's script" ? found.slice(0, 1) : found;
 	const pids = [...one, ...daemons.flatMap(processesOf)].map(({ pid }) => pid);
@@ -110,7 +115,6 @@ async function killedRun(t: ExecutionContext, verb: Verb, { victim, part }: Kill
 		going = false;
 	});
 	const begun = Date.now();
-	// Before the engine begins, what it left the last time is looked at; a kill there would be of no use to anyone.
 	while (going && Date.now() - begun < part * usual * 1000) await pause(50);
 	let hit = 0;
 	while (going && hit === 0) {

@@ -60,6 +60,8 @@ list)
 	fi
 	if [ "\${1:-}" = --userspace ]; then cat "$l/ust" 2>/dev/null; exit; fi
 	[ -n "$xml\${1:-}" ] || exit 0
+	# LTTng prints a part of an answer, and fails.
+	[ -z "$xml" ] || [ -e "$s/$1" ] || echo '<command><name>list</name><output><sessions/></output>'
 	known "$1"
 	[ -n "$xml" ] || { echo "Recording session $1: [active snapshot]"; exit; }
 	losses() { printf '<domain><type>%s</type><discarded_events>%s</discarded_events><lost_packets>%s</lost_packets></domain>' "$1" $(cat "$l/losses" 2>/dev/null || echo 0 0); }

@@ -64,6 +64,24 @@ test("a module is built in a copy of its source, and the second apply changes no
 	t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], "");
 });
 
+test("a build that was killed is undone by the next, where its source was edited meanwhile", async (t) => {
+	const scratch = host(t);
+	const other = "/opt/tracelab/module/00000000000000ff";
+	scratch.write("mine/hello.c", "broken\n");
+	t.is((await scratch.step(step, "apply", { ...inputs(scratch), prefix: other })).code, 1);
+	// What a kill leaves of it.
+	scratch.write(`${other}.work/part`, "");
+	scratch.write("var/lib/tracelab/builds/module/00000000000000ff/quick", "");
+	scratch.write("mine/hello.c", "int x;\n");
+	const { stderr } = await scratch.step(step, "apply", inputs(scratch));
+	t.regex(stderr, new RegExp(`^kernel-module: undoing what was begun in ${other}\nmodule hello built in \\d+ s$`));
+	t.deepEqual(
+		Object.keys(scratch.tree()).filter((path) => path.includes("00000000000000ff") && !path.startsWith("run/")),
+		[],
+	);
+	t.is((await scratch.step(step, "apply", inputs(scratch))).stderr, "module hello is up to date");
+});
+
 test("a module whose source is gone is drift, and is built again", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs(scratch));

@@ -109,7 +109,7 @@ test(
 	refused,
 	"a package's version without a sum, as locks once had it",
 	'image-main:\n  packages: { kmod: "30" }\n',
-	`${file}:2:21: image-main.packages.kmod: "30" is not a version with a sha256\n    A version, and the sha256 of its .deb; a lock of versions alone is of an older tracelab: remove it, and write it again: ./lab lock`,
+	`${file}:2:21: image-main.packages.kmod: "30" is not a version with a sha256\n    A version, and the sha256 of its .deb; a lock of versions alone is of an older tracelab: remove it, then: ./lab up, ./lab lock`,
 );
 test(
 	refused,

@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, mkdirSync, rmSync, utimesSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, rmSync, utimesSync } from "node:fs";
 import { hostname } from "node:os";
 import test from "ava";
 import { LabError } from "../../../cli/errors.ts";
 import { project } from "../../../cli/host.ts";
 import { readLocks, readState } from "../../../cli/lab/engine.ts";
-import { breakStaleLock, clearPending, undoUnknown } from "../../../cli/lab/interruption.ts";
+import { breakStaleLock, clearPending, releaseUnknown, undoUnknown } from "../../../cli/lab/interruption.ts";
 import { patient, ScratchLab } from "../scratch-lab.ts";
 
 const lab = await ScratchLab.make();
@@ -20,7 +20,7 @@ const pulumi = `echo "$*" >>"$root/asked"
 	esac`;
 
 test.beforeEach(() => {
-	for (const path of ["state", "asked", "exported", "imported", "undone", "var"])
+	for (const path of ["state", "asked", "exported", "imported", "undone", "var", "opt"])
 		rmSync(`${lab.root}/${path}`, { recursive: true, force: true });
 	lab.write("asked", "");
 	lab.fake("pulumi", pulumi);
@@ -198,6 +198,29 @@ test.serial("a step that cannot be undone is an error in its own words", async (
 		message: "qemu-main cannot be undone:\nqemu-main: it is in use",
 		todo: "mend that, then: ./lab destroy",
 	});
+});
+
+test.serial("a build that a step had ended, and no state knows of, is let go; others stay", async (t) => {
+	const [known, unknown] = ["module/0123456789abcdef", "module/fedcba9876543210"];
+	const lose = () => {
+		for (const build of [known, unknown]) {
+			lab.write(`opt/tracelab/${build}/.tracelab-build`, "");
+			lab.write(`var/lib/tracelab/builds/${build}/quickstart`, "");
+		}
+	};
+	lose();
+	// With no state at all, the lab is taken over.
+	pending([]);
+	await releaseUnknown("quickstart");
+	t.true(existsSync(`${lab.root}/opt/tracelab/${unknown}`));
+	pending([], [{ ...step, inputs: { stdin: `prefix='/opt/tracelab/${known}'` } }]);
+	await releaseUnknown("quickstart");
+	t.deepEqual(
+		[known, unknown].map((build) => existsSync(`${lab.root}/opt/tracelab/${build}`)),
+		[true, false],
+	);
+	t.true(existsSync(`${lab.root}/var/cache/tracelab/builds/${unknown}/.tracelab-build`));
+	t.false(existsSync(`${lab.root}/var/lib/tracelab/builds/${unknown}`));
 });
 
 test.serial("a state is known only where it is in a folder", (t) => {

@@ -106,7 +106,7 @@ asRoot(
 		lab.up({ ...card, hashes: { ...card.hashes, stack: "1a".repeat(32) } });
 		records(lab, ["blk_co_preadv"], []);
 		const note =
-			"stacks/quickstart.yaml, or its lock, is not what the lab came up from any more: the run has no copy of it";
+			"stacks/quickstart.yaml, a fragment or the lock is not what the lab came up from any more: the run has no copy of it";
 		const { code, stderr } = await lab.lab([...traceRun, "--layer", "qemu", "--", "true"]);
 		t.is(code, 0, stderr);
 		t.deepEqual(readRun(lab, "one").notes, [note, noBeacon]);
