@@ -7,6 +7,7 @@
 # Owns the prefix: image.qcow2 (ext4 on the whole disk, no partitions) and packages (name and version a line).
 source lib/build.sh
 source lib/debian.sh
+source lib/debian-gone.sh
 source lib/guest-tree.sh
 : "${suite:?}" "${packages[*]:?}"
 
@@ -59,21 +60,28 @@ kept_sources() {
 # get_packages: prints the files of the packages that the lock pins, or else of those that apt would install now. What is not kept
 # yet, or is not what it was, is downloaded. Hold `lock apt-image-$suite`.
 get_packages() {
-	local chosen=${pin[packages]:-} name version sum missing=()
+	local chosen=${pin[packages]:-} name version sum missing
 	if [ -n "$chosen" ]; then
 		record packages "$chosen"
 	else
 		record_source
 		chosen=$(<"$work/record/packages")
 	fi
-	while read -r name version sum; do
-		deb_of "$name" "$version" "$sum" >/dev/null || missing+=("$name=$version")
-	done <<<"$chosen"
+	mapfile -t missing < <(missing_of "$chosen")
 	[ ${#missing[@]} = 0 ] || (download "${missing[@]}")
+	mapfile -t missing < <(missing_of "$chosen")
+	[ ${#missing[@]} = 0 ] || debian_gone deb "$kept" "${missing[@]}"
 	while read -r name version sum; do
-		deb_of "$name" "$version" "$sum" ||
-			die "the lock pins $name $version with the sha256 $sum, and Debian's $suite has another" "take what there is now: $lock_update"
+		deb_of "$name" "$version" "$sum" || neither "$suite" "$(only_in "$(missing_of "$chosen")" '')"
 	done <<<"$chosen"
+}
+
+# missing_of CHOSEN: those that are not kept whole, NAME=VERSION a line.
+missing_of() {
+	local name version sum
+	while read -r name version sum; do
+		deb_of "$name" "$version" "$sum" >/dev/null || printf '%s=%s\n' "$name" "$version"
+	done <<<"$1"
 }
 
 # deb_of NAME VERSION SHA256: prints its file, which has the architecture in its name, too, where it is kept and whole.
@@ -88,18 +96,16 @@ deb_of() {
 	return 1
 }
 
-# download NAME=VERSION…: to those that are kept.
+# download NAME=VERSION…: to those that are kept, what the suite has of these.
 download() {
 	local listed there file
 	lock apt-sources
 	apt_own "$suite"
 	listed=$(apt_listed download "$@" || :)
-	there=$(while read -r _ file; do printf '%s=%s\n' "${file%%_*}" "$(version_of "$file")"; done <<<"$listed")
-	if printf '%s\n' "$@" | grep -qvxFf <(printf '%s\n' "$there"); then
-		die "Debian's $suite has no $(only_in "$(printf '%s\n' "$@")" "$there") any more, which the lock pins" "take what there is now: $lock_update"
-	fi
-	say "$step: downloading $# of the guest's packages"
-	apt_fetch "downloading the guest's packages" "$kept" "$listed" download "$@"
+	[ -n "$listed" ] || return 0
+	mapfile -t there < <(while read -r _ file; do printf '%s=%s\n' "${file%%_*}" "$(version_of "$file")"; done <<<"$listed")
+	say "$step: downloading ${#there[@]} of the guest's packages"
+	apt_fetch "downloading the guest's packages" "$kept" "$listed" download "${there[@]}"
 }
 
 # bootstrap TREE REPOSITORY: installs all packages of the repository, those that Debian calls essential first.

@@ -4,6 +4,7 @@
 # Input: source, by name: kind=debian package suite? | git url ref | tarball url sha256 | path path
 source lib/build.sh
 source lib/debian.sh
+source lib/debian-gone.sh
 : "${source[kind]:?}"
 
 sources=$cache_dir/sources
@@ -120,9 +121,23 @@ debian_fetch() {
 	verb+=("$package${pin[version]:+=${pin[version]}}")
 	listed=$(apt_listed "${verb[@]}" || :)
 	archive=$(sed -nE "s|^[^ ]+  (.*\.${archive##*.})\$|$sources/debian/\1|p" <<<"$listed")
-	[ -n "$archive" ] || no_package "$kind $package" "$suite"
+	if [ -z "$archive" ]; then
+		debian_fetch_gone "$kind" "$suite"
+		return
+	fi
 	apt_fetch "downloading the $kind $package" "$sources/debian" "$listed" "${verb[@]}"
 	if [[ $archive = *.dsc ]]; then version=$(sed -n 's/^Version: //p' "$archive"); else version=$(version_of "${archive##*/}"); fi
+}
+
+# debian_fetch_gone KIND SUITE: the version that the lock pins, where no mirror of the suite lists it.
+debian_fetch_gone() {
+	[ -n "$version" ] ||
+		die "Debian's $2 has no $1 $package" "see what there is: apt-cache search --names-only, or packages of other suites: debian:PACKAGE/SUITE"
+	[ -n "${pin[sha256]:-}" ] ||
+		die "Debian's $2 has no $1 $package $version any more, which the lock pins without a sha256" "take what there is now: $lock_update"
+	archive=$(debian_archive)
+	debian_gone "${archive##*.}" "$sources/debian" "$package=$version"
+	debian_kept || neither "$2" "the $1 $package $version"
 }
 
 unpack_deb() { dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --strip-components=4 --wildcards './usr/src/*/*'; }
@@ -130,11 +145,6 @@ unpack_deb() { dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --strip-components=
 unpack_deb_tarball() {
 	dpkg-deb --fsys-tarfile "$1" | tar -xO --wildcards './usr/src/*.tar.xz' | xz -dc -T0 |
 		tar -x -C "$2" --strip-components=1 "${@:3}"
-}
-
-no_package() {
-	[ -z "${pin[version]:-}" ] || die "Debian's $2 has no $1 ${pin[version]} any more, which the lock pins" "take what there is now: $lock_update"
-	die "Debian's $2 has no $1" "see what there is: apt-cache search --names-only, or packages of other suites: debian:PACKAGE/SUITE"
 }
 
 # git_get: makes the variables mirror and commit.

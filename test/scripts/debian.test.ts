@@ -4,6 +4,7 @@ import { join } from "node:path";
 import anyTest, { type ExecutionContext } from "ava";
 import { scriptText } from "../../components/step-program.ts";
 import { altered, DebianArchive, type DebianMirror } from "./debian-mirror.ts";
+import { fakeDebsnap } from "./fake-debsnap.ts";
 import { ScratchHost, type StepRun } from "./run-step.ts";
 
 const tools = ["apt-get", "gpg", "gpgv", "dpkg-deb", "dpkg-scanpackages", "dpkg-scansources", "dpkg-source"];
@@ -280,6 +281,7 @@ test(`lists are read again once they are an hour old, or of a time to come${why}
 test(`a package of an image that the mirror signed otherwise than the lock pins it is refused${why}`, async (t) => {
 	const { scratch } = await host(t);
 	const { packages = "" } = await had(t, scratch, image);
+	fakeDebsnap(scratch);
 	const other = "0".repeat(64);
 	const { code, stderr } = await image.run(scratch, { packages: packages.replace(/(kmod 30-1 ).*/, `$1${other}`) });
 	t.is(code, 1);
@@ -287,10 +289,33 @@ test(`a package of an image that the mirror signed otherwise than the lock pins 
 		stderr,
 		[
 			"guest-image: downloading 1 of the guest's packages",
-			`tracelab: guest-image: the lock pins kmod 30-1 with the sha256 ${other}, and Debian's bookworm has another`,
-			"  what to do: take what there is now: ./lab lock --update guest-image -s quick",
+			"guest-image: taking from Debian's archive of all versions, since its mirrors have moved on: kmod=30-1",
+			"tracelab: guest-image: neither Debian's bookworm nor Debian's archive of all versions has kmod=30-1 with the sha256 that the lock pins",
+			`  what to do: see the end of ${scratch.root}/var/log/tracelab/quick/guest-image.log; if that archive was not reached, run up again, or else take what there is now: ./lab lock --update guest-image -s quick`,
 		].join("\n"),
 	);
+});
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+test(`of an image's packages, the mirror's come from there, and what it dropped from Debian's archive${why}`, async (t) => {
+	const { scratch } = await host(t);
+	const { packages = "" } = await had(t, scratch, image);
+	fakeDebsnap(scratch);
+	await scratch.bash(`rm -r '${scratch.root}/var/cache/tracelab/apt-image'`);
+	scratch.write("archive/base=1:0-9/base_0-9_all.deb", "older\n");
+	scratch.write("archive/dropped=3/dropped_3_amd64.deb", "dropped\n");
+	const older = packages.replace(/(?<=base ).*/, `1:0-9 ${sha256("older\n")}`);
+	const run = await image.run(scratch, { packages: `${older}\ndropped 3 ${sha256("dropped\n")}` });
+	t.is(run.code, 0, run.stderr);
+	t.is(
+		run.stderr,
+		[
+			"guest-image: downloading 2 of the guest's packages",
+			"guest-image: taking from Debian's archive of all versions, since its mirrors have moved on: base=1:0-9, dropped=3",
+		].join("\n"),
+	);
+	t.is(run.stdout["got"], "apt_2.0_all.deb\nbase_1%3a0-9_all.deb\nkmod_30-1_all.deb\ndropped_3_amd64.deb");
 });
 
 test(`a host's package that was changed in the cache is had anew before it is installed${why}`, async (t) => {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { lstatSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
+import { fakeDebsnap } from "./fake-debsnap.ts";
 import { ScratchHost, type StepRun } from "./run-step.ts";
 
 const step = "guest-image";
@@ -160,20 +161,34 @@ test("the guest's agent is started on the port of its name, whatever its number"
 	t.is(stdout["said"], "--method=virtio-serial --path=/dev/vport2p1 --statedir=/run");
 });
 
-test("an image's packages are recorded, and those that the lock pins are installed, or said to be gone", async (t) => {
+test("an image's packages are recorded, and those that the lock pins are installed, from Debian's archive where mirrors dropped them", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);
 	const packages = packaged("30-1");
 	t.is(scratch.read(`${prefix}/.tracelab-build-record/packages`), `${packages}\n`);
 	offers(scratch, "1:31-1");
 	await scratch.bash(`rm -r '${scratch.root}/${kept}'`);
+	fakeDebsnap(scratch);
+	scratch.fake("dpkg-query", `echo 'ii  devscripts'; cat "$root/installed"`);
+	const taking = (version: string) =>
+		`guest-image: taking from Debian's archive of all versions, since its mirrors have moved on: kmod=${version}`;
 	const { code, stderr, calls } = await again(scratch, { packages });
 	t.is(code, 1);
 	t.deepEqual(stderr.split("\n"), [
-		"tracelab: guest-image: Debian's bookworm has no kmod=30-1 any more, which the lock pins",
-		"  what to do: take what there is now: ./lab lock --update guest-image -s quick",
+		taking("30-1"),
+		"tracelab: guest-image: neither Debian's bookworm nor Debian's archive of all versions has kmod=30-1 with the sha256 that the lock pins",
+		`  what to do: see the end of ${scratch.root}/var/log/tracelab/quick/guest-image.log; if that archive was not reached, run up again, or else take what there is now: ./lab lock --update guest-image -s quick`,
 	]);
 	t.false(calls.some((call) => call.startsWith("mmdebstrap")));
+	scratch.write("archive/kmod=30-1/kmod_30-1_amd64.deb", "30-1\n");
+	const archived = await again(scratch, { packages });
+	t.is(archived.code, 0);
+	t.is(archived.stderr.split("\n")[0], taking("30-1"));
+	t.is(scratch.read(`${kept}/kmod_30-1_amd64.deb`), "30-1\n");
 	t.is((await again(scratch, { packages: packaged("1:31-1") })).code, 0);
 	t.is(scratch.read(`${kept}/kmod_1%3a31-1_amd64.deb`), "1:31-1\n");
+	// The archive's names have no epoch.
+	scratch.write("archive/kmod=1:29-1/kmod_29-1_amd64.deb", "1:29-1\n");
+	t.is((await again(scratch, { packages: packaged("1:29-1") })).code, 0);
+	t.is(scratch.read(`${kept}/kmod_1%3a29-1_amd64.deb`), "1:29-1\n");
 });

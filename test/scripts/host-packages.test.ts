@@ -238,6 +238,30 @@ for (const [which, path, after] of [
 	});
 }
 
+test("what a build needs of Debian's archive of all versions is installed once, and purged with the rest", async (t) => {
+	const scratch = host(t);
+	scratch.write("apt", "");
+	const before = scratch.hostTree();
+	await scratch.step(step, "apply", inputs);
+	did(scratch);
+	scratch.fake("dpkg", "echo amd64");
+	scratch.fake("debsnap", `mkdir "\${*: -3:1}"; echo kmod >"\${*: -3:1}/kmod_30-1_amd64.deb"`);
+	const take = () => scratch.library("debian-gone", 'debian_gone deb "$cache_dir/got" kmod=1:30-1');
+	const taking = "test: taking from Debian's archive of all versions, since its mirrors have moved on: kmod=1:30-1";
+	t.is((await take()).stderr, `test: installing 3 packages\n${taking}`);
+	t.deepEqual(
+		did(scratch),
+		["simulated", "download", "real"].map((mode) => `${mode} install devscripts`),
+	);
+	t.is(scratch.read("var/cache/tracelab/got/kmod_1%3a30-1_amd64.deb"), "kmod\n");
+	t.is((await take()).stderr, taking);
+	t.is(scratch.read("apt"), "");
+	scratch.fake("dpkg", "");
+	t.is((await scratch.step(step, "remove", inputs)).stderr, "host-packages: purging 6 packages");
+	scratch.write("apt", "");
+	t.deepEqual(scratch.hostTree(), before);
+});
+
 test("packages stay until the last stack has gone", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);

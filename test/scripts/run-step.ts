@@ -27,8 +27,9 @@ export interface StepRun {
 
 /** Commands that would change this machine: without a fake of the test's own they fail and say so. */
 const dangerous = [
-	...["apparmor_parser", "apt-cache", "apt-get", "apt-mark", "dpkg", "dpkg-query", "getent", "gpasswd", "groupadd"],
-	...["groupdel", "id", "libvirtd", "lttng", "lttng-sessiond", "systemctl", "userdel", "usermod", "virsh", "virtlogd"],
+	...["apparmor_parser", "apt-cache", "apt-get", "apt-mark", "debsnap", "dpkg", "dpkg-query", "getent", "gpasswd"],
+	...["groupadd", "groupdel", "id", "libvirtd", "lttng", "lttng-sessiond", "systemctl", "userdel", "usermod", "virsh"],
+	"virtlogd",
 ];
 
 /** A scratch root for steps, with fake commands first on PATH. */

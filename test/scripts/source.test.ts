@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import test, { type ExecutionContext } from "ava";
 import { scriptText } from "../../components/step-program.ts";
+import { fakeDebsnap } from "./fake-debsnap.ts";
 import { ScratchHost, type StepRun, treeHash } from "./run-step.ts";
 
 const prefix = "/opt/tracelab/thing/0123456789abcdef";
@@ -374,15 +375,93 @@ for (const [kind, name, version, text] of [
 			].join("\n"),
 		);
 		t.deepEqual(got(scratch), []);
-		const gone = await fetched(scratch, source, "", "", { ...pin, version: "0-1" });
-		t.is(gone.code, 1);
+	});
+}
+
+for (const [kind, name, version, options, files] of [
+	["source package", "hello", "1:0-1", "", { "hello_0-1.dsc": dsc, "hello_1.orig.tar": "upstream\n" }],
+	[
+		"package",
+		"linux-source-6.1",
+		"0-1",
+		"--binary --architecture all --architecture amd64 ",
+		{ "linux-source-6.1_0-1_all.deb": "" },
+	],
+] as const) {
+	const [main = "", text = ""] = Object.entries(files)[0] ?? [];
+	const pin = { version, sha256: sha256(text) };
+	const source = { kind: "debian", package: name };
+	const taking = `qemu-main-build: taking from Debian's archive of all versions, since its mirrors have moved on: ${name}=${version}`;
+	/** A host whose archive has that version. */
+	const archived = (t: ExecutionContext): ScratchHost => {
+		const scratch = debian(t);
+		fakeDebsnap(scratch);
+		for (const [file, text] of Object.entries(files)) scratch.write(`archive/${name}=${version}/${file}`, text);
+		return scratch;
+	};
+	/** The error where what comes is not what the lock pins. */
+	const neither = (scratch: ScratchHost): string =>
+		[
+			taking,
+			`tracelab: qemu-main-build: neither Debian's bookworm nor Debian's archive of all versions has the ${kind} ${name} ${version} with the sha256 that the lock pins`,
+			`  what to do: see the end of ${scratch.root}/var/log/tracelab/quick/qemu-main-build.log; if that archive was not reached, run up again, or else take what there is now: ${update}`,
+		].join("\n");
+
+	test(`a Debian ${kind} that the lock pins and the mirrors dropped is taken from Debian's archive, once`, async (t) => {
+		const scratch = archived(t);
+		// Of another version, that was changed since: it is not what stays.
+		scratch.write("var/cache/tracelab/sources/debian/hello_1.orig.tar", "changed\n");
+		const run = await fetched(scratch, source, "", "", pin);
+		t.deepEqual([run.code, run.stderr], [0, taking]);
+		t.true(got(scratch).length > 0);
+		t.is(scratch.read("got.version"), `${name} ${version}\n`);
+		t.deepEqual(recorded(scratch), pin);
+		const folder = `${scratch.root}/var/cache/tracelab/sources/debian`;
+		t.deepEqual(
+			run.calls.filter((call) => call.startsWith("debsnap")),
+			[`debsnap --verbose ${options}--destdir ${folder}/gone ${name} ${version}`],
+		);
+		for (const [file, text] of Object.entries(files))
+			t.is(scratch.read(`${folder.slice(scratch.root.length)}/${file}`), text);
+		t.false("var/cache/tracelab/sources/debian/gone" in scratch.tree());
+		await scratch.bash(`rm -r '${scratch.root}/got'`);
+		const again = await fetched(scratch, source, "", "", pin);
+		t.deepEqual([again.code, again.stderr], [0, ""]);
+		t.false(again.calls.some((call) => call.startsWith("apt") || call.startsWith("debsnap")));
+	});
+
+	test(`a Debian ${kind} that is nowhere is an error with debsnap's words in the log`, async (t) => {
+		const scratch = archived(t);
+		await scratch.bash(`rm -r '${scratch.root}/archive'`);
+		const { code, stderr } = await fetched(scratch, source, "", "", pin);
+		t.deepEqual([code, stderr], [1, neither(scratch)]);
+		const log = scratch.read("var/log/tracelab/quick/qemu-main-build.log");
+		t.true(log.endsWith(`\n$ debsnap ${name}=${version}\ndebsnap: No matching versions found for ${name}\n`), log);
+		t.deepEqual(got(scratch), []);
+	});
+
+	for (const file of Object.keys(files)) {
+		test(`a Debian ${kind} from Debian's archive with another ${file} than the lock pins is refused`, async (t) => {
+			const scratch = archived(t);
+			scratch.write(`archive/${name}=${version}/${file}`, "other\n");
+			const { code, stderr } = await fetched(scratch, source, "", "", pin);
+			t.deepEqual([code, stderr], [1, neither(scratch)]);
+			t.deepEqual(got(scratch), []);
+		});
+	}
+
+	test(`a Debian ${kind} of which the lock has no sum is taken from no archive: ${main}`, async (t) => {
+		const scratch = archived(t);
+		const { code, stderr, calls } = await fetched(scratch, source, "", "", { version });
+		t.is(code, 1);
 		t.is(
-			gone.stderr,
+			stderr,
 			[
-				`tracelab: qemu-main-build: Debian's bookworm has no ${kind} ${name} 0-1 any more, which the lock pins`,
+				`tracelab: qemu-main-build: Debian's bookworm has no ${kind} ${name} ${version} any more, which the lock pins without a sha256`,
 				`  what to do: take what there is now: ${update}`,
 			].join("\n"),
 		);
+		t.false(calls.some((call) => call.startsWith("debsnap")));
 	});
 }
 
