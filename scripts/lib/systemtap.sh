@@ -17,7 +17,7 @@ own_runtime=$root/usr/share/systemtap/runtime
 # compile_probe NAME FOLDER WORK: makes NAME.ko in FOLDER, and `points`, the script's probe points as a run reports
 # them, one a line with the script's own words behind a tab. WORK is an empty folder for all else.
 compile_probe() {
-	local name=$1 part=$2 work=$3 release tree sysroot file=${script##*/} options
+	local name=$1 part=$2 work=$3 release tree sysroot options
 	command -v stap >/dev/null || die "there is no stap on this machine" "run up again: it installs systemtap"
 	[ -e "$root$kernel_prefix/build-id" ] || die "the kernel $kernel_prefix is not built" "run up again: it builds it"
 	release=$(<"$root$kernel_prefix/release")
@@ -29,15 +29,16 @@ compile_probe() {
 	mkdir -p "$sysroot/lib/modules/$release" "$work/tmp"
 	ln -sfn "$tree"/* "$sysroot/lib/modules/$release/"
 	ln -sfn "$root$kernel_prefix/build" "$sysroot/lib/modules/$release/build"
-	printf '%s' "$text" >"$work/$file"
+	# Not every name that a file can have is one that stap can write into the C of a module.
+	printf '%s' "$text" >"$work/script.stp"
 	options=(-r "$release" "--sysroot=$sysroot")
 	corrected_runtime
 	[ -z "$runtime" ] || options+=(-R "$runtime")
 	# With -t the module counts the hits of each point, and says so when it ends.
 	options+=(-t -m "$name")
-	stap_ "$work" -p2 "${options[@]}" "$file"
+	stap_ "$work" -p2 "${options[@]}" script.stp
 	points <"$work/said" >"$part/points"
-	stap_ "$work" -p4 "${options[@]}" "$file"
+	stap_ "$work" -p4 "${options[@]}" script.stp
 	mv "$work/$name.ko" "$part/"
 }
 
@@ -102,8 +103,8 @@ does_not_compile() {
 	local said
 	said=$(grep -v '^Tip: ' "$1" | tail -n 40)
 	# With the path that the person knows, an editor goes there.
-	said=${said//" at ${script##*/}:"/" at $script:"}
-	said=${said//"'${script##*/}'"/"'$script'"}
+	said=${said//' at script.stp:'/" at $script:"}
+	said=${said//"'script.stp'"/"'$script'"}
 	say "tracelab: $step: stap does not compile $script:"
 	say "  | ${said//$'\n'/$'\n'  | }"
 	say "  what to do: $(what_to_do "$said")"

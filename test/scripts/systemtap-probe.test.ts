@@ -202,7 +202,7 @@ test("a correction that has nothing to correct is an error that names its row", 
 	);
 });
 
-const noMatch = `semantic error: while resolving probe point: identifier 'module' at mine.stp:1:7
+const noMatch = `semantic error: while resolving probe point: identifier 'module' at script.stp:1:7
         source: probe module("hello").function("greet") { println(1) }
                       ^
 
@@ -217,7 +217,7 @@ const refused = test.macro({
 		prepare(scratch);
 		const { code, stderr } = await scratch.step(step, "apply", { ...inputs, corrections: "" });
 		t.is(code, 1);
-		const lines = said.replaceAll(" at mine.stp:", " at /home/me/mine.stp:").split("\n");
+		const lines = said.replaceAll(" at script.stp:", " at /home/me/mine.stp:").split("\n");
 		t.is(
 			stderr,
 			`tracelab: systemtap-probe: stap does not compile /home/me/mine.stp:
@@ -245,7 +245,7 @@ test(
 	refused,
 	"a syntax error",
 	`parse error: expected '('
-        saw: string 'x' at mine.stp:1:8
+        saw: string 'x' at script.stp:1:8
 Pass 1: parse failed.  [man error::pass1]`,
 	"mend the script at that place; man stap has the language, stap --dump-probe-types the points",
 );

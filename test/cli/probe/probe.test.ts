@@ -262,7 +262,7 @@ asRoot("a script that was edited since up is compiled for the run, and that is s
 asRoot("a script that does not compile is an error with stap's words first", async (t) => {
 	const { lab } = await there(t, "echo never", 1);
 	fakeStap(lab, [[point, own]]);
-	lab.fake("stap", "echo \"parse error: expected '(' at other.stp:3:8\" >&2; exit 1");
+	lab.fake("stap", "echo \"parse error: expected '(' at script.stp:3:8\" >&2; exit 1");
 	const script = lab.write("home/other.stp", "probe …\n");
 	t.deepEqual(await lab.lab(["probe", "run", "-d", "vm", script]), {
 		code: 1,
