@@ -100,6 +100,13 @@ const ofGitReference: Decision = {
 	lets: [],
 	said: /is not a git address with a tag, branch or commit$/,
 };
+const ofTree = (script: string): Decision => ({
+	form: (text) => `path:trees/${text}`,
+	lets: builtIn,
+	said: /^nothing can be built in |does not name a folder$/,
+	ends: `${script} source`,
+	as: inProject,
+});
 const ofDebian: Decision = { form: (text) => `debian:${text}`, lets: [], said: "does not name a Debian package" };
 const ofAddress = (script: string): Decision => ({
 	form: (text) => `https://localhost/${text}`,
@@ -117,13 +124,7 @@ const fields: Readonly<Record<string, Decision>> = {
 	"qemu.NAME.source (git)": ofGit("qemu-build"),
 	"qemu.NAME.source (git's reference)": ofGitReference,
 	"qemu.NAME.source (debian)": ofDebian,
-	"qemu.NAME.source (path)": {
-		form: (text) => `path:trees/${text}`,
-		lets: builtIn,
-		said: /^nothing can be built in |does not name a folder$/,
-		ends: "qemu-build source",
-		as: inProject,
-	},
+	"qemu.NAME.source (path)": ofTree("qemu-build"),
 	"qemu.NAME.source.url": ofAddress("qemu-build"),
 	"qemu.NAME.source.sha256": sum,
 	"qemu.NAME.targets[]": { lets: [], said: "is not a QEMU target" },
@@ -138,13 +139,7 @@ const fields: Readonly<Record<string, Decision>> = {
 	"kernels.NAME.source (git)": ofGit("debug-kernel"),
 	"kernels.NAME.source (git's reference)": ofGitReference,
 	"kernels.NAME.source (debian)": ofDebian,
-	"kernels.NAME.source (path)": {
-		form: (text) => `path:trees/${text}`,
-		lets: builtIn,
-		said: /^nothing can be built in |does not name a folder$/,
-		ends: "debug-kernel source",
-		as: inProject,
-	},
+	"kernels.NAME.source (path)": ofTree("debug-kernel"),
 	"kernels.NAME.source.url": ofAddress("debug-kernel"),
 	"kernels.NAME.source.sha256": sum,
 	"kernels.NAME.fragments[]": { lets: [], said: "is not a fragment's name" },
