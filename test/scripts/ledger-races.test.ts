@@ -1,6 +1,7 @@
 import { chmodSync, chownSync, statSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
+import { asRoot } from "../as-root.ts";
 import { ScratchHost } from "./run-step.ts";
 
 const owners = Array.from({ length: 8 }, (_, index) => `owner-${index}`);
@@ -120,9 +121,6 @@ test("owners that are killed at any instant lose nothing: the next ones put the 
 	t.is(scratch.read("setting"), "original");
 	t.deepEqual(ledger(scratch), []);
 });
-
-// Only root may give a file to a group that it is not in.
-const asRoot = process.getuid?.() === 0 ? test : test.skip;
 
 asRoot(
 	"stacks that come and go at once leave the device open to those that stay, and closed behind the last",

@@ -9,18 +9,14 @@ import {
 	symlinkSync,
 	writeFileSync,
 } from "node:fs";
-import test, { type ExecutionContext } from "ava";
+import type { ExecutionContext } from "ava";
 import { execa } from "execa";
 import { buildOf } from "../../../spec/build-prefix.ts";
 import { buildPrefixes } from "../../../spec/build-prefixes.ts";
 import { loadStack } from "../../../spec/load-stack.ts";
+import { asRoot, why } from "../../as-root.ts";
 import { treeHash } from "../../scripts/run-step.ts";
 import { LockedLab, sha } from "../locked-lab.ts";
-
-// What needs root is only played where the tests are root's.
-const root = process.geteuid?.() === 0;
-const asRoot = root ? test.serial : test.serial.skip;
-const why = root ? "" : " (skipped: needs root)";
 
 const lockName = "stacks/quickstart.lock.yaml";
 const sources: Readonly<Record<string, readonly string[]>> = {

@@ -3,12 +3,8 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
+import { asRoot, why } from "../../as-root.ts";
 import { card, ScratchLab } from "../scratch-lab.ts";
-
-// What needs root is only played where the tests are not root's.
-const root = process.geteuid?.() === 0;
-const asRoot = root ? test.serial : test.serial.skip;
-const why = root ? "" : " (skipped: needs root)";
 
 const hash = (letter: string) => letter.repeat(16);
 const day = 86_400;

@@ -1,14 +1,10 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import test, { type ExecutionContext } from "ava";
+import type { ExecutionContext } from "ava";
 import { buildPrefixes } from "../../../spec/build-prefixes.ts";
 import { loadStack } from "../../../spec/load-stack.ts";
 import { lockText } from "../../../spec/lock.ts";
+import { asRoot, why } from "../../as-root.ts";
 import { LockedLab, sha } from "../locked-lab.ts";
-
-// What needs root is only played where the tests are not root's.
-const root = process.geteuid?.() === 0;
-const asRoot = root ? test.serial : test.serial.skip;
-const why = root ? "" : " (skipped: needs root)";
 
 const prefixes = buildPrefixes(loadStack("quickstart"));
 const prefixOf = (build: string) => prefixes[build] ?? "";

@@ -1,12 +1,8 @@
 import { availableParallelism } from "node:os";
-import test, { type ExecutionContext } from "ava";
+import type { ExecutionContext } from "ava";
 import { project } from "../../../cli/host.ts";
+import { asRoot, why } from "../../as-root.ts";
 import { ScratchLab } from "../scratch-lab.ts";
-
-// What needs root is only played where the tests are not root's.
-const root = process.geteuid?.() === 0;
-const asRoot = root ? test.serial : test.serial.skip;
-const why = root ? "" : " (skipped: needs root)";
 
 /** A scratch host on which builds, and a step that is none, say how they were asked and `differing` of their two files. */
 async function there(t: ExecutionContext, builds: Readonly<Record<string, string>>): Promise<ScratchLab> {

@@ -4,12 +4,8 @@ import { execa } from "execa";
 import { buildOf } from "../../../spec/build-prefix.ts";
 import { buildPrefixes } from "../../../spec/build-prefixes.ts";
 import { loadStack } from "../../../spec/load-stack.ts";
+import { asRoot, why } from "../../as-root.ts";
 import { LockedLab } from "../locked-lab.ts";
-
-// What needs root is only played where the tests are root's.
-const root = process.geteuid?.() === 0;
-const asRoot = root ? test.serial : test.serial.skip;
-const why = root ? "" : " (skipped: needs root)";
 
 const lockName = "stacks/quickstart.lock.yaml";
 const prefixes = Object.entries(buildPrefixes(loadStack("quickstart")));

@@ -6,14 +6,12 @@ import { commandOutput, guestScript } from "../../../cli/debug/record.ts";
 import { type Recording, recordingArguments } from "../../../cli/debug/recording.ts";
 import { project } from "../../../cli/host.ts";
 import { treeSha256 } from "../../../spec/content-hash.ts";
+import { asRoot } from "../../as-root.ts";
 import { elf, note } from "../elf-file.ts";
 import { FakeGuest } from "../fake-guest.ts";
 import { card, patient, ScratchLab } from "../scratch-lab.ts";
 
 test.beforeEach(patient);
-
-// It writes where root alone may, so it goes through sudo elsewhere.
-const asRoot = process.geteuid?.() === 0 ? test.serial : test.serial.skip;
 
 const [emulator, kernel] = [card.domains["vm"]?.emulator ?? "", card.kernels["main"]?.prefix ?? ""];
 const buildId = "ab".repeat(20);

@@ -1,11 +1,11 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
+import { asRoot, why } from "../../as-root.ts";
 import { ScratchLab } from "../scratch-lab.ts";
 import { lines, planned } from "./event-log.ts";
 
 // Up, preview and destroy with a fake pulumi, which notes its arguments and what it should have been given.
 
-const root = process.geteuid?.() === 0;
 const up = "up --yes --skip-preview --stack quickstart --suppress-outputs --event-log EVENTS";
 
 /** `known`: was the stack brought up before? `body` runs in place of pulumi's up. */
@@ -24,8 +24,6 @@ async function there(t: ExecutionContext, known: boolean, body = ""): Promise<Sc
 }
 
 const asked = (lab: ScratchLab) => lab.read("asked").split("\n").slice(0, -1);
-const asRoot = root ? test.serial : test.serial.skip;
-const why = root ? "" : " (skipped: needs root)";
 
 asRoot(`up makes an unknown stack known, brings it up, and says what to try next${why}`, async (t) => {
 	const lab = await there(t, false);

@@ -1,13 +1,9 @@
 import { hostname } from "node:os";
 import test, { type ExecutionContext } from "ava";
 import { citation } from "../../../spec/lab-hashes.ts";
+import { asRoot, why } from "../../as-root.ts";
 import { card, ScratchLab } from "../scratch-lab.ts";
 import { drifted, lines, planned } from "./event-log.ts";
-
-// Much of it only root can see; where the tests are not root's, root is only played.
-const root = process.geteuid?.() === 0;
-const asRoot = root ? test.serial : test.serial.skip;
-const why = root ? "" : " (skipped: needs root)";
 
 const prefix = "/opt/tracelab/kernel/0123456789abcdef";
 

@@ -4,16 +4,13 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { project } from "../../../cli/host.ts";
+import { asRoot } from "../../as-root.ts";
 import { note } from "../elf-file.ts";
 import { FakeGuest } from "../fake-guest.ts";
 import { card, ScratchLab } from "../scratch-lab.ts";
 import { fakeStap, kernel } from "../scratch-probe.ts";
 
 // One at a time, since each starts Node. `./lab probe` as a whole: what it looks at, runs, keeps and says.
-
-// It writes where root alone may, so it goes through sudo elsewhere.
-const root = process.geteuid?.() === 0;
-const asRoot = root ? test.serial : test.serial.skip;
 
 const buildId = "ab".repeat(20);
 const prefix = "/opt/tracelab/probe/0123456789abcdef";

@@ -1,13 +1,10 @@
-import test, { type ExecutionContext } from "ava";
+import type { ExecutionContext } from "ava";
+import { asRoot } from "../../as-root.ts";
 import { beacons, diskReads, inOrder } from "../scratch-run.ts";
 import { contexts, recordsLines } from "../scratch-trace.ts";
 import { recordsReads, wholeLab } from "../verify/whole-lab.ts";
 
 // What a run says of causes and effects at its end.
-
-// It records as root, so it goes through sudo elsewhere.
-const root = process.geteuid?.() === 0;
-const asRoot = root ? test.serial : test.serial.skip;
 
 const traceRun = ["trace", "run", "block-io", "--name", "one", "--", "dd"];
 const bounded = /^guest vm is on the host's clock to \d+ ns \(in-band beacon, 90 pairs\)$/;

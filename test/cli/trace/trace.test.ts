@@ -6,16 +6,13 @@ import { project } from "../../../cli/host.ts";
 import { clockRecordSchema } from "../../../spec/clock-record.ts";
 import { loadProfile } from "../../../spec/load-profile.ts";
 import { runSchema } from "../../../spec/run.ts";
+import { asRoot } from "../../as-root.ts";
 import { fakeFtrace, ftracePart } from "../../scripts/fake-ftrace.ts";
 import { card, type ScratchLab } from "../scratch-lab.ts";
 import { babeltrace, bootIds, writeTrace } from "../scratch-run.ts";
 import { buildId, emulator, pid, records, recordsLines, runs, traceable, traceableGuest } from "../scratch-trace.ts";
 
 // One at a time, since each starts Node. `./lab trace` as a whole: what it makes, brings in, counts, says and keeps.
-
-// It records as root, so it goes through sudo elsewhere.
-const root = process.geteuid?.() === 0;
-const asRoot = root ? test.serial : test.serial.skip;
 
 const folder = "var/lib/tracelab/runs/quickstart";
 const readRun = (lab: ScratchLab, name: string) => runSchema.parse(JSON.parse(lab.read(`${folder}/${name}/run.json`)));

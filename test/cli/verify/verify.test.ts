@@ -7,14 +7,11 @@ import { project } from "../../../cli/host.ts";
 import { claims } from "../../../cli/verify/claims.ts";
 import { verdictTable } from "../../../cli/verify/verdict-table.ts";
 import type { Verdict } from "../../../cli/verify/verify.ts";
+import { asRoot } from "../../as-root.ts";
 import { card } from "../scratch-lab.ts";
 import { emulator, pid } from "../scratch-trace.ts";
 import { left } from "./claim-fails.ts";
 import { wholeLab } from "./whole-lab.ts";
-
-// `./lab verify` as a whole. It traces, so it goes through sudo elsewhere.
-const root = process.geteuid?.() === 0;
-const asRoot = root ? test.serial : test.serial.skip;
 
 const ofProcess = [
 	["libvirtd and root's session daemon answer", "virsh is answered by process 811, lttng by process 902"],
