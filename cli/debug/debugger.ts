@@ -33,7 +33,6 @@ export async function debug(stack: string, name: string, args: readonly string[]
 /** The lab's own first, so that a person's commands find the kernel attached. */
 export function gdbArguments(domain: Domain, guest: Guest, args: readonly string[]): string[] {
 	const { kernel, card } = domain;
-	const folder = moduleFolder(domain);
 	return [
 		"-q",
 		...quietPython,
@@ -44,7 +43,7 @@ export function gdbArguments(domain: Domain, guest: Guest, args: readonly string
 		...["-iex", `directory ${kernel.source}`],
 		kernel.vmlinux,
 		...["-ex", `target remote 127.0.0.1:${card.gdb.port}`],
-		...(folder === undefined ? [] : symbols[guest](folder)),
+		...symbols[guest](moduleFolder(domain)),
 		...(guest === "not booted" ? toTheKernel : []),
 		...args,
 	];
@@ -71,8 +70,7 @@ const symbols: Readonly<Record<Guest, (folder: string) => string[]>> = {
 const toTheKernel = ["-ex", "thbreak start_kernel", "-ex", "continue"];
 
 /** The domain's /lib/modules: what its guest loads by itself, such as LTTng's tracer, is there as well. */
-function moduleFolder({ card }: Domain): string | undefined {
-	if (Object.keys(card.modules).length === 0) return undefined;
+function moduleFolder({ card }: Domain): string {
 	return `/var/lib/tracelab/domains/${card.libvirtName}/root/lib/modules`;
 }
 

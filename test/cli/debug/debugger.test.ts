@@ -26,13 +26,15 @@ const always = [
 
 test("a booted guest has the symbols of its modules, then comes what a person asks for", (t) => {
 	const symbols = ["-ex", "lx-symbols /var/lib/tracelab/domains/quickstart-vm/root/lib/modules"];
-	t.deepEqual(gdbArguments(domain, "booted", ["--batch", "-ex", "bt"]), [
-		...always,
-		...symbols,
-		"--batch",
-		"-ex",
-		"bt",
-	]);
+	// Its kernel may load modules that the stack file does not name.
+	for (const modules of [vm.modules, {}])
+		t.deepEqual(gdbArguments({ ...domain, card: { ...vm, modules } }, "booted", ["--batch", "-ex", "bt"]), [
+			...always,
+			...symbols,
+			"--batch",
+			"-ex",
+			"bt",
+		]);
 });
 
 test("who wants no symbols of modules gets none", (t) => {
@@ -50,8 +52,4 @@ test("a guest that has not booted goes on to its kernel's start, and gets the sy
 		],
 		...["-ex", "thbreak start_kernel", "-ex", "continue"],
 	]);
-});
-
-test("a guest without modules needs no symbols of any", (t) => {
-	t.deepEqual(gdbArguments({ ...domain, card: { ...vm, modules: {} } }, "booted", []), always);
 });
