@@ -42,6 +42,8 @@ export async function orFault<T>(work: () => Promise<T>): Promise<T | LabError> 
 export function errorText(error: unknown, euid = process.geteuid?.()): string {
 	if (euid !== 0 && isRefused(error))
 		return `lab: ${error.path} is not open to you\n  what to do: put sudo before the command`;
+	if (systemCode(error) === "ENOSPC")
+		return `lab: ${(error as Error).message}\n  what to do: make room (df -h shows on which disk), then say it again`;
 	if (!(error instanceof LabError)) return `lab: ${error instanceof Error ? error.stack : String(error)}`;
 	return `lab: ${error.message}${error.todo === "" ? "" : `\n  what to do: ${error.todo}`}`;
 }

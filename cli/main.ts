@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { quote } from "../spec/quote.ts";
+import { watchOutput } from "./ending.ts";
 import { errorText, exitCodeOf, UsageError } from "./errors.ts";
 import { project } from "./host.ts";
 import { handOver } from "./program.ts";
@@ -353,9 +354,10 @@ trace
 	.addOption(new Option("--layer <layer>", "of the profile, this layer alone").choices(["qemu", "guest", "host"]))
 	.addOption(clockBoundOption())
 	.action((profile: string, command: string[], { domain: domains, ...options }: TraceOptions) =>
-		endAsRoot(async () =>
-			(await import("./trace/run.ts")).traceRun(stack(), profile, command, { domains, ...options }),
-		),
+		endAsRoot(async () => {
+			const { traceRun } = await import("./trace/run.ts");
+			return (await traceRun(stack(), profile, command, { domains, ...options })).status;
+		}),
 	);
 
 trace
@@ -474,8 +476,7 @@ for (const command of [...program.commands, ...probe.commands, ...trace.commands
 	command.option("-s, --stack <name>", "stack file, stacks/NAME.yaml");
 }
 
-// Whoever read this output has seen enough: `./lab logs x | head`.
-process.stdout.on("error", () => process.exit(0));
+for (const stream of [process.stdout, process.stderr]) watchOutput(stream);
 
 try {
 	await program.parseAsync();

@@ -37,7 +37,13 @@ export async function run(
 	program: string,
 	args: readonly string[],
 	input = "",
-	options: { detached?: boolean; cwd?: string; progress?: boolean; env?: Readonly<Record<string, string>> } = {},
+	options: {
+		detached?: boolean;
+		cwd?: string;
+		progress?: boolean;
+		env?: Readonly<Record<string, string>>;
+		cancelSignal?: AbortSignal;
+	} = {},
 ): Promise<Ran> {
 	const { progress = false, env = {}, ...given } = options;
 	const result = await execa(program, args, {

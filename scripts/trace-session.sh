@@ -20,7 +20,7 @@ domain=none
 source lib/guest-agent.sh
 source lib/lttng.sh
 source lib/ftrace.sh
-: "${session:?}" "${mode:?}" "${folder?}" "${domains:?}" "${qemu:?}" "${guest?}" "${host?}" "${size:?}" "${count:?}"
+: "${session:?}" "${mode:?}" "${folder?}" "${domains?}" "${qemu:?}" "${guest?}" "${host?}" "${size:?}" "${count:?}"
 
 record=$state_dir/traces/$session
 # Of ftrace's buffer for each processor.

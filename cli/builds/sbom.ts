@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { didYouMean } from "../../spec/did-you-mean.ts";
 import { quote } from "../../spec/quote.ts";
 import { readCard } from "../card.ts";
+import { inOrder } from "../ending.ts";
 import { LabError, systemCode, UsageError } from "../errors.ts";
 import { onHost } from "../host.ts";
 import { run } from "../program.ts";
@@ -25,7 +26,9 @@ export async function sbom(stack: string, asked: string | undefined, { output }:
 	const file = output ?? `image-${name}.spdx.json`;
 	const scratch = mkdtempSync(join(tmpdir(), "tracelab-sbom-"));
 	try {
-		const text = await spdx(await installed(onHost(`${prefix}/image.qcow2`), scratch), `image-${name}`, version);
+		const text = await inOrder(async () =>
+			spdx(await installed(onHost(`${prefix}/image.qcow2`), scratch), `image-${name}`, version),
+		);
 		const { packages } = JSON.parse(text) as { packages: unknown[] };
 		write(file, text);
 		// The first is the image.

@@ -6,6 +6,7 @@ import { ClockMap } from "../../spec/clock-map.ts";
 import type { ClockRecord, GuestClock } from "../../spec/clock-record.ts";
 import { quote } from "../../spec/quote.ts";
 import { type Domain, findDomain, stackOption } from "../card.ts";
+import { inOrder } from "../ending.ts";
 import { LabError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { runInGuest } from "../guest/process.ts";
@@ -73,24 +74,24 @@ const driftOf = ({ pieces }: GuestClock): string => (pieces.at(-1)?.drift ?? 0).
 /** Measures how a guest's clock stands to the host's, by a recording that leaves nothing behind. */
 export async function measureClock(domain: Domain): Promise<MeasuredClock> {
 	await mustRun(domain, "not paused");
+	return inOrder((interrupted) => measure(domain, interrupted));
+}
+
+async function measure(domain: Domain, interrupted: AbortSignal): Promise<MeasuredClock> {
 	const { name } = domain;
 	const agent = new GuestAgent(domain);
 	const folder = mkdtempSync(join(tmpdir(), "tracelab-clock-"));
-	const interrupted = new AbortController();
-	const interrupt = () => interrupted.abort();
-	// A second Ctrl-C is for this program.
-	process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
 	try {
 		mkdirSync(join(folder, "clock"));
 		const guest = await guestSystemClock(agent);
 		let beacons: TracedBeacon[] | undefined;
 		let fallback: LabError | undefined;
 		try {
-			const recorded = await recordBeacons(domain, agent, join(folder, "qemu"), interrupted.signal);
+			const recorded = await recordBeacons(domain, agent, join(folder, "qemu"), interrupted);
 			writeFileSync(join(folder, "clock", name), recorded.lines);
 			beacons = recorded.beacons;
 		} catch (error) {
-			if (!(error instanceof LabError) || interrupted.signal.aborted) throw error;
+			if (!(error instanceof LabError) || interrupted.aborted) throw error;
 			fallback = error;
 			writeFileSync(join(folder, "clock", `${name}.agent`), exchangeLines(await exchangeClocks(agent, 10)));
 		}
@@ -100,7 +101,6 @@ export async function measureClock(domain: Domain): Promise<MeasuredClock> {
 		const measured = { host: hostClock(), guest, clock, record };
 		return fallback === undefined ? measured : { ...measured, fallback };
 	} finally {
-		process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
 		rmSync(folder, { recursive: true, force: true });
 	}
 }

@@ -1,13 +1,14 @@
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { quote } from "../../spec/quote.ts";
 import { type Domain, findDomain, readCard, stackOption } from "../card.ts";
+import { inOrder } from "../ending.ts";
 import { LabError } from "../errors.ts";
 import { onHost } from "../host.ts";
 import { definition } from "../libvirt.ts";
 import { run } from "../program.ts";
-import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
+import { makeRunFolder } from "../runs/run-folder.ts";
 import { duration, say } from "../terminal.ts";
 import { recorder } from "../trace/recorder.ts";
 import { readElf } from "./elf.ts";
@@ -28,16 +29,17 @@ export async function record(
 ): Promise<number> {
 	const domain = findDomain(stack, name);
 	const machine = await described(domain);
-	const taken = runName(stack, options.name ?? `record-${name}-${stamp(new Date())}`);
-	const folder = `${runsFolder(stack)}/${taken}`;
-	mkdirSync(folder, { recursive: true });
+	const { run: taken, folder } = makeRunFolder(stack, `record-${name}`, options.name);
 	try {
-		await makeDisks(domain, folder, command);
-		say(`lab: recording a boot of ${name}, and: ${command.join(" ")}`);
-		const begun = performance.now();
-		const args = recordingArguments("record", machine);
-		const { code, stderr } = await run(onHost(machine.emulator), args, "", { cwd: folder });
-		const seconds = (performance.now() - begun) / 1000;
+		const { code, stderr, seconds } = await inOrder(async (cancelSignal) => {
+			await makeDisks(domain, folder, command);
+			say(`lab: recording a boot of ${name}, and: ${command.join(" ")}`);
+			const begun = performance.now();
+			const args = recordingArguments("record", machine);
+			const ran = await run(onHost(machine.emulator), args, "", { cwd: folder, detached: true, cancelSignal });
+			if (cancelSignal.aborted) throw new LabError("interrupted: nothing of the recording is kept");
+			return { ...ran, seconds: (performance.now() - begun) / 1000 };
+		});
 		if (code !== 0) throw new LabError(`QEMU ended with ${code}: ${stderr}`);
 		const { output, status } = commandOutput(readFileSync(join(folder, files.console), "latin1"));
 		if (status === undefined) {

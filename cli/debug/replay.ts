@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { execa } from "execa";
 import { stackOption } from "../card.ts";
+import { inOrder } from "../ending.ts";
 import { LabError, systemCode } from "../errors.ts";
 import { onHost, project } from "../host.ts";
 import { handOver } from "../program.ts";
@@ -32,11 +33,13 @@ export async function replay(stack: string, run: string, args: readonly string[]
 			cwd: own,
 			reject: false,
 			stdin: "ignore",
+			// Or a Ctrl-C that is gdb's would be QEMU's as well.
+			detached: true,
 			// One that waits in a replay does not hear of SIGTERM.
 			killSignal: "SIGKILL",
 		});
 		try {
-			await listening(join(own, gdbSocket), qemu);
+			await inOrder((interrupted) => listening(join(own, gdbSocket), qemu, interrupted));
 			say(`lab: ${run} from its first instruction; its console: ${join(own, files.console)}`);
 			return await handOver("gdb", replayArguments(recording, join(own, gdbSocket), args));
 		} finally {
@@ -72,13 +75,18 @@ function checkBuilds({ emulator, kernel, buildId, stack }: Recording): void {
 	);
 }
 
-async function listening(socket: string, qemu: PromiseLike<{ exitCode?: number; stderr: string }>): Promise<void> {
+async function listening(
+	socket: string,
+	qemu: PromiseLike<{ exitCode?: number; stderr: string }>,
+	interrupted: AbortSignal,
+): Promise<void> {
 	let ended: string | undefined;
 	qemu.then(({ exitCode, stderr }) => {
 		ended = `QEMU ended with ${exitCode}: ${stderr}`;
 	});
 	while (!existsSync(socket)) {
 		if (ended !== undefined) throw new LabError(ended);
+		if (interrupted.aborted) throw new LabError("interrupted");
 		await pause(50);
 	}
 }

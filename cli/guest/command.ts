@@ -1,5 +1,6 @@
 import { buffer } from "node:stream/consumers";
 import { findDomain } from "../card.ts";
+import { inOrder } from "../ending.ts";
 import { mustRun } from "../libvirt.ts";
 import { say } from "../terminal.ts";
 import { GuestAgent } from "./agent.ts";
@@ -22,17 +23,15 @@ export async function guestCommand(
 	const domain = findDomain(stack, name);
 	await mustRun(domain, "not paused");
 	const input = stdin ? await buffer(process.stdin) : Buffer.alloc(0);
-	const interrupted = new AbortController();
-	// A second Ctrl-C is for this program.
-	process.once("SIGINT", () => interrupted.abort());
-	process.once("SIGTERM", () => interrupted.abort());
-	const { code, timedOut } = await runInGuest(new GuestAgent(domain), argv, {
-		input,
-		timeout,
-		signal: interrupted.signal,
-		stdout: (bytes) => process.stdout.write(bytes),
-		stderr: (bytes) => process.stderr.write(bytes),
-	});
+	const { code, timedOut } = await inOrder((signal) =>
+		runInGuest(new GuestAgent(domain), argv, {
+			input,
+			timeout,
+			signal,
+			stdout: (bytes) => process.stdout.write(bytes),
+			stderr: (bytes) => process.stderr.write(bytes),
+		}),
+	);
 	if (timedOut) say(`lab: ended after ${timeout} s: ${argv.join(" ")}`);
 	return code;
 }

@@ -5,6 +5,7 @@ import { pipeline } from "node:stream/promises";
 import { getSystemErrorMap } from "node:util";
 import { ExecaError, execa } from "execa";
 import { type Domain, findDomain } from "../card.ts";
+import { inOrder } from "../ending.ts";
 import { LabError, systemCode, UsageError } from "../errors.ts";
 import { mustRun } from "../libvirt.ts";
 import { size } from "../terminal.ts";
@@ -30,8 +31,10 @@ export async function copy(stack: string, from: string, to: string): Promise<voi
 	const domain = findDomain(stack, name);
 	await mustRun(domain, "not paused");
 	try {
-		if (source.domain === undefined) await send(domain, source.path, target.path);
-		else await fetch(domain, source.path, target.path);
+		await inOrder(async (interrupted) => {
+			if (source.domain === undefined) await send(domain, source.path, target.path, interrupted);
+			else await fetch(domain, source.path, target.path, interrupted);
+		});
 	} catch (error) {
 		throw localFault(error) ?? error;
 	}
@@ -45,7 +48,7 @@ function localFault(error: unknown): LabError | undefined {
 	return new LabError(`${error.path}: ${words ?? code ?? error.message}`);
 }
 
-async function send(domain: Domain, from: string, to: string): Promise<void> {
+async function send(domain: Domain, from: string, to: string, interrupted: AbortSignal): Promise<void> {
 	const agent = new GuestAgent(domain);
 	const entry = await stat(from);
 	const target = await agent.shell(
@@ -54,7 +57,7 @@ async function send(domain: Domain, from: string, to: string): Promise<void> {
 		basename(resolve(from)),
 	);
 	const part = `${target}.tracelab-part`;
-	const report = progress(from, entry.isDirectory() ? 0 : entry.size);
+	const report = progress(from, entry.isDirectory() ? 0 : entry.size, interrupted);
 	try {
 		if (entry.isDirectory()) {
 			const tar = execa("tar", ["-C", from, "-cf", "-", "."], { buffer: { stdout: false } });
@@ -71,7 +74,7 @@ async function send(domain: Domain, from: string, to: string): Promise<void> {
 	}
 }
 
-async function fetch(domain: Domain, from: string, to: string): Promise<void> {
+async function fetch(domain: Domain, from: string, to: string, interrupted: AbortSignal): Promise<void> {
 	const agent = new GuestAgent(domain);
 	const facts = await agent.shell('stat -L -c "%a %s %F" "$1" && readlink -f "$1"', from);
 	const [, mode = "644", bytes = "0", kind = "", whole = from] = /^(\d+) (\d+) ([^\n]*)\n(.*)\n$/s.exec(facts) ?? [];
@@ -85,9 +88,11 @@ async function fetch(domain: Domain, from: string, to: string): Promise<void> {
 			await mkdir(target, { recursive: true });
 			const tar = execa("tar", ["-C", target, "-xpf", "-"]);
 			// Where tar ends before its input does, it says why.
-			const fed = pipeline(reported(agent.read(archive), progress(from, 0)), tar.stdin).catch((error: unknown) => {
-				if (!["EPIPE", "ERR_STREAM_PREMATURE_CLOSE"].includes(systemCode(error) ?? "")) throw error;
-			});
+			const fed = pipeline(reported(agent.read(archive), progress(from, 0, interrupted)), tar.stdin).catch(
+				(error: unknown) => {
+					if (!["EPIPE", "ERR_STREAM_PREMATURE_CLOSE"].includes(systemCode(error) ?? "")) throw error;
+				},
+			);
 			await Promise.all([fed, tar]);
 		} finally {
 			await agent.shell('rm -f "$1"', archive);
@@ -98,7 +103,7 @@ async function fetch(domain: Domain, from: string, to: string): Promise<void> {
 	const part = `${target}.tracelab-part`;
 	try {
 		// Files of /proc and /sys say a size of nothing, or of a page.
-		await pipeline(reported(agent.read(from), progress(from, Number(bytes))), createWriteStream(part));
+		await pipeline(reported(agent.read(from), progress(from, Number(bytes), interrupted)), createWriteStream(part));
 		await chmod(part, Number.parseInt(mode, 8));
 		await rename(part, target);
 	} catch (error) {
@@ -114,10 +119,11 @@ async function* reported(parts: AsyncIterable<Buffer>, report: (bytes: number) =
 	}
 }
 
-/** Shows on a terminal how far a copy has come, once it is worth a look. */
-function progress(name: string, whole: number): (bytes: number) => void {
+/** Shows on a terminal how far a copy has come, once it is worth a look. @throws LabError where nobody waits for it any more */
+function progress(name: string, whole: number, interrupted: AbortSignal): (bytes: number) => void {
 	let done = 0;
 	return (bytes) => {
+		if (interrupted.aborted) throw new LabError(`interrupted: ${name} is not copied`);
 		done += bytes;
 		if (!process.stderr.isTTY || Math.max(done, whole) < 1_000_000) return;
 		const of = whole === 0 ? "" : ` of ${size(whole)}, ${Math.floor((100 * done) / whole)} %`;

@@ -3,6 +3,7 @@ import { finished } from "node:stream/promises";
 import { quote } from "../../spec/quote.ts";
 import { stackOption } from "../card.ts";
 import { buildIdIn } from "../debug/elf.ts";
+import { inOrder } from "../ending.ts";
 import { LabError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { runInGuest } from "../guest/process.ts";
@@ -112,22 +113,21 @@ async function run(probe: Probe, { module, points }: Compiled, agent: GuestAgent
 		process.stdout.write(bytes);
 		kept.write(bytes);
 	};
-	const interrupted = new AbortController();
-	// A second Ctrl-C is for this program.
-	process.once("SIGINT", () => interrupted.abort());
-	process.once("SIGTERM", () => interrupted.abort());
 	say(`lab: ${name} probes ${domain.name}${timeout === 0 ? "; Ctrl-C ends it" : ` for ${duration(timeout)}`}`);
-	const { code, timedOut } = await runInGuest(agent, ["staprun", inGuest(module)], {
-		timeout,
-		signal: interrupted.signal,
-		stdout: (bytes) => show(report.take(bytes)),
-		stderr: (bytes) => process.stderr.write(bytes),
+	const { code, ended } = await inOrder(async (signal) => {
+		const { code, timedOut } = await runInGuest(agent, ["staprun", inGuest(module)], {
+			timeout,
+			signal,
+			stdout: (bytes) => show(report.take(bytes)),
+			stderr: (bytes) => process.stderr.write(bytes),
+		});
+		show(report.rest());
+		kept.end();
+		await finished(kept);
+		await unload(agent, module);
+		return { code, ended: timedOut || signal.aborted };
 	});
-	show(report.rest());
-	kept.end();
-	await finished(kept);
-	await unload(agent, module);
-	if (code !== 0 && !timedOut && !interrupted.signal.aborted) {
+	if (code !== 0 && !ended) {
 		throw new LabError(
 			`staprun ended with ${code}: probe ${quote(name)} did not run to its end`,
 			`its words are above; the kernel's: ./lab${stackOption(domain.stack)} exec ${domain.name} -- dmesg`,

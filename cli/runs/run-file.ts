@@ -2,8 +2,9 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ZodError } from "zod";
 import { type Run, runSchema } from "../../spec/run.ts";
-import { LabError } from "../errors.ts";
+import { errorText, LabError } from "../errors.ts";
 import { giveBack } from "../privilege.ts";
+import { say } from "../terminal.ts";
 import { runFolder, runNames, runsFolder } from "./run-folder.ts";
 
 /** The run.json of a folder; nothing where there is none, such as beside a probe's output. */
@@ -35,10 +36,18 @@ export function writeRun(folder: string, run: Run): void {
 	giveBack([folder]);
 }
 
-/** The traced runs of a stack, in the order in which they began. */
+/** The traced runs of a stack, in the order in which they began; one that cannot be read is said and left out. */
 export function tracedRuns(stack: string): Run[] {
 	return runNames(stack)
-		.flatMap((name) => readRun(`${runsFolder(stack)}/${name}`) ?? [])
+		.flatMap((name) => {
+			try {
+				return readRun(`${runsFolder(stack)}/${name}`) ?? [];
+			} catch (error) {
+				if (!(error instanceof LabError)) throw error;
+				say(errorText(error));
+				return [];
+			}
+		})
 		.sort((a, b) => (a.started < b.started ? -1 : 1));
 }
 

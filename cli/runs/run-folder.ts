@@ -1,8 +1,8 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { didYouMean } from "../../spec/did-you-mean.ts";
 import { quote } from "../../spec/quote.ts";
 import { checkStack, stackOption } from "../card.ts";
-import { UsageError } from "../errors.ts";
+import { systemCode, UsageError } from "../errors.ts";
 import { onHost } from "../host.ts";
 
 /** Where the traced runs of a stack are kept. */
@@ -27,17 +27,35 @@ export function runFolder(stack: string, run: string): string {
 	);
 }
 
-/** What a run is asked for by name is a part of paths and of a session's name. */
-export function runName(stack: string, name: string): string {
-	if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(name)) {
-		throw new UsageError(`${quote(name)} is no name for a run`, "take at most 64 of A-Z, a-z, 0-9, _, . and -");
+/**
+ * Makes the folder of a new run. Of those that begin at once, each gets one of its own.
+ *
+ * @param asked its name; by default WHAT and the time
+ * @throws UsageError for a name that a run cannot have, or that one has
+ */
+export function makeRunFolder(stack: string, what: string, asked?: string): { run: string; folder: string } {
+	// It is a part of paths and of a session's name.
+	if (asked !== undefined && !/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(asked)) {
+		throw new UsageError(`${quote(asked)} is no name for a run`, "take at most 64 of A-Z, a-z, 0-9, _, . and -");
 	}
-	if (!runNames(stack).includes(name)) return name;
-	throw new UsageError(
-		`stack ${quote(stack)} has a run ${quote(name)} already`,
-		`give another --name, or remove ${runsFolder(stack)}/${name}`,
-	);
+	const usual = `${what}-${stamp(new Date())}`;
+	mkdirSync(runsFolder(stack), { recursive: true });
+	for (let number = 1; ; number++) {
+		const run = asked ?? (number === 1 ? usual : `${usual}-${number}`);
+		const folder = `${runsFolder(stack)}/${run}`;
+		try {
+			mkdirSync(folder);
+			return { run, folder };
+		} catch (error) {
+			if (systemCode(error) !== "EEXIST") throw error;
+		}
+		if (asked !== undefined)
+			throw new UsageError(
+				`stack ${quote(stack)} has a run ${quote(run)} already`,
+				`give another --name, or remove ${folder}`,
+			);
+	}
 }
 
 /** 20261125T124500Z */
-export const stamp = (time: Date): string => time.toISOString().replace(/[-:]|\.\d+/g, "");
+const stamp = (time: Date): string => time.toISOString().replace(/[-:]|\.\d+/g, "");

@@ -9,7 +9,6 @@ import { project } from "../host.ts";
 import { up } from "../lab/deployment.ts";
 import { ownStack } from "../runs/own-stack.ts";
 import { findRun } from "../runs/run-file.ts";
-import { stamp } from "../runs/run-folder.ts";
 import { say, table } from "../terminal.ts";
 import { readProfile } from "./record.ts";
 import { traceRun } from "./run.ts";
@@ -38,15 +37,13 @@ export async function traceAgain(
 	const differences = [...labThen(stack, before), ...profileThen(profile, before)];
 	if (differences.length > 0 && !anyway) throw notTheSame(stack, before, differences, ownStack(folder));
 	for (const line of differences) say(`lab: ${line}`);
-	const run = given ?? `${before.profile}-${stamp(new Date())}`;
 	const [only, ...more] = askedLayers(before);
-	const status = await traceRun(stack, before.profile, before.command ?? [], {
+	const { run: now, status } = await traceRun(stack, before.profile, before.command ?? [], {
 		domains: [domain, ...others],
-		name: run,
+		...(given !== undefined && { name: given }),
 		budget: before.budget,
 		...(only !== undefined && more.length === 0 && { layer: only }),
 	});
-	const { run: now } = findRun(stack, run);
 	say(table(["", before.run, now.run, ""], runDifferences(before, now)));
 	return status;
 }

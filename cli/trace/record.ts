@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { type Budget, withBudget } from "../../spec/budget.ts";
 import type { Causality } from "../../spec/causality.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
@@ -12,7 +12,7 @@ import { GuestAgent } from "../guest/agent.ts";
 import { domainState, mustRun, PausedError } from "../libvirt.ts";
 import { keepStack } from "../runs/own-stack.ts";
 import { writeRun } from "../runs/run-file.ts";
-import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
+import { makeRunFolder } from "../runs/run-folder.ts";
 import { exchange, overAgent, seesBeacons } from "./agent-clock.ts";
 import { endCalibration, warnBeforehand } from "./calibration.ts";
 import {
@@ -66,13 +66,15 @@ export async function startRecording(stack: string, what: string, options: Recor
 	const profile = withBudget(named, options.budget);
 	const domains = chosenDomains(stack, options.domains.length > 0 ? options.domains : own);
 	for (const domain of domains) await mustRun(domain, "not paused");
-	const run = runName(stack, options.name ?? `${what}-${stamp(new Date())}`);
 	if (options.layer !== undefined && Object.keys(profile[options.layer]).length === 0)
 		throw new UsageError(`profile ${quote(profile.name)} has nothing in ${options.layer}`, "leave --layer out");
 	// Both would be one session of LTTng.
-	if (Object.hasOwn(readCard(stack).traces, run))
-		throw new UsageError(`${quote(run)} is a flight recorder of the stack file`, "give the run another --name");
-	const folder = `${runsFolder(stack)}/${run}`;
+	if (options.name !== undefined && Object.hasOwn(readCard(stack).traces, options.name))
+		throw new UsageError(
+			`${quote(options.name)} is a flight recorder of the stack file`,
+			"give the run another --name",
+		);
+	const { run, folder } = makeRunFolder(stack, what, options.name);
 	const session: TraceSession = {
 		stack,
 		session: `tracelab-${stack}-${run}`,
@@ -81,12 +83,11 @@ export async function startRecording(stack: string, what: string, options: Recor
 		domains,
 		folder: `${folder}/qemu`,
 	};
-	const recording: Recording = { folder, session, run: await newRun(session, run, "stream"), guestFaults: new Map() };
-	mkdirSync(folder, { recursive: true });
-	keepStack(folder, recording.run);
-	// Before there is any session: where this is killed, `trace stop` finds what there is of them by it.
-	writeRun(folder, recording.run);
 	try {
+		const recording: Recording = { folder, session, run: await newRun(session, run, "stream"), guestFaults: new Map() };
+		keepStack(folder, recording.run);
+		// Before there is any session: where this is killed, `trace stop` finds what there is of them by it.
+		writeRun(folder, recording.run);
 		if (options.beforehand) await warnBeforehand(recording);
 		const untraced = await makeSession(session);
 		if (untraced !== undefined) recording.run.layers.push(absentHost(untraced));
@@ -94,13 +95,13 @@ export async function startRecording(stack: string, what: string, options: Recor
 		writeRun(folder, recording.run);
 		return recording;
 	} catch (error) {
-		await dropRecording(recording);
+		await dropRecording({ session, folder });
 		throw error;
 	}
 }
 
 /** Leaves nothing of a recording that could not begin. */
-export async function dropRecording({ session, folder }: Recording): Promise<void> {
+export async function dropRecording({ session, folder }: Pick<Recording, "session" | "folder">): Promise<void> {
 	await removeSession(session).catch(() => {});
 	rmSync(folder, { recursive: true, force: true });
 }
@@ -222,8 +223,11 @@ export async function stopRecording(recording: Recording): Promise<string[]> {
 		return await completeRun(recording, said, parts);
 	} finally {
 		// Where that failed half-way, what there is is a run that has ended.
-		writeRun(folder, run);
-		await removeSession(session);
+		try {
+			writeRun(folder, run);
+		} finally {
+			await removeSession(session);
+		}
 	}
 }
 

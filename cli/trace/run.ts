@@ -1,6 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { quote } from "../../spec/quote.ts";
+import type { Run } from "../../spec/run.ts";
 import { type Domain, stackOption } from "../card.ts";
+import { inOrder } from "../ending.ts";
 import { LabError, UsageError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { runInGuest } from "../guest/process.ts";
@@ -25,48 +27,47 @@ const bootLimit = 480;
 
 /**
  * Records what a profile, or a trace session of the stack's, names while a command runs in the first domain's guest; its
- * output is ours, and its exit status is returned. What is said of the run goes to standard error.
+ * output is ours, and its exit status is returned, with the run. What is said of the run goes to standard error.
  */
 export async function traceRun(
 	stack: string,
 	what: string,
 	command: readonly string[],
 	options: RecordOptions & { clockBound?: number },
-): Promise<number> {
+): Promise<{ run: Run; status: number }> {
 	const { profile } = whatToRecord(stack, what);
 	if (command.length === 0 && !profile.reset) {
 		throw new UsageError("there is no command to trace", `for example: ./lab trace run ${what} -- uname -a`);
 	}
-	const interrupted = new AbortController();
-	// The first ends the recording in order; a second one is for this program.
-	for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupted.abort());
-	const begun = () => {
-		if (interrupted.signal.aborted) throw new LabError("interrupted before the command began");
-	};
-	const recording = await startRecording(stack, what, options).catch((error: unknown) => {
-		begun();
-		throw error;
+	const { recording, clocks, failure } = await inOrder(async (interrupted) => {
+		const begun = () => {
+			if (interrupted.aborted) throw new LabError("interrupted before the command began");
+		};
+		const recording = await startRecording(stack, what, options).catch((error: unknown) => {
+			begun();
+			throw error;
+		});
+		const { run, folder, session } = recording;
+		say(`lab: ${run.run} records ${run.profile} of ${Object.keys(run.domains).join(", ")}`);
+		const recorded = await recordWhile(recording, async () => {
+			begun();
+			if (profile.reset) for (const domain of session.domains) await boot(domain, begun);
+			await startClocks(recording);
+			begun();
+			if (command.length === 0) return;
+			run.command = [...command];
+			run.exitStatus = await exchangeWhile(folder, session.domains, () => runCommand(recording, command, interrupted));
+			writeRun(folder, run);
+		});
+		return { recording, ...recorded };
 	});
-	const { run, folder, session } = recording;
-	say(`lab: ${run.run} records ${run.profile} of ${Object.keys(run.domains).join(", ")}`);
-	const { clocks, failure } = await recordWhile(recording, async () => {
-		begun();
-		if (profile.reset) for (const domain of session.domains) await boot(domain, begun);
-		await startClocks(recording);
-		begun();
-		if (command.length === 0) return;
-		run.command = [...command];
-		run.exitStatus = await exchangeWhile(folder, session.domains, () =>
-			runCommand(recording, command, interrupted.signal),
-		);
-		writeRun(folder, run);
-	});
+	const { run, folder } = recording;
 	for (const line of [...summary(run, folder), ...clocks]) say(line);
 	if (failure !== undefined) throw failure;
 	await checkLayers(recording);
 	checkOrder(recording);
 	checkClocks(recording, options.clockBound);
-	return run.exitStatus ?? 0;
+	return { run, status: run.exitStatus ?? 0 };
 }
 
 async function runCommand(recording: Recording, command: readonly string[], signal: AbortSignal): Promise<number> {

@@ -1,17 +1,18 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { withBudget } from "../../spec/budget.ts";
 import { didYouMean } from "../../spec/did-you-mean.ts";
 import { layers } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
 import { findDomain, readCard, stackOption } from "../card.ts";
+import { inOrder } from "../ending.ts";
 import { LabError, orFault, UsageError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { mustRun } from "../libvirt.ts";
 import { ctfRange, ctfTraces, earliest } from "../runs/ctf.ts";
 import { keepStack } from "../runs/own-stack.ts";
 import { writeRun } from "../runs/run-file.ts";
-import { runName, runsFolder, stamp } from "../runs/run-folder.ts";
+import { makeRunFolder } from "../runs/run-folder.ts";
 import { print } from "../terminal.ts";
 import { dropSnapshot, snapshot } from "./guest.ts";
 import { checkClocks, checkLayers, checkOrder, completeRun } from "./layers.ts";
@@ -40,9 +41,8 @@ export async function traceSnapshot(
 	}
 	const domains = trace.domains.map((domain) => findDomain(stack, domain));
 	for (const domain of domains) await mustRun(domain, "not paused");
-	const run = runName(stack, asked ?? `${name}-${stamp(new Date())}`);
-	const folder = `${runsFolder(stack)}/${run}`;
 	const profile = withBudget(readProfile(trace.profile), trace.budget);
+	const { run, folder } = makeRunFolder(stack, name, asked);
 	const session: TraceSession = {
 		stack,
 		session: trace.session,
@@ -51,34 +51,51 @@ export async function traceSnapshot(
 		domains,
 		folder: join(folder, "qemu"),
 	};
-	const recording: Recording = { folder, session, run: await newRun(session, run, "snapshot"), guestFaults: new Map() };
-	mkdirSync(folder, { recursive: true });
-	keepStack(folder, recording.run);
-	try {
-		await startClocks(recording);
-		await endClocks(recording);
-	} catch (error) {
-		rmSync(folder, { recursive: true, force: true });
-		throw error;
-	}
-	// All parts at once: each forgets its oldest events while another is taken.
-	const [taken, parts] = await Promise.all([
-		orFault(() => take(recording)),
-		takeParts(recording, snapshot(trace.session)),
-	]);
-	if (taken instanceof LabError) {
-		rmSync(folder, { recursive: true, force: true });
-		throw taken;
-	}
-	const said = await lttng("--mi", "xml", "list", trace.session);
-	const clocks = await completeRun(recording, said, parts);
-	for (const domain of domains) await orFault(() => dropSnapshot(new GuestAgent(domain), trace.session));
-	await begins(recording);
+	const { recording, clocks } = await inOrder(async (interrupted) => {
+		try {
+			const recording: Recording = {
+				folder,
+				session,
+				run: await newRun(session, run, "snapshot"),
+				guestFaults: new Map(),
+			};
+			keepStack(folder, recording.run);
+			await compareClocks(recording);
+			if (interrupted.aborted) throw new LabError("interrupted before there was a snapshot");
+			return { recording, clocks: await takeAll(recording) };
+		} catch (error) {
+			rmSync(folder, { recursive: true, force: true });
+			throw error;
+		}
+	});
 	for (const line of [...summary(recording.run, folder), ...clocks]) print(line);
 	await checkLayers(recording);
 	checkOrder(recording);
 	// Its beacons are all at its end, and how far back it goes is not ours to say: what is usual for runs is not, here.
 	if (clockBound !== undefined) checkClocks(recording, clockBound);
+}
+
+/** A few beacons, or answers of the agents, beside what is snapshot. */
+async function compareClocks(recording: Recording): Promise<void> {
+	try {
+		await startClocks(recording);
+	} finally {
+		// Of those that began before one did not.
+		await endClocks(recording);
+	}
+}
+
+/** Makes a whole run of the snapshots of all parts; returns what is to be said of the clocks. */
+async function takeAll(recording: Recording): Promise<string[]> {
+	const { session, domains } = recording.session;
+	// All parts at once: each forgets its oldest events while another is taken.
+	const [taken, parts] = await Promise.all([orFault(() => take(recording)), takeParts(recording, snapshot(session))]);
+	if (taken instanceof LabError) throw taken;
+	const said = await lttng("--mi", "xml", "list", session);
+	const clocks = await completeRun(recording, said, parts);
+	for (const domain of domains) await orFault(() => dropSnapshot(new GuestAgent(domain), session));
+	await begins(recording);
+	return clocks;
 }
 
 async function take({ session, run }: Recording): Promise<void> {

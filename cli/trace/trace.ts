@@ -4,7 +4,8 @@ import { withBudget } from "../../spec/budget.ts";
 import { layers } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
 import { type Run, secondsOf } from "../../spec/run.ts";
-import { checkStack, findDomain, stackOption } from "../card.ts";
+import { checkStack, type Domain, findDomain, readCard, stackOption } from "../card.ts";
+import { inOrder } from "../ending.ts";
 import { LabError, UsageError } from "../errors.ts";
 import { findRun, tracedRuns, writeRun } from "../runs/run-file.ts";
 import { runsFolder } from "../runs/run-folder.ts";
@@ -12,6 +13,7 @@ import { duration, print, say, size, table } from "../terminal.ts";
 import { checkClocks, checkLayers, checkOrder } from "./layers.ts";
 import {
 	dropRecording,
+	endClocks,
 	type Recording,
 	type RecordOptions,
 	readProfile,
@@ -31,13 +33,19 @@ export async function traceStart(stack: string, what: string, options: RecordOpt
 			`record it by: ./lab${stackOption(stack)} trace run ${what}`,
 		);
 	}
-	const recording = await startRecording(stack, what, { ...options, beforehand: true });
-	try {
-		await startClocks(recording);
-	} catch (error) {
-		await dropRecording(recording);
-		throw error;
-	}
+	const recording = await inOrder(async (interrupted) => {
+		const recording = await startRecording(stack, what, { ...options, beforehand: true });
+		try {
+			await startClocks(recording);
+			if (interrupted.aborted) throw new LabError("interrupted before it was begun");
+			return recording;
+		} catch (error) {
+			// The beacons of those guests that have some by then.
+			await endClocks(recording).catch(() => {});
+			await dropRecording(recording);
+			throw error;
+		}
+	});
 	writeRun(recording.folder, recording.run);
 	print(`${recording.run.run} records; ./lab${stackOption(stack)} trace stop ends it`);
 }
@@ -97,7 +105,7 @@ function recordingOf(stack: string, name: string | undefined): Recording {
 	const run = name === undefined && recorded.length === 1 ? recorded[0] : recorded.find((one) => one.run === name);
 	const lab = `./lab${stackOption(stack)}`;
 	if (run !== undefined) {
-		const { profile, budget, asked, domains, session } = run;
+		const { profile, budget, asked, session } = run;
 		const chosen = layers.filter((layer) => layer === "qemu" || asked[layer].length > 0);
 		return {
 			run,
@@ -108,7 +116,7 @@ function recordingOf(stack: string, name: string | undefined): Recording {
 				session,
 				profile: withBudget(readProfile(profile), budget),
 				layers: chosen,
-				domains: Object.keys(domains).map((domain) => findDomain(stack, domain)),
+				domains: thereStill(stack, run),
 				folder: `${runsFolder(stack)}/${run.run}/qemu`,
 			},
 		};
@@ -119,4 +127,14 @@ function recordingOf(stack: string, name: string | undefined): Recording {
 	}
 	if (recorded.length === 0) throw new LabError("nothing is being recorded", `start it: ${lab} trace start PROFILE`);
 	throw new UsageError("which run?", `those that are being recorded: ${recorded.map((one) => one.run).join(", ")}`);
+}
+
+/** The domains of a run, but for those that the lab has lost since: their parts went with them. */
+function thereStill(stack: string, { domains, notes }: Run): Domain[] {
+	const { domains: there } = readCard(stack);
+	return Object.keys(domains).flatMap((name) => {
+		if (Object.hasOwn(there, name)) return findDomain(stack, name);
+		notes.push(`the lab has no domain ${name} any more: its part is lost`);
+		return [];
+	});
 }

@@ -1,4 +1,5 @@
 import { type Domain, findDomain, readCard } from "../card.ts";
+import { inOrder } from "../ending.ts";
 import { LabError } from "../errors.ts";
 import { mustRun, PausedError } from "../libvirt.ts";
 import { print, say } from "../terminal.ts";
@@ -22,20 +23,7 @@ export interface Verdict {
 
 /** Looks at all that a lab claims to be, now; returns 1 where something does not hold. */
 export async function verify(stack: string, { json = false }: { json?: boolean }): Promise<number> {
-	const interrupted = new AbortController();
-	const interrupt = () => interrupted.abort();
-	// What is being looked at then ends as it would, so that nothing of it stays; a second Ctrl-C is for this program.
-	process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
-	const verdicts: Verdict[] = [];
-	for (const name of Object.keys(readCard(stack).domains).sort()) {
-		const domain = findDomain(stack, name);
-		for (const claim of claims) {
-			if (!json && process.stderr.isTTY) say(`lab: ${name}: looking: ${claim.claim}`);
-			const { about } = claim;
-			verdicts.push({ domain: name, claim: claim.claim, about, ...(await look(domain, claim)) });
-			if (interrupted.signal.aborted) throw new LabError("interrupted");
-		}
-	}
+	const verdicts = await inOrder((interrupted) => lookAtAll(stack, !json && process.stderr.isTTY, interrupted));
 	const count = (which: Verdict["verdict"]) => verdicts.filter(({ verdict }) => verdict === which).length;
 	if (json) print(JSON.stringify(verdicts, null, 2));
 	else {
@@ -44,6 +32,21 @@ export async function verify(stack: string, { json = false }: { json?: boolean }
 		print(`\n${count("pass")} hold, ${count("fail")} fail${unseen === 0 ? "" : `, ${unseen} not looked at`}`);
 	}
 	return count("fail") === 0 ? 0 : 1;
+}
+
+/** What is being looked at when a person interrupts it ends as it would, so that nothing of it stays. */
+async function lookAtAll(stack: string, aloud: boolean, interrupted: AbortSignal): Promise<Verdict[]> {
+	const verdicts: Verdict[] = [];
+	for (const name of Object.keys(readCard(stack).domains).sort()) {
+		const domain = findDomain(stack, name);
+		for (const claim of claims) {
+			if (aloud) say(`lab: ${name}: looking: ${claim.claim}`);
+			const { about } = claim;
+			verdicts.push({ domain: name, claim: claim.claim, about, ...(await look(domain, claim)) });
+			if (interrupted.aborted) throw new LabError("interrupted");
+		}
+	}
+	return verdicts;
 }
 
 async function look(domain: Domain, { on, evidence }: Claim): Promise<Omit<Verdict, "domain" | "claim" | "about">> {

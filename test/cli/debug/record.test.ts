@@ -1,5 +1,9 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { setTimeout as pause } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { execaSync } from "execa";
 import { commandOutput, guestScript } from "../../../cli/debug/record.ts";
@@ -107,6 +111,23 @@ asRoot("a domain that libvirt does not know has no memory and command line to re
 	const { code, stderr } = await lab.lab(["record", "vm", "--", "true"]);
 	t.is(code, 1);
 	t.is(stderr, 'lab: libvirt knows no domain "quickstart-vm"\n  what to do: ./lab up defines it again');
+});
+
+asRoot("Ctrl-C ends the recording's QEMU, and nothing of the recording stays", async (t) => {
+	const { lab } = await there(t, whole, 'echo $$ >"${0%/opt/*}/pid"; exec sleep 60');
+	const child = spawn(process.execPath, [`${project}/cli/main.ts`, "record", "vm", "--", "true"], {
+		detached: true,
+		env: lab.env,
+		stdio: ["ignore", "ignore", "pipe"],
+	});
+	const said = text(child.stderr);
+	const ended = once(child, "exit");
+	while (!existsSync(join(lab.root, "pid")) || lab.read("pid") === "") await pause(20);
+	process.kill(-(child.pid ?? 0), "SIGINT");
+	t.deepEqual(await ended, [1, null]);
+	t.is((await said).trimEnd().split("\n").at(-1), "lab: interrupted: nothing of the recording is kept");
+	t.deepEqual(readdirSync(join(lab.root, runs)), []);
+	t.false(existsSync(`/proc/${lab.read("pid").trim()}`));
 });
 
 asRoot("a run of that name stays", async (t) => {

@@ -1,8 +1,14 @@
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { setTimeout as pause } from "node:timers/promises";
 import test from "ava";
 import { LabError, UsageError } from "../../../cli/errors.ts";
 import { copy } from "../../../cli/guest/copy.ts";
+import { project } from "../../../cli/host.ts";
 import { treeHash } from "../../scripts/run-step.ts";
 import { FakeGuest } from "../fake-guest.ts";
 import { patient, ScratchLab } from "../scratch-lab.ts";
@@ -176,6 +182,33 @@ test.serial(
 	here,
 	'the lab of stack "quickstart" has no domain "hled" (did you mean "held"?)',
 );
+
+test.serial("Ctrl-C ends a copy, and leaves no half of a file on either side", async (t) => {
+	writeFileSync(`${here}/big`, randomBytes(40_000_000));
+	// Of a folder, what has come by then stays; it comes by an archive in the guest's /tmp.
+	const left = () => [
+		...readdirSync(there).filter((name) => name !== "here"),
+		...readdirSync("/tmp").filter((name) => /^tracelab-\w{6}$/.test(name)),
+	];
+	const before = left();
+	for (const [from, to] of [
+		[`${here}/big`, `vm:${there}/`],
+		[`vm:${here}`, there],
+	] as const) {
+		guest.asked.length = 0;
+		const child = spawn(process.execPath, [`${project}/cli/main.ts`, "cp", from, to], {
+			...{ detached: true, env: lab.env, stdio: ["ignore", "ignore", "pipe"] },
+		});
+		const said = text(child.stderr as Readable);
+		const ended = once(child, "exit");
+		while (guest.asked.filter((asked) => /guest-file-(read|write)/.test(asked)).length < 2) await pause(5);
+		process.kill(-(child.pid ?? 0), "SIGINT");
+		t.deepEqual(await ended, [1, null]);
+		t.regex(await said, /^lab: (?:interrupted: .* is not copied|tar failed:)/);
+		t.deepEqual(left(), before, from);
+	}
+	t.deepEqual(guest.openFiles, []);
+});
 
 test.serial("a guest that is paused is said to be", async (t) => {
 	guest.state = "paused";

@@ -449,6 +449,44 @@ asRoot("a run that is started goes on until it is stopped, is listed, and fetche
 	);
 });
 
+asRoot("of runs that begin in one second, each has a folder and a session of its own", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	const run = () => lab.lab(["trace", "run", "block-io", "-d", "vm", "--", "true"]);
+	for (const { code, stderr } of await Promise.all([run(), run(), run()])) t.is(code, 0, stderr);
+	const names = readdirSync(join(lab.root, folder));
+	t.is(names.length, 3, names.join(", "));
+	t.is(new Set(names.map((name) => readRun(lab, name).session)).size, 3);
+	for (const name of names) t.regex(name, /^block-io-\d{8}T\d{6}Z(-[23])?$/);
+});
+
+asRoot("a run whose domain the lab has lost since is stopped all the same, which it says", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	t.is((await lab.lab(["trace", "start", "block-io", "-d", "vm", "--name", "one"])).code, 0);
+	const { vm: _, ...others } = card.domains;
+	lab.up({ ...card, domains: others });
+	const { code, stderr } = await lab.lab(["trace", "stop"]);
+	t.is(code, 0, stderr);
+	t.true(readRun(lab, "one").notes.includes("the lab has no domain vm any more: its part is lost"));
+	t.deepEqual(readdirSync(join(lab.root, "lttng/host")), []);
+});
+
+asRoot("a run that cannot be read is said, and stands in no other's way", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	lab.write(`${folder}/old/run.json`, "{}");
+	t.is((await lab.lab(["trace", "start", "block-io", "-d", "vm", "--name", "one"])).code, 0);
+	const listed = await lab.lab(["trace", "ls"]);
+	t.deepEqual(
+		[listed.code, listed.stdout.split("\n").length, listed.stderr.split("\n").length],
+		[0, 2, 2],
+		listed.stderr,
+	);
+	t.regex(listed.stderr, /old\/run\.json is no record of a run of this version: /);
+	t.is((await lab.lab(["trace", "stop"])).code, 0);
+});
+
 const untraced = `the kernel of this host is not traced: it has no lttng-modules (${release()})`;
 const exits = ["trace", "run", "exits-and-interrupts", "-d", "vm", "--name", "one"];
 
