@@ -1,5 +1,5 @@
 import { type Causality, DiskRequests, type OrderedEvent } from "./causality.ts";
-import { DiskInterrupts, unseen } from "./disk-interrupts.ts";
+import { DiskInterrupts, incomplete, unseen } from "./disk-interrupts.ts";
 import type { Run } from "./run.ts";
 
 /** Checks on all known pairs that no effect comes before its cause. */
@@ -8,7 +8,10 @@ export class CausalityWatch {
 
 	/** @param run its record, where it has one */
 	constructor(run: Run | undefined) {
-		this.#watched = [new DiskRequests(), new DiskInterrupts(unseen(run))];
+		this.#watched = [
+			new DiskRequests(run === undefined ? undefined : incomplete(run)),
+			new DiskInterrupts(unseen(run)),
+		];
 	}
 
 	/** Hears of an event; the events of a layer come in their order. */

@@ -15,7 +15,14 @@ export function unseen(run: Run | undefined): string | undefined {
 	const missing = (["qemu", "guest"] as const).flatMap((layer) =>
 		needed[layer].filter((name) => !run.asked[layer].some((pattern) => matches(pattern, name))),
 	);
-	if (missing.length > 0) return `the run did not record ${missing.join(", ")}`;
+	return missing.length > 0 ? `the run did not record ${missing.join(", ")}` : incomplete(run);
+}
+
+/**
+ * Why an event that a run does not have may have happened all the same, where it may: then what comes next is not the effect of what
+ * came last.
+ */
+export function incomplete(run: Run): string | undefined {
 	if (run.mode === "snapshot") return "each part of a flight recorder begins at a time of its own";
 	const lost = run.layers
 		.filter(({ layer }) => layer !== "host")

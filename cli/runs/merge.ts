@@ -76,7 +76,7 @@ export async function mergedEvents(folder: string): Promise<MergedRun> {
 	const { guests } = clock;
 	const guestNames = existsSync(join(folder, "guest")) ? readdirSync(join(folder, "guest")).sort() : [];
 	const base = earliest(Object.values(guests).map(({ reference }) => BigInt(reference.host))) ?? 0n;
-	const names = new Set([...guestNames, ...Object.keys(guests)]);
+	const names = new Set([...guestNames, ...Object.keys(guests), ...Object.keys(pids)]);
 	const [only] = names.size === 1 ? names : [];
 	const byPid = new Map(Object.entries(pids).map(([name, pid]) => [pid, name]));
 	const domainOf = (line: CtfLine) => only ?? (byPid.size === 0 ? undefined : byPid.get(line.pid));

@@ -1,4 +1,5 @@
 import test, { type ExecutionContext } from "ava";
+import type { Run } from "../../../spec/run.ts";
 import { runRecord } from "../../spec/run-record.ts";
 import { ScratchLab } from "../scratch-lab.ts";
 import { beacons, bootIds, diskInterrupts, diskReads, fakeBabeltrace, inOrder, writeTrace } from "../scratch-run.ts";
@@ -67,6 +68,56 @@ test.serial("effects before their causes are counted; over the bound they make i
 	t.true(first.startsWith(down), first);
 	t.regex(second, /: 10 times, never violated; (?:149|150)\d{3} ns at least/);
 	t.true(second.startsWith(up), second);
+});
+
+test.serial("what lost events is not held against the clock", async (t) => {
+	const lab = await recorded(t, 60_000n);
+	const lost: Run["layers"][number] = {
+		layer: "qemu",
+		path: "qemu",
+		discarded: 3,
+		lostPackets: 0,
+		total: 1,
+		bytes: 1,
+		events: {},
+	};
+	const records: [Partial<Run>, string][] = [
+		[{ layers: [lost] }, "3 events and packets were lost"],
+		[{ mode: "snapshot" }, "each part of a flight recorder begins at a time of its own"],
+	];
+	for (const [record, why] of records) {
+		lab.write("var/lib/tracelab/runs/quickstart/one/run.json", JSON.stringify(runRecord(record)));
+		const { code, stderr } = await lab.lab(["events", "one", "--layer", "host"]);
+		const [, ...checks] = stderr.split("\n");
+		t.deepEqual(
+			[code, checks.slice(0, 2)],
+			[0, [down, up].map((order) => `${order}: not compared, as ${why}`)],
+			stderr,
+		);
+	}
+});
+
+test.serial("of two domains, one whose guest left nothing keeps what its QEMU did", async (t) => {
+	const lab = await recorded(t);
+	const { written } = beacons(60);
+	const of = (pid: number) => diskReads(10, { contexts: `{ vpid = ${pid}, vtid = ${pid} }, ` }).qemu;
+	const ofVm = written.map(([time, text]): [bigint, string] => [
+		time,
+		text.replace("}, {", "}, { vpid = 7, vtid = 7 }, {"),
+	]);
+	writeTrace(lab, "one/qemu/ust/uid/64055/64-bit", {
+		...{ events: inOrder(ofVm, of(7), of(8)), bootId: bootIds.host, offset: 5n },
+	});
+	const domain = (pid: number) => ({
+		...{ libvirtName: "x", pid, emulator: "/x", acceleration: "tcg" as const, builds: [], modules: {} },
+	});
+	const record = runRecord({ domains: { vm: domain(7), crashed: domain(8) } });
+	lab.write("var/lib/tracelab/runs/quickstart/one/run.json", JSON.stringify(record));
+	const { code, stdout, stderr } = await lab.lab(["events", "one", "--layer", "qemu", "--match", "handle_read"]);
+	t.is(code, 0, stderr);
+	const of_ = (name: string) => stdout.split("\n").filter((line) => line.includes(`  qemu   ${name}`)).length;
+	t.deepEqual([of_("vm "), of_("crashed")], [10, 10], stdout);
+	t.regex(stderr, /then QEMU handles it .*: 10 times, never violated/);
 });
 
 test.serial("interrupts of the disk are compared, and why they are not is said", async (t) => {
