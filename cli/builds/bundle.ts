@@ -82,7 +82,11 @@ async function archive(stage: string, names: readonly string[], file: string): P
 	const given = [...anonymous, "--mode=u+rw,go-w,a+rX", "--no-recursion", "--null", "--verbatim-files-from"];
 	const from = ["--directory", stage, "--files-from=-"];
 	try {
-		const { code, stderr } = await run("tar", ["--create", "--file", part, ...given, ...from], names.join("\0"));
+		const { code, stderr } = await run(
+			"tar",
+			["--create", "--force-local", "--file", part, ...given, ...from],
+			names.join("\0"),
+		);
 		if (code !== 0) throw new LabError(`${file} cannot be written: ${stderr.trim()}`);
 		renameSync(part, file);
 	} finally {

@@ -62,7 +62,15 @@ async function checked(file: string, stage: string): Promise<Manifest> {
 	const refused = (what: string) =>
 		new LabError(`${file} ${what}; nothing of it was put anywhere`, "get the bundle again from whoever made it");
 	const anybody = ["--no-same-owner", "--no-same-permissions", "--touch"];
-	const { code, stderr } = await run("tar", ["--extract", "--file", file, "--directory", stage, ...anybody]);
+	const { code, stderr } = await run("tar", [
+		"--extract",
+		"--force-local",
+		"--file",
+		file,
+		"--directory",
+		stage,
+		...anybody,
+	]);
 	if (code !== 0) throw refused(`is not whole: ${stderr.trim()}`);
 	if (!existsSync(join(stage, manifestFile))) throw refused(`is no bundle: it has no ${manifestFile}`);
 	const manifest = parsed(readFileSync(join(stage, manifestFile), "utf8"));

@@ -1,5 +1,5 @@
 import { quote } from "../../spec/quote.ts";
-import { checkStack, readCard, stackOption } from "../card.ts";
+import { checkStack, labsHere, readCard, stackOption } from "../card.ts";
 import { LabError } from "../errors.ts";
 import { asRoot, giveBack } from "../privilege.ts";
 import { runScript } from "../script.ts";
@@ -60,6 +60,11 @@ export async function preview(stack: string, args: readonly string[]): Promise<n
 export async function destroy(stack: string, args: readonly string[], sure: boolean): Promise<number> {
 	if (readState(stack) === undefined && stateFolder() !== undefined) {
 		checkStack(stack);
+		if (labsHere().includes(stack))
+			throw new LabError(
+				`the lab of stack ${quote(stack)} is up, and this project has no state of it`,
+				`destroy it from the project that brought it up; where that is gone, ./lab${stackOption(stack)} up takes it over, then destroy`,
+			);
 		say(`lab: stack ${quote(stack)} was never brought up: nothing to destroy`);
 		return 0;
 	}

@@ -129,6 +129,21 @@ test.serial("destroy of a stack that was never brought up has nothing to do", as
 	t.deepEqual(asked(lab), []);
 });
 
+test.serial(
+	"destroy of a lab that is up, and of which this project has no state, says whose it is to do",
+	async (t) => {
+		const lab = await there(t, false);
+		lab.up();
+		t.deepEqual(await lab.lab(["destroy", "-y"]), {
+			code: 1,
+			stdout: "",
+			stderr: `lab: the lab of stack "quickstart" is up, and this project has no state of it
+  what to do: destroy it from the project that brought it up; where that is gone, ./lab up takes it over, then destroy`,
+		});
+		t.deepEqual(asked(lab), []);
+	},
+);
+
 asRoot(`destroy of a stack whose state is elsewhere is for pulumi to judge${why}`, async (t) => {
 	const lab = await there(t, false, "echo 'error: no stack named' >&2; exit 255");
 	const elsewhere = { PULUMI_BACKEND_URL: "s3://bucket" };
