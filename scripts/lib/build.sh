@@ -248,9 +248,21 @@ move_build() {
 	mv "$2/.tracelab-build-moved" "$2/.tracelab-build"
 }
 
-# build_remove NAME: gives up this stack's hold; the last one moves the prefix into the cache.
+# build_remove NAME: gives up this stack's hold, where no other of its steps has the same build.
 build_remove() {
 	lock "build-${identity//\//-}"
+	if of_another_step; then
+		say "$1 is kept: another step uses it"
+	else
+		build_release "$1"
+	fi
+}
+
+# of_another_step: a hash has no names, so a step that was renamed is removed once its successor has the build.
+of_another_step() { grep -qsxF --exclude="$step" "prefix='$prefix'" "${undo_file%/*}"/*; }
+
+# build_release NAME: gives up this stack's hold; the last one moves the prefix into the cache. Hold the build's lock.
+build_release() {
 	rm -f "$owners_dir/$stack"
 	[ ! -d "$owners_dir" ] || rmdir "$owners_dir" 2>/dev/null || {
 		say "$1 is kept: another stack uses it"

@@ -82,6 +82,38 @@ test("a build that was killed is undone by the next, where its source was edited
 	t.is((await scratch.step(step, "apply", inputs(scratch))).stderr, "module hello is up to date");
 });
 
+test("a build that several steps of a stack have stays until the last of them goes, and then other stacks have it", async (t) => {
+	const scratch = host(t);
+	const run = async (verb: "apply" | "remove", name: string, more = {}) =>
+		(await scratch.step(step, verb, { ...inputs(scratch), step: `module-${name}-build`, ...more })).stderr;
+	const there = () => `${prefix.slice(1)}/hello.ko` in scratch.tree();
+	const other = { stack: "other" };
+	await run("apply", "old");
+	t.is(await run("apply", "new"), "module hello is up to date");
+	await run("apply", "old", other);
+	t.is(await run("remove", "old"), "module hello is kept: another step uses it");
+	t.is(await run("remove", "new"), "module hello is kept: another stack uses it");
+	t.is(await run("apply", "new", other), "module hello is up to date");
+	// A replaced step is removed after its successor was applied, whose text is on the host by then.
+	const edited = { ...other, prefix: "/opt/tracelab/module/00000000000000ff", generation: "h" };
+	await run("apply", "old", edited);
+	t.is(await run("remove", "old", other), "module hello is kept: another step uses it");
+	t.true(there());
+	t.is(await run("remove", "new", other), "");
+	t.false(there());
+	t.is(await run("remove", "old", edited), "");
+	t.is(scratch.tree()["opt/tracelab/module"], undefined);
+});
+
+test("steps of one build that are removed at the same time leave nothing of it", async (t) => {
+	const scratch = host(t);
+	const steps = ["one", "two", "three"].map((name) => ({ ...inputs(scratch), step: `module-${name}-build` }));
+	for (const given of steps) await scratch.step(step, "apply", given);
+	await Promise.all(steps.map((given) => scratch.step(step, "remove", given)));
+	t.is(scratch.tree()["opt/tracelab/module"], undefined);
+	t.is(scratch.tree()["var/lib/tracelab"], undefined);
+});
+
 test("a module whose source is gone is drift, and is built again", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs(scratch));
