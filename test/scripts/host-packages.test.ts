@@ -48,6 +48,7 @@ function fakeApt(scratch: ScratchHost, duringInstall = ""): void {
 			shift
 		done
 		[ $mode = listed ] || echo "$mode $verb \${names[*]}" >>"$root/apt"
+		[ ! -e "$root/offline" ] || [ "$mode" != download ] || exit 100
 		[ ! -e "$root/no-lists" ] || [ "$verb" != install ] || { echo 'E: Unable to locate package' >&2; exit 100; }
 		case $mode-$verb in
 		real-update) rm -f "$root/no-lists" ;;
@@ -162,6 +163,37 @@ test("an installation that is killed half way is finished by the next run, and w
 	await scratch.step(step, "remove", inputs);
 	scratch.write("apt", "");
 	t.deepEqual(scratch.hostTree(), before);
+});
+
+test("what others make while an installation waits for a network is theirs", async (t) => {
+	const scratch = host(t);
+	scratch.write("offline", "");
+	t.is((await scratch.step(step, "apply", inputs)).code, 1);
+	for (const [file, line] of [
+		["etc/passwd", "bob:x:1000:1000::/home/bob:\nadmin-daemon:x:105:105::/:\n"],
+		["etc/group", "bob:x:1000:\nadmin-daemon:x:105:\n"],
+		["var/lib/dpkg", "ii  lttng-tools\nii  lib-lttng-tools\n"],
+	] as const)
+		scratch.write(file, scratch.read(file) + line);
+	await scratch.bash(`rm '${scratch.root}/offline' '${scratch.root}/apt'`);
+	const before = scratch.hostTree();
+	t.is((await scratch.step(step, "apply", inputs)).stderr, "host-packages: installing 3 packages");
+	t.is((await scratch.step(step, "remove", inputs)).stderr, "host-packages: purging 2 packages");
+	await scratch.bash(`rm '${scratch.root}/apt'`);
+	t.deepEqual(scratch.hostTree(), before);
+});
+
+test("an account that a person gets while an installation is cut short stays", async (t) => {
+	const scratch = host(t);
+	fakeApt(scratch, "kill -9 $PPID; exit 1");
+	await scratch.step(step, "apply", inputs);
+	scratch.write("etc/passwd", `${scratch.read("etc/passwd")}bob:x:1000:1000::/home/bob:\n`);
+	scratch.write("etc/group", `${scratch.read("etc/group")}bob:x:1000:\n`);
+	fakeApt(scratch);
+	await scratch.step(step, "apply", inputs);
+	await scratch.step(step, "remove", inputs);
+	t.regex(scratch.read("etc/passwd"), /^root:.*\nbob:.*\n$/);
+	t.regex(scratch.read("etc/group"), /^root:.*\nbob:.*\n$/);
 });
 
 test("what something else has come to need is kept, and that is said", async (t) => {
