@@ -24,7 +24,11 @@ function host(t: ExecutionContext): ScratchHost {
 	scratch.fake("dpkg-query", 'cat "$root/var/lib/dpkg"');
 	scratch.fake("dpkg", "");
 	scratch.fake("dpkg-statoverride", "");
-	scratch.fake("apt-cache", `echo "\${*: -1}"; sed -n "s/^\${*: -1} \\(.*\\)/  Depends: \\1\\n\\1/p" "$root/needs"`);
+	scratch.fake(
+		"apt-cache",
+		`while [ "$1" != depends ]; do shift; done
+		for n; do [[ $n == -* ]] || { echo "$n"; sed -n "s/^$n \\(.*\\)/  Depends: \\1\\n\\1/p" "$root/needs"; }; done`,
+	);
 	scratch.fake("userdel", `sed -i "/^$1:/d" "$root/etc/passwd"`);
 	scratch.fake("groupdel", `sed -i "/^$1:/d" "$root/etc/group"`);
 	fakeApt(scratch);
@@ -196,14 +200,19 @@ test("an account that a person gets while an installation is cut short stays", a
 	t.regex(scratch.read("etc/group"), /^root:.*\nbob:.*\n$/);
 });
 
+const stay = "host-packages: accounts and folders stay with the packages that are kept";
+
 test("what something else has come to need is kept, and that is said", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);
 	scratch.write("needs", "mytool lib-gdb\n");
 	scratch.write("var/lib/dpkg", `${scratch.read("var/lib/dpkg")}ii  mytool\n`);
 	const { stderr } = await scratch.step(step, "remove", inputs);
-	t.is(stderr, "host-packages: kept, because mytool needs it: lib-gdb\nhost-packages: purging 3 packages");
+	t.is(stderr, `host-packages: kept, because mytool needs it: lib-gdb\nhost-packages: purging 3 packages\n${stay}`);
 	t.is(scratch.read("var/lib/dpkg"), `${untouched}ii  lib-gdb\nii  mytool\n`);
+	t.regex(scratch.read("etc/passwd"), /^tracer:/m);
+	t.regex(scratch.read("etc/group"), /^tracing:/m);
+	t.true("var/log/libvirt" in scratch.tree());
 });
 
 test("a file that somebody put into a folder of a purged package is kept, and that is said", async (t) => {
@@ -314,6 +323,30 @@ test("daemons that came with the packages are stopped before those go", async (t
 	t.true(runs(pid));
 	await scratch.step(step, "remove", inputs);
 	t.false(runs(pid));
+});
+
+test("packages whose daemons serve somebody stay, and all that these need", async (t) => {
+	const scratch = host(t);
+	fakeDaemons(scratch);
+	const given = { packages: ["gdb", "libvirt-daemon-system", "lttng-tools"] };
+	await scratch.step(step, "apply", given);
+	await scratch.bash(`for d in libvirtd lttng-sessiond; do setsid "$(command -v $d)" </dev/null >/dev/null 2>&1; done`);
+	const pids = ["run/libvirtd.pid", "run/lttng/lttng-sessiond.pid"].map((file) => scratch.read(file));
+	scratch.write("run/libvirt/qemu/someones.xml", "");
+	scratch.write("run/libvirt/qemu/someones.pid", pids[0] ?? "");
+	scratch.write("sessions", "mine\nauto-1\n");
+	scratch.write("needs", "libvirt-daemon-system lib-libvirt-daemon-system\nlttng-tools lib-lttng-tools\n");
+	const { stderr } = await scratch.step(step, "remove", given);
+	t.deepEqual(stderr.split("\n"), [
+		"host-packages: libvirt stays: domains are running: someones",
+		"host-packages: LTTng stays: root's session daemon has sessions: mine auto-1",
+		"host-packages: kept, because libvirt-daemon-system lttng-tools needs it: lib-libvirt-daemon-system lib-lttng-tools libvirt-daemon-system lttng-tools",
+		"host-packages: purging 2 packages",
+		stay,
+	]);
+	t.deepEqual(pids.map(runs), [true, true]);
+	t.true("run/libvirt/qemu/someones.pid" in scratch.tree());
+	t.true("run/lttng" in scratch.tree());
 });
 
 test("each host package says why it is needed", (t) => {
