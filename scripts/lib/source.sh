@@ -251,11 +251,12 @@ tarball_get() {
 	trap - EXIT
 }
 
+# tarball_unpack FOLDER [EXCLUDED…]: whoever packed it has no say in who may write to what root builds.
 tarball_unpack() {
 	local folder=$1
 	shift
 	mkdir -p "$folder"
-	run "unpacking ${source[url]}" tar -xf "$archive" -C "$folder" "${@/#/--exclude=}"
+	run "unpacking ${source[url]}" tar --no-same-owner --no-same-permissions -xf "$archive" -C "$folder" "${@/#/--exclude=}"
 	without_top "$folder"
 	source_is "$folder" "${source[url]} ${source[sha256]}"
 }

@@ -72,6 +72,21 @@ test("a tarball without a folder of its own is unpacked as it is", async (t) => 
 	t.deepEqual(got(scratch), ["Makefile", "main.c"]);
 });
 
+test("what is in a tarball belongs to who unpacks it, and nobody else may write to it", async (t) => {
+	const scratch = host(t);
+	scratch.write("in/thing/Makefile", "all:\n");
+	scratch.write("in/thing/configure", "#!/bin/sh\n", 0o755);
+	const packed = "--owner=1234 --group=1234 --mode=ug+s,a+w thing";
+	await fetched(scratch, { kind: "tarball", ...(await tarball(scratch, "in", packed)) });
+	const owner = `${process.getuid?.()}:${process.getgid?.()}`;
+	const is = (path: string) => scratch.tree()[path]?.split(" ").slice(0, 3).join(" ");
+	t.deepEqual(["got", "got/Makefile", "got/configure"].map(is), [
+		`folder 755 ${owner}`,
+		`file 644 ${owner}`,
+		`file 755 ${owner}`,
+	]);
+});
+
 test("a tarball with another sum is an error with both, and nothing of it is kept", async (t) => {
 	const scratch = host(t);
 	scratch.write("in/thing/Makefile", "all:\n");
