@@ -82,6 +82,18 @@ test("a build that was killed is undone by the next, where its source was edited
 	t.is((await scratch.step(step, "apply", inputs(scratch))).stderr, "module hello is up to date");
 });
 
+test("a build that was killed goes with the one that it was to replace", async (t) => {
+	const scratch = host(t);
+	const edited = { ...inputs(scratch), prefix: "/opt/tracelab/module/00000000000000ff", generation: "h" };
+	await scratch.step(step, "apply", inputs(scratch));
+	scratch.fake("make", "kill -9 $PPID");
+	t.not((await scratch.step(step, "apply", edited)).code, 0);
+	t.true(`${edited.prefix.slice(1)}.work` in scratch.tree());
+	const { stderr } = await scratch.step(step, "remove", inputs(scratch));
+	t.is(stderr, `kernel-module: undoing what was begun in ${edited.prefix}`);
+	for (const folder of ["opt/tracelab/module", "var/lib/tracelab"]) t.is(scratch.tree()[folder], undefined);
+});
+
 test("a build that several steps of a stack have stays until the last of them goes, and then other stacks have it", async (t) => {
 	const scratch = host(t);
 	const run = async (verb: "apply" | "remove", name: string, more = {}) =>
