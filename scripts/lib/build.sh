@@ -315,13 +315,13 @@ use_ccache() {
 
 # remember WHAT NUMBER, recall WHAT: of this very build, or else of the last of its kind, which is a fair guess. WHAT is
 # `built` (seconds for all of it, which a preview tells), `bytes` (on disk while it was made), or seconds or lines of the long
-# command in it.
-remember() {
-	local file
+# command in it. Builds of one kind end at the same time.
+remember() (
+	lock durations
 	for file in "$cache_dir/durations/$identity" "$cache_dir/durations/${identity%/*}/last"; do
 		printf '%s\n' "$2" | write_file "$file.$1" 644
 	done
-}
+)
 
 recall() { cat "$cache_dir/durations/$identity.$1" 2>/dev/null || cat "$cache_dir/durations/${identity%/*}/last.$1" 2>/dev/null || :; }
 
