@@ -54,6 +54,20 @@ kept_sources() { :; }
 # record_source: what it would be made from, where that is not all in its inputs.
 record_source() { :; }
 
+# without_environment: what a caller has in it, such as CFLAGS, ARCH or INSTALL_MOD_STRIP, is in no hash: no command of a build sees
+# it, but for where things are, how to reach others, and what `./lab rebuild --check` shows to make no difference.
+without_environment() {
+	local variable
+	for variable in $(compgen -e); do
+		case $variable in
+		HOME | PATH | PWD | TMPDIR | LC_ALL | TRACELAB_ROOT | *_proxy | *_PROXY | SSL_* | CURL_* | GIT_* | SSH_*) ;;
+		USER | LOGNAME | TZ | OMP_NUM_THREADS) ;;
+		*) export -n "${variable?}" ;;
+		esac
+	done
+}
+without_environment
+
 identity=${prefix#/opt/tracelab/}
 owners_dir=$state_dir/builds/$identity
 cached=$cache_dir/builds/$identity

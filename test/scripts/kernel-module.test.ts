@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
+import { stepProgram } from "../../components/step-program.ts";
 import { ScratchHost, treeHash } from "./run-step.ts";
 
 const step = "kernel-module";
@@ -174,6 +175,24 @@ test("make gets the variables of the stack file", async (t) => {
 	const scratch = host(t);
 	const { calls } = await scratch.step(step, "apply", inputs(scratch));
 	t.regex(calls.find((call) => call.startsWith("make ")) ?? "", / CONFIG_HELLO=m modules$/);
+});
+
+test("a build sees nothing of its caller's environment but what makes no difference", async (t) => {
+	const scratch = host(t);
+	scratch.fake(
+		"make",
+		'env | cut -d = -f 1 | sort >"$root/seen"; for a; do case $a in M=*) : >"${a#M=}/hello.ko" ;; esac; done',
+	);
+	const passed = ["GIT_SSH_COMMAND", "SSL_CERT_FILE", "TMPDIR", "TZ", "https_proxy"];
+	const others = ["ARCH", "CFLAGS", "INSTALL_MOD_STRIP", "MAKEFLAGS", "name", "stack"];
+	const caller = `export ${[...passed, ...others].map((variable) => `${variable}=/tmp`).join(" ")}\n`;
+	const given = { stack: "quick", step, generation: "g", ...inputs(scratch) };
+	const { code, stderr } = await scratch.bash(caller + stepProgram(step, given), "apply");
+	t.is(code, 0, stderr);
+	const own = ["CCACHE_BASEDIR", "CCACHE_DEPEND", "CCACHE_DIR", "CCACHE_NOHASHDIR", "HOME", "LC_ALL", "PATH", "PWD"];
+	// The last two are bash's, of which the fake is made.
+	const seen = [...own, "TRACELAB_ROOT", ...passed, "SHLVL", "_"].sort();
+	t.deepEqual(scratch.read("seen").trimEnd().split("\n").sort(), seen);
 });
 
 test("a source that makes no module at all is an error", async (t) => {
