@@ -206,6 +206,28 @@ test("a source that makes no module at all is an error", async (t) => {
 	);
 });
 
+test("the copy of a source has what its links lead to, and none that leads nowhere", async (t) => {
+	const scratch = host(t);
+	scratch.write("mine/run.sh", "", 0o755);
+	scratch.write("mine/.git/config", "");
+	scratch.write("theirs/-a [b]\n.h", "int y;\n");
+	// The last is Emacs' lock.
+	await scratch.bash(
+		`cd '${scratch.root}/mine'; mkdir empty; ln -s ../theirs include; ln -s hello.c too.c; ln -s me@host.1 .#hello.c`,
+	);
+	const { code, stderr } = await scratch.step(step, "apply", inputs(scratch));
+	t.is(code, 0, stderr);
+	const copied = Object.entries(scratch.tree()).filter(([path]) => path.startsWith(`${prefix.slice(1)}/source/`));
+	t.deepEqual(
+		copied.map(([path, text]) => [path.slice(`${prefix}/source`.length), ...text.split(" ").slice(0, 2)].join(" ")),
+		[
+			...["Kbuild file 644", "empty folder 755", "hello.c file 644"],
+			...["include folder 755", "include/-a [b]\n.h file 644", "run.sh file 755", "too.c file 644"],
+		],
+	);
+	t.is(scratch.read(`${prefix}/source/too.c`), "int x;\n");
+});
+
 test("a file that was only touched does not make a module again", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs(scratch));
