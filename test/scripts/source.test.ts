@@ -18,6 +18,8 @@ const entries = (map: Source): string =>
 		.map(([key, value]) => `[${key}]='${value}'`)
 		.join(" ");
 
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
 /** Fetches into the folder `got`, then runs `more`. */
 function fetched(scratch: ScratchHost, source: Source, more = "", excluded = "", pin: Source = {}): Promise<StepRun> {
 	const program = [
@@ -154,6 +156,21 @@ for (const [what, ref, text] of [
 	});
 }
 
+for (const [what, harm] of [
+	["before anything was in it", "rm -r $mirror/*"],
+	["before it had a HEAD", "rm $mirror/HEAD $mirror/config; touch $mirror/HEAD.lock"],
+] as const) {
+	test(`a git repository's place in the cache whose making was killed ${what} is made by the next fetch`, async (t) => {
+		const scratch = host(t);
+		const { url } = await repository(scratch);
+		const mirror = `var/cache/tracelab/sources/git/${sha256(url).slice(0, 16)}`;
+		await scratch.bash(`mirror='${scratch.root}/${mirror}'; git init -q --bare $mirror; ${harm}`);
+		t.false(`${mirror}/HEAD` in scratch.tree());
+		t.is((await fetched(scratch, { kind: "git", url, ref: "v1" })).stderr, "");
+		t.is(scratch.read("got/file"), "one\n");
+	});
+}
+
 test("a ref that a git repository doesn't have is an error that says so", async (t) => {
 	const scratch = host(t);
 	const { url } = await repository(scratch);
@@ -206,8 +223,6 @@ test("a working tree that is not there is an error", async (t) => {
 		"tracelab: qemu-main-build: the folder /nowhere/at/all is not there\n  what to do: mend the path in the stack file",
 	);
 });
-
-const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 const dsc = ["Version: 1-2", "Checksums-Sha256:", ` ${sha256("upstream\n")} 9 hello_1.orig.tar`, "Files:", ""].join(
 	"\n",
