@@ -6,4 +6,5 @@
 source lib/build.sh
 
 need_root
-build_remove "$prefix"
+lock "build-${identity//\//-}"
+build_release "$prefix"

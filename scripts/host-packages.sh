@@ -55,14 +55,18 @@ remove() {
 on_disk() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null | sed -n 's/^.[^n]. //p' | sort -u; }
 
 purge() {
-	local ours=("$@")
-	mapfile -t ours < <(removable "${ours[@]}")
+	local ours
+	mapfile -t ours < <(removable "$@")
 	[ ${#ours[@]} -gt 0 ] || return 0
 	await_dpkg
 	mend_dpkg
 	stop_daemons "${ours[@]}"
 	say "$step: purging ${#ours[@]} packages"
 	run "purging ${ours[*]}" apt_get -o APT::Status-Fd=5 --allow-remove-essential purge "${ours[@]}" 5> >(progress)
+	if [ ${#ours[@]} -lt $# ]; then
+		say "$step: accounts and folders stay with the packages that are kept"
+		return
+	fi
 	remove_leftovers
 	remove_accounts
 }
@@ -91,11 +95,16 @@ removable() {
 
 # in_use NAME…: those of the packages that run something which is not the lab's.
 in_use() {
-	local domains
+	local domains sessions
 	mapfile -t domains < <(running_domains)
 	[ ${#domains[@]} = 0 ] || ! among libvirt-daemon-system "$@" || {
 		say "$step: libvirt stays: domains are running: ${domains[*]}"
 		printf 'libvirt-daemon-system\n'
+	}
+	sessions=$(session_names)
+	[ -z "$sessions" ] || ! among lttng-tools "$@" || {
+		say "$step: LTTng stays: root's session daemon has sessions: $sessions"
+		printf 'lttng-tools\n'
 	}
 }
 

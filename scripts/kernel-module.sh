@@ -39,8 +39,7 @@ build() {
 	[ -e "$kernel/build/Makefile" ] || die "the kernel $kernel_prefix is not built" "run up again: it builds it"
 	record kernel "$(<"$kernel/build-id")"
 	source_fetch "$tree"
-	cp -rL "$tree" "$part/source"
-	rm -rf "$part/source/.git"
+	copy_tree "$tree" "$part/source"
 	cp -r "$part/source" "$objects"
 	use_ccache
 	run "building module $name" make -C "$kernel/build" M="$objects" W=1 CC='ccache gcc' -j"$(nproc)" \
@@ -54,6 +53,13 @@ build() {
 	named_here "${made[@]}"
 	basename "$kernel_prefix" >"$part/kernel"
 	for file in "${made[@]}"; do prove "$file" "$kernel"; done
+}
+
+# copy_tree TREE FOLDER: with what its links lead to. One that leads nowhere is no file for a build: Emacs has such a link beside
+# each file with unsaved changes.
+copy_tree() {
+	mkdir "$2"
+	(cd "$1" && find -L . -path ./.git -prune -o \( -type f -o -type d -empty \) -print0 | xargs -0 -r cp -rL --parents -t "$2")
 }
 
 # modprobe refuses a module whose vermagic is not the running kernel's: better to hear of it here.

@@ -102,11 +102,12 @@ stop_libvirt() {
 # AppArmor. libvirt's profiles know emulators in the distribution's folders alone; each includes a file of local
 # additions. These rules were written from the profiles of libvirt 9.0 and have not been run: no host with
 # AppArmor was at hand. The profile of QEMU denies /dev/shm/lttng-ust-wait-*, which no addition can undo: a
-# traced QEMU then finds the session daemon only if that runs first, which the lab sees to.
+# traced QEMU then finds the session daemon only if that runs first, which the lab sees to. The kernel may have it on where
+# nothing is installed that could load a profile, as in a container.
 apparmor_is_on() {
 	local enabled=''
 	read -r enabled 2>/dev/null <"$root/sys/module/apparmor/parameters/enabled" || :
-	[ "$enabled" = Y ]
+	[ "$enabled" = Y ] && command -v apparmor_parser >/dev/null
 }
 
 # apparmor_rules FILE: the lines of this stack in a file of local additions; they end in a comma.
@@ -129,6 +130,7 @@ apparmor_files=(usr.sbin.libvirtd abstractions/libvirt-qemu)
 rules_are_there() {
 	local file
 	apparmor_is_on && [ ${#emulators[@]} -gt 0 ] || return 0
+	[ ! -e "$(service_pending apparmor)" ] || return 1
 	for file in "${apparmor_files[@]}"; do
 		[ "$(marked_text "$apparmor/local/$file" "$stack")" = "$(apparmor_rules "$file")" ] || return 1
 	done
@@ -137,6 +139,7 @@ rules_are_there() {
 allow_emulators() {
 	local file
 	if rules_are_there; then return; fi
+	: | write_file "$(service_pending apparmor)" 644
 	for file in "${apparmor_files[@]}"; do
 		marked_set "$apparmor/local/$file" "$(apparmor_rules "$file")" "$stack"
 	done
@@ -145,14 +148,17 @@ allow_emulators() {
 }
 
 forbid_emulators() {
-	local file changed=''
+	local file
 	for file in "${apparmor_files[@]}"; do
 		[ -n "$(marked_text "$apparmor/local/$file" "$stack")" ] || continue
+		: | write_file "$(service_pending apparmor)" 644
 		marked_set "$apparmor/local/$file" '' "$stack"
-		changed=1
 	done
-	if [ -n "$changed" ] && apparmor_is_on; then reload_apparmor; fi
+	[ ! -e "$(service_pending apparmor)" ] || reload_apparmor
 }
 
 # A domain's own profile is made when it starts, and takes the abstraction as it is then.
-reload_apparmor() { run "reloading libvirt's AppArmor profile" apparmor_parser --replace "$apparmor/usr.sbin.libvirtd"; }
+reload_apparmor() {
+	! apparmor_is_on || run "reloading libvirt's AppArmor profile" apparmor_parser --replace "$apparmor/usr.sbin.libvirtd"
+	service_settled apparmor
+}

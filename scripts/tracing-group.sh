@@ -101,7 +101,3 @@ stop_session_daemon() {
 
 # sees_group: the daemon looks the group up once, when it starts, and gives it its folder.
 sees_group() { [ "$(stat -c %g "$root/run/lttng" 2>/dev/null)" = "$(getent group tracing | cut -d: -f3)" ]; }
-
-session_names() {
-	lttng --no-sessiond --mi xml list 2>/dev/null </dev/null | grep -o '<session><name>[^<]*' | sed 's/.*>//' | paste -sd ' ' || :
-}

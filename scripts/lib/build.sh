@@ -54,6 +54,20 @@ kept_sources() { :; }
 # record_source: what it would be made from, where that is not all in its inputs.
 record_source() { :; }
 
+# without_environment: what a caller has in it, such as CFLAGS, ARCH or INSTALL_MOD_STRIP, is in no hash: no command of a build sees
+# it, but for where things are, how to reach others, and what `./lab rebuild --check` shows to make no difference.
+without_environment() {
+	local variable
+	for variable in $(compgen -e); do
+		case $variable in
+		HOME | PATH | PWD | TMPDIR | LC_ALL | TRACELAB_ROOT | *_proxy | *_PROXY | SSL_* | CURL_* | GIT_* | SSH_*) ;;
+		USER | LOGNAME | TZ | OMP_NUM_THREADS) ;;
+		*) export -n "${variable?}" ;;
+		esac
+	done
+}
+without_environment
+
 identity=${prefix#/opt/tracelab/}
 owners_dir=$state_dir/builds/$identity
 cached=$cache_dir/builds/$identity
@@ -248,9 +262,21 @@ move_build() {
 	mv "$2/.tracelab-build-moved" "$2/.tracelab-build"
 }
 
-# build_remove NAME: gives up this stack's hold; the last one moves the prefix into the cache.
+# build_remove NAME: gives up this stack's hold, where no other of its steps has the same build.
 build_remove() {
 	lock "build-${identity//\//-}"
+	if of_another_step; then
+		say "$1 is kept: another step uses it"
+	else
+		build_release "$1"
+	fi
+}
+
+# of_another_step: a hash has no names, so a step that was renamed is removed once its successor has the build.
+of_another_step() { grep -qsxF --exclude="$step" "prefix='$prefix'" "${undo_file%/*}"/*; }
+
+# build_release NAME: gives up this stack's hold; the last one moves the prefix into the cache. Hold the build's lock.
+build_release() {
 	rm -f "$owners_dir/$stack"
 	[ ! -d "$owners_dir" ] || rmdir "$owners_dir" 2>/dev/null || {
 		say "$1 is kept: another stack uses it"
@@ -303,13 +329,13 @@ use_ccache() {
 
 # remember WHAT NUMBER, recall WHAT: of this very build, or else of the last of its kind, which is a fair guess. WHAT is
 # `built` (seconds for all of it, which a preview tells), `bytes` (on disk while it was made), or seconds or lines of the long
-# command in it.
-remember() {
-	local file
+# command in it. Builds of one kind end at the same time.
+remember() (
+	lock durations
 	for file in "$cache_dir/durations/$identity" "$cache_dir/durations/${identity%/*}/last"; do
 		printf '%s\n' "$2" | write_file "$file.$1" 644
 	done
-}
+)
 
 recall() { cat "$cache_dir/durations/$identity.$1" 2>/dev/null || cat "$cache_dir/durations/${identity%/*}/last.$1" 2>/dev/null || :; }
 

@@ -23,9 +23,10 @@ in_folder() { (cd "$1" && "${@:2}"); }
 
 # debian_entries SUITE: apt's lines for the suite and its security updates.
 debian_entries() {
-	local suite=$1 mirror security signed=signed-by=$root/usr/share/keyrings/debian-archive-keyring.gpg
-	mirror=$(debian_mirrors | grep -v security | sed -n 1p || :)
-	security=$(debian_mirrors | grep security | sed -n 1p || :)
+	local suite=$1 mirrors mirror security signed=signed-by=$root/usr/share/keyrings/debian-archive-keyring.gpg
+	mirrors=$(debian_mirrors)
+	mirror=$(grep -v security <<<"$mirrors" | sed -n 1p || :)
+	security=$(grep security <<<"$mirrors" | sed -n 1p || :)
 	[ -n "$mirror" ] || die "no Debian mirror in /etc/apt" "add one to /etc/apt/sources.list.d"
 	printf '%s [%s] %s %s main\n' deb "$signed" "$mirror" "$suite" deb-src "$signed" "$mirror" "$suite"
 	case $suite in sid | unstable | experimental | *-backports) return ;; esac
@@ -33,9 +34,12 @@ debian_entries() {
 		printf '%s [%s] %s %s-security main\n' deb "$signed" "$security" "$suite" deb-src "$signed" "$security" "$suite"
 }
 
-# debian_mirrors: the addresses in the host's apt sources, both in one-line and in deb822 form.
+# debian_mirrors: first the addresses that apt knows for Debian's, by what is signed in the host's lists: other archives have
+# that name in theirs, too. Then those in its sources, both in one-line and in deb822 form, as it may have read no lists.
 debian_mirrors() {
 	local file
+	# shellcheck disable=SC2016  # apt's own variable
+	apt-get -o "Dir=$root/" indextargets --format '$(REPO_URI)' 'Origin: Debian' 2>/dev/null | sed 's|/$||' || :
 	{
 		for file in "$root/etc/apt/sources.list" "$root"/etc/apt/sources.list.d/*.list; do
 			[ ! -e "$file" ] || sed -nE 's/^deb(-src)? +(\[[^]]*\] +)?([^ ]+) .*/\3/p' "$file"

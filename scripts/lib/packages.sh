@@ -23,19 +23,19 @@ install_packages() {
 		run "planning the installation of $*" apt_get -s install "$@"
 		apt_get -s install "$@" >"$plan"
 	fi
-	journal <"$plan"
 	say "$step: installing $(grep -c '^Inst ' "$plan") packages"
-	rm "$plan"
 	mkdir -p "${log_file%/*}"
 	await_lock "the lock of $cache_dir/apt/archives" "$cache_dir/apt/archives/lock"
 	drop_altered "$@"
 	if ! apt_get --download-only install "$@" >>"$log_file" 2>&1 </dev/null; then
 		# The lists may name versions that the archive has replaced since.
 		read_lists
-		apt_get -s install "$@" | journal
+		apt_get -s install "$@" >"$plan"
 		drop_altered "$@"
 		run "downloading $*" apt_get --download-only install "$@"
 	fi
+	journal <"$plan"
+	rm "$plan"
 	run "installing $*" apt_get -o APT::Status-Fd=5 --no-download install "$@" 5> >(progress)
 }
 
@@ -55,7 +55,7 @@ drop_altered() {
 }
 
 # journal: adds to the ledger what a simulation says will be new, who has an account now, and which leftovers
-# are there, before anything is done. A line with the old version in brackets is an upgrade: that package was there.
+# are there, right before anything is done: whatever came while it was downloaded is somebody else's. A line with the old version in brackets is an upgrade: that package was there.
 journal() {
 	{
 		cat "$entry/planned" 2>/dev/null || :
@@ -65,11 +65,11 @@ journal() {
 	[ -e "$entry/leftovers-before" ] || leftovers | write_file "$entry/leftovers-before" 644
 }
 
-# accounts: `passwd NAME` and `group NAME` for all in the files, sorted.
+# accounts: `passwd NAME` and `group NAME` for all in the files that packages make, sorted; people have 1000 to 59999.
 accounts() {
 	local file
 	for file in passwd group; do
-		sed "s/^\([^:]*\):.*/$file \1/" "$root/etc/$file" 2>/dev/null || :
+		awk -F : -v "kind=$file" '$3 < 1000 || $3 > 59999 {print kind, $1}' "$root/etc/$file" 2>/dev/null || :
 	done | sort -u
 }
 

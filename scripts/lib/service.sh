@@ -166,3 +166,8 @@ running_domains() {
 		if [ -n "$pid" ] && [ -e "/proc/$pid" ]; then basename "$file" .xml; fi
 	done
 }
+
+# session_names: prints the names of the trace sessions of root's session daemon, whoever's, in one line; starts no daemon.
+session_names() {
+	lttng --no-sessiond --mi xml list 2>/dev/null </dev/null | grep -o '<session><name>[^<]*' | sed 's/.*>//' | paste -sd ' ' || :
+}

@@ -154,7 +154,8 @@ git_get() {
 	lock "source-${mirror##*/}"
 	# What a killed git leaves, which the next one would take for another's that is at work.
 	find "$mirror" \( -name '*.lock' -o -path '*/objects/pack/tmp_*' \) -type f -delete 2>/dev/null || :
-	[ -d "$mirror" ] || run "making a place for $url" git init -q --bare "$mirror"
+	# One that is there stays as it is, and one that was killed on the way gets what it lacks.
+	run "making a place for $url" git init -q --bare "$mirror"
 	commit=$(git_kept "${pin[commit]:-nothing}")
 	[ -n "$commit" ] || commit=$(git_unpacked "${pin[commit]:-nothing}")
 	[ -n "$commit" ] || commit=$(git_commit "$mirror" "$url" "$ref")
@@ -251,11 +252,12 @@ tarball_get() {
 	trap - EXIT
 }
 
+# tarball_unpack FOLDER [EXCLUDED…]: whoever packed it has no say in who may write to what root builds.
 tarball_unpack() {
 	local folder=$1
 	shift
 	mkdir -p "$folder"
-	run "unpacking ${source[url]}" tar -xf "$archive" -C "$folder" "${@/#/--exclude=}"
+	run "unpacking ${source[url]}" tar --no-same-owner --no-same-permissions -xf "$archive" -C "$folder" "${@/#/--exclude=}"
 	without_top "$folder"
 	source_is "$folder" "${source[url]} ${source[sha256]}"
 }

@@ -181,7 +181,7 @@ trap 'exit 143' TERM INT HUP
 trap 'on_error "$?" "$LINENO" "$BASH_COMMAND" "${PIPESTATUS[*]}"' ERR
 
 # undo_begun: what this step began with other inputs and never ended, where that would stay (lib/build.sh): what undoes it is
-# about to be written over.
+# about to be written over, or to go.
 undo_begun() { :; }
 
 step_main() {
@@ -204,6 +204,7 @@ step_main() {
 	remove)
 		need_root
 		rotate_log
+		undo_begun
 		remove
 		# A replaced step is removed after its successor was applied: these may be the successor's.
 		stamp=$(cat "$stamp_file" 2>/dev/null || :)

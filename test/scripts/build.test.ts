@@ -356,6 +356,17 @@ test("how long a build took, and how much of the disk, is kept, of itself and of
 	);
 });
 
+test("builds of one kind that end at the same time are all remembered", async (t) => {
+	const scratch = host(t);
+	const builds = ["1", "2", "3"].map((digit) => `/opt/tracelab/thing/${digit.repeat(16)}`);
+	const runs = await Promise.all(
+		builds.map((prefix) => scratch.library("build", "for n in {1..40}; do remember bytes $n; done", { prefix })),
+	);
+	for (const { code, stderr } of runs) t.is(code, 0, stderr);
+	for (const name of ["1", "2", "3"].map((digit) => digit.repeat(16)).concat("last"))
+		t.is(scratch.read(`var/cache/tracelab/durations/thing/${name}.bytes`), "40\n");
+});
+
 test("removing what was never built is nothing", async (t) => {
 	const scratch = host(t);
 	const { code, stderr } = await thing(scratch, "remove");

@@ -133,14 +133,14 @@ export class DebianMirror {
 		return this.#archive.keyring;
 	}
 
-	/** Writes the InRelease of the lists as they are, of that date. */
-	async sign(date: Date): Promise<void> {
-		await this.edit("dists/bookworm/InRelease", () => this.#archive.signed(this.#release(date)));
+	/** Writes the InRelease of the lists as they are, of that date and whose archive it is. */
+	async sign(date: Date, origin = "Debian"): Promise<void> {
+		await this.edit("dists/bookworm/InRelease", () => this.#archive.signed(this.#release(date, origin)));
 	}
 
 	/** Writes an InRelease that nobody signed. */
 	async unsigned(): Promise<void> {
-		await this.edit("dists/bookworm/InRelease", () => this.#release(new Date()));
+		await this.edit("dists/bookworm/InRelease", () => this.#release(new Date(), "Debian"));
 	}
 
 	/** Gives a file other content; returns what gives it its own again. It looks as old as before. */
@@ -160,8 +160,8 @@ export class DebianMirror {
 		return readFileSync(join(this.#folder, "debian/pool", file));
 	}
 
-	#release(date: Date): string {
-		const head = `Suite: stable\nCodename: bookworm\nDate: ${date.toUTCString()}\nArchitectures: all amd64\nComponents: main\nSHA256:\n`;
+	#release(date: Date, origin: string): string {
+		const head = `Origin: ${origin}\nSuite: stable\nCodename: bookworm\nDate: ${date.toUTCString()}\nArchitectures: all amd64\nComponents: main\nSHA256:\n`;
 		const lines = Object.keys(lists).map((file) => {
 			const text = readFileSync(join(this.#folder, "debian/dists/bookworm", file));
 			return ` ${sha256(text)} ${text.length} ${file}\n`;

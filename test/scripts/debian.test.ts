@@ -35,6 +35,39 @@ async function host(t: ExecutionContext): Promise<{ scratch: ScratchHost; mirror
 	return { scratch, mirror };
 }
 
+/** Has the host's own apt read its lists. */
+async function readLists(t: ExecutionContext, scratch: ScratchHost): Promise<void> {
+	const options = 'Dir="$root/" Dir::State::status="$root/var/lib/dpkg/status" APT::Sandbox::User=root';
+	const { code, stderr } = await scratch.bash(`root='${scratch.root}'
+		mkdir -p "$root"/var/lib/{apt/lists,dpkg} "$root/var/cache/apt"; : >"$root/var/lib/dpkg/status"
+		apt-get -o ${options.replaceAll(" ", " -o ")} -qq update >/dev/null`);
+	t.is(code, 0, stderr);
+}
+
+test(`an archive of others with Debian's name in its address is not taken for a mirror of Debian's${why}`, async (t) => {
+	const { scratch, mirror } = await host(t);
+	const others = await archive.mirror(t);
+	await others.sign(new Date(), "Others");
+	const address = mirror.url.replace("://", "://me:password@");
+	const deb822 = (of: string) =>
+		`Types: deb\nURIs: ${of}\nSuites: bookworm\nComponents: main\nSigned-By: ${scratch.root}/${keyring}\n`;
+	await scratch.bash(`rm '${scratch.root}/etc/apt/sources.list'`);
+	scratch.write("etc/apt/sources.list.d/others.sources", deb822(others.url));
+	scratch.write("etc/apt/sources.list.d/the-host.sources", deb822(address));
+	scratch.write(
+		"etc/apt/sources.list.d/zz.list",
+		`deb [signed-by=${scratch.root}/${keyring}] ${others.url} bookworm main\n`,
+	);
+	await readLists(t, scratch);
+	others.server.asked.length = 0;
+	await had(t, scratch, dsc);
+	t.deepEqual(others.server.asked, []);
+	t.regex(
+		scratch.read("var/cache/tracelab/apt-sources/bookworm/sources.list"),
+		new RegExp(` ${address} bookworm main\n`),
+	);
+});
+
 type Facts = Readonly<Record<string, string>>;
 
 /** What comes from a mirror. */

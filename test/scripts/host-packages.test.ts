@@ -24,7 +24,11 @@ function host(t: ExecutionContext): ScratchHost {
 	scratch.fake("dpkg-query", 'cat "$root/var/lib/dpkg"');
 	scratch.fake("dpkg", "");
 	scratch.fake("dpkg-statoverride", "");
-	scratch.fake("apt-cache", `echo "\${*: -1}"; sed -n "s/^\${*: -1} \\(.*\\)/  Depends: \\1\\n\\1/p" "$root/needs"`);
+	scratch.fake(
+		"apt-cache",
+		`while [ "$1" != depends ]; do shift; done
+		for n; do [[ $n == -* ]] || { echo "$n"; sed -n "s/^$n \\(.*\\)/  Depends: \\1\\n\\1/p" "$root/needs"; }; done`,
+	);
 	scratch.fake("userdel", `sed -i "/^$1:/d" "$root/etc/passwd"`);
 	scratch.fake("groupdel", `sed -i "/^$1:/d" "$root/etc/group"`);
 	fakeApt(scratch);
@@ -48,6 +52,7 @@ function fakeApt(scratch: ScratchHost, duringInstall = ""): void {
 			shift
 		done
 		[ $mode = listed ] || echo "$mode $verb \${names[*]}" >>"$root/apt"
+		[ ! -e "$root/offline" ] || [ "$mode" != download ] || exit 100
 		[ ! -e "$root/no-lists" ] || [ "$verb" != install ] || { echo 'E: Unable to locate package' >&2; exit 100; }
 		case $mode-$verb in
 		real-update) rm -f "$root/no-lists" ;;
@@ -164,14 +169,50 @@ test("an installation that is killed half way is finished by the next run, and w
 	t.deepEqual(scratch.hostTree(), before);
 });
 
+test("what others make while an installation waits for a network is theirs", async (t) => {
+	const scratch = host(t);
+	scratch.write("offline", "");
+	t.is((await scratch.step(step, "apply", inputs)).code, 1);
+	for (const [file, line] of [
+		["etc/passwd", "bob:x:1000:1000::/home/bob:\nadmin-daemon:x:105:105::/:\n"],
+		["etc/group", "bob:x:1000:\nadmin-daemon:x:105:\n"],
+		["var/lib/dpkg", "ii  lttng-tools\nii  lib-lttng-tools\n"],
+	] as const)
+		scratch.write(file, scratch.read(file) + line);
+	await scratch.bash(`rm '${scratch.root}/offline' '${scratch.root}/apt'`);
+	const before = scratch.hostTree();
+	t.is((await scratch.step(step, "apply", inputs)).stderr, "host-packages: installing 3 packages");
+	t.is((await scratch.step(step, "remove", inputs)).stderr, "host-packages: purging 2 packages");
+	await scratch.bash(`rm '${scratch.root}/apt'`);
+	t.deepEqual(scratch.hostTree(), before);
+});
+
+test("an account that a person gets while an installation is cut short stays", async (t) => {
+	const scratch = host(t);
+	fakeApt(scratch, "kill -9 $PPID; exit 1");
+	await scratch.step(step, "apply", inputs);
+	scratch.write("etc/passwd", `${scratch.read("etc/passwd")}bob:x:1000:1000::/home/bob:\n`);
+	scratch.write("etc/group", `${scratch.read("etc/group")}bob:x:1000:\n`);
+	fakeApt(scratch);
+	await scratch.step(step, "apply", inputs);
+	await scratch.step(step, "remove", inputs);
+	t.regex(scratch.read("etc/passwd"), /^root:.*\nbob:.*\n$/);
+	t.regex(scratch.read("etc/group"), /^root:.*\nbob:.*\n$/);
+});
+
+const stay = "host-packages: accounts and folders stay with the packages that are kept";
+
 test("what something else has come to need is kept, and that is said", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);
 	scratch.write("needs", "mytool lib-gdb\n");
 	scratch.write("var/lib/dpkg", `${scratch.read("var/lib/dpkg")}ii  mytool\n`);
 	const { stderr } = await scratch.step(step, "remove", inputs);
-	t.is(stderr, "host-packages: kept, because mytool needs it: lib-gdb\nhost-packages: purging 3 packages");
+	t.is(stderr, `host-packages: kept, because mytool needs it: lib-gdb\nhost-packages: purging 3 packages\n${stay}`);
 	t.is(scratch.read("var/lib/dpkg"), `${untouched}ii  lib-gdb\nii  mytool\n`);
+	t.regex(scratch.read("etc/passwd"), /^tracer:/m);
+	t.regex(scratch.read("etc/group"), /^tracing:/m);
+	t.true("var/log/libvirt" in scratch.tree());
 });
 
 test("a file that somebody put into a folder of a purged package is kept, and that is said", async (t) => {
@@ -282,6 +323,30 @@ test("daemons that came with the packages are stopped before those go", async (t
 	t.true(runs(pid));
 	await scratch.step(step, "remove", inputs);
 	t.false(runs(pid));
+});
+
+test("packages whose daemons serve somebody stay, and all that these need", async (t) => {
+	const scratch = host(t);
+	fakeDaemons(scratch);
+	const given = { packages: ["gdb", "libvirt-daemon-system", "lttng-tools"] };
+	await scratch.step(step, "apply", given);
+	await scratch.bash(`for d in libvirtd lttng-sessiond; do setsid "$(command -v $d)" </dev/null >/dev/null 2>&1; done`);
+	const pids = ["run/libvirtd.pid", "run/lttng/lttng-sessiond.pid"].map((file) => scratch.read(file));
+	scratch.write("run/libvirt/qemu/someones.xml", "");
+	scratch.write("run/libvirt/qemu/someones.pid", pids[0] ?? "");
+	scratch.write("sessions", "mine\nauto-1\n");
+	scratch.write("needs", "libvirt-daemon-system lib-libvirt-daemon-system\nlttng-tools lib-lttng-tools\n");
+	const { stderr } = await scratch.step(step, "remove", given);
+	t.deepEqual(stderr.split("\n"), [
+		"host-packages: libvirt stays: domains are running: someones",
+		"host-packages: LTTng stays: root's session daemon has sessions: mine auto-1",
+		"host-packages: kept, because libvirt-daemon-system lttng-tools needs it: lib-libvirt-daemon-system lib-lttng-tools libvirt-daemon-system lttng-tools",
+		"host-packages: purging 2 packages",
+		stay,
+	]);
+	t.deepEqual(pids.map(runs), [true, true]);
+	t.true("run/libvirt/qemu/someones.pid" in scratch.tree());
+	t.true("run/lttng" in scratch.tree());
 });
 
 test("each host package says why it is needed", (t) => {

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
+import { stepProgram } from "../../components/step-program.ts";
 import { ScratchHost, treeHash } from "./run-step.ts";
 
 const step = "kernel-module";
@@ -82,6 +83,50 @@ test("a build that was killed is undone by the next, where its source was edited
 	t.is((await scratch.step(step, "apply", inputs(scratch))).stderr, "module hello is up to date");
 });
 
+test("a build that was killed goes with the one that it was to replace", async (t) => {
+	const scratch = host(t);
+	const edited = { ...inputs(scratch), prefix: "/opt/tracelab/module/00000000000000ff", generation: "h" };
+	await scratch.step(step, "apply", inputs(scratch));
+	scratch.fake("make", "kill -9 $PPID");
+	t.not((await scratch.step(step, "apply", edited)).code, 0);
+	t.true(`${edited.prefix.slice(1)}.work` in scratch.tree());
+	const { stderr } = await scratch.step(step, "remove", inputs(scratch));
+	t.is(stderr, `kernel-module: undoing what was begun in ${edited.prefix}`);
+	for (const folder of ["opt/tracelab/module", "var/lib/tracelab"]) t.is(scratch.tree()[folder], undefined);
+});
+
+test("a build that several steps of a stack have stays until the last of them goes, and then other stacks have it", async (t) => {
+	const scratch = host(t);
+	const run = async (verb: "apply" | "remove", name: string, more = {}) =>
+		(await scratch.step(step, verb, { ...inputs(scratch), step: `module-${name}-build`, ...more })).stderr;
+	const there = () => `${prefix.slice(1)}/hello.ko` in scratch.tree();
+	const other = { stack: "other" };
+	await run("apply", "old");
+	t.is(await run("apply", "new"), "module hello is up to date");
+	await run("apply", "old", other);
+	t.is(await run("remove", "old"), "module hello is kept: another step uses it");
+	t.is(await run("remove", "new"), "module hello is kept: another stack uses it");
+	t.is(await run("apply", "new", other), "module hello is up to date");
+	// A replaced step is removed after its successor was applied, whose text is on the host by then.
+	const edited = { ...other, prefix: "/opt/tracelab/module/00000000000000ff", generation: "h" };
+	await run("apply", "old", edited);
+	t.is(await run("remove", "old", other), "module hello is kept: another step uses it");
+	t.true(there());
+	t.is(await run("remove", "new", other), "");
+	t.false(there());
+	t.is(await run("remove", "old", edited), "");
+	t.is(scratch.tree()["opt/tracelab/module"], undefined);
+});
+
+test("steps of one build that are removed at the same time leave nothing of it", async (t) => {
+	const scratch = host(t);
+	const steps = ["one", "two", "three"].map((name) => ({ ...inputs(scratch), step: `module-${name}-build` }));
+	for (const given of steps) await scratch.step(step, "apply", given);
+	await Promise.all(steps.map((given) => scratch.step(step, "remove", given)));
+	t.is(scratch.tree()["opt/tracelab/module"], undefined);
+	t.is(scratch.tree()["var/lib/tracelab"], undefined);
+});
+
 test("a module whose source is gone is drift, and is built again", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs(scratch));
@@ -132,6 +177,24 @@ test("make gets the variables of the stack file", async (t) => {
 	t.regex(calls.find((call) => call.startsWith("make ")) ?? "", / CONFIG_HELLO=m modules$/);
 });
 
+test("a build sees nothing of its caller's environment but what makes no difference", async (t) => {
+	const scratch = host(t);
+	scratch.fake(
+		"make",
+		'env | cut -d = -f 1 | sort >"$root/seen"; for a; do case $a in M=*) : >"${a#M=}/hello.ko" ;; esac; done',
+	);
+	const passed = ["GIT_SSH_COMMAND", "SSL_CERT_FILE", "TMPDIR", "TZ", "https_proxy"];
+	const others = ["ARCH", "CFLAGS", "INSTALL_MOD_STRIP", "MAKEFLAGS", "name", "stack"];
+	const caller = `export ${[...passed, ...others].map((variable) => `${variable}=/tmp`).join(" ")}\n`;
+	const given = { stack: "quick", step, generation: "g", ...inputs(scratch) };
+	const { code, stderr } = await scratch.bash(caller + stepProgram(step, given), "apply");
+	t.is(code, 0, stderr);
+	const own = ["CCACHE_BASEDIR", "CCACHE_DEPEND", "CCACHE_DIR", "CCACHE_NOHASHDIR", "HOME", "LC_ALL", "PATH", "PWD"];
+	// The last two are bash's, of which the fake is made.
+	const seen = [...own, "TRACELAB_ROOT", ...passed, "SHLVL", "_"].sort();
+	t.deepEqual(scratch.read("seen").trimEnd().split("\n").sort(), seen);
+});
+
 test("a source that makes no module at all is an error", async (t) => {
 	const scratch = host(t);
 	scratch.fake("make", ":");
@@ -141,6 +204,28 @@ test("a source that makes no module at all is an error", async (t) => {
 		stderr,
 		"tracelab: kernel-module: the source of tracers made no module\n  what to do: its Kbuild must say what to make: obj-m := NAME.o",
 	);
+});
+
+test("the copy of a source has what its links lead to, and none that leads nowhere", async (t) => {
+	const scratch = host(t);
+	scratch.write("mine/run.sh", "", 0o755);
+	scratch.write("mine/.git/config", "");
+	scratch.write("theirs/-a [b]\n.h", "int y;\n");
+	// The last is Emacs' lock.
+	await scratch.bash(
+		`cd '${scratch.root}/mine'; mkdir empty; ln -s ../theirs include; ln -s hello.c too.c; ln -s me@host.1 .#hello.c`,
+	);
+	const { code, stderr } = await scratch.step(step, "apply", inputs(scratch));
+	t.is(code, 0, stderr);
+	const copied = Object.entries(scratch.tree()).filter(([path]) => path.startsWith(`${prefix.slice(1)}/source/`));
+	t.deepEqual(
+		copied.map(([path, text]) => [path.slice(`${prefix}/source`.length), ...text.split(" ").slice(0, 2)].join(" ")),
+		[
+			...["Kbuild file 644", "empty folder 755", "hello.c file 644"],
+			...["include folder 755", "include/-a [b]\n.h file 644", "run.sh file 755", "too.c file 644"],
+		],
+	);
+	t.is(scratch.read(`${prefix}/source/too.c`), "int x;\n");
 });
 
 test("a file that was only touched does not make a module again", async (t) => {

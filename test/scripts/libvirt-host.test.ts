@@ -1,6 +1,7 @@
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
+import { stepProgram } from "../../components/step-program.ts";
 import { fakeDaemons } from "./fake-daemons.ts";
 import { runs, ScratchHost } from "./run-step.ts";
 
@@ -180,13 +181,43 @@ test("AppArmor gets rules for this stack's emulators, and loses them", async (t)
 	t.deepEqual(scratch.hostTree(), before);
 });
 
-test("where AppArmor is off no rule is written", async (t) => {
-	const scratch = host(t);
-	scratch.write("sys/module/apparmor/parameters/enabled", "N\n");
-	const { calls } = await scratch.step(step, "apply", inputs);
-	t.false(calls.some((call) => call.startsWith("apparmor_parser")));
-	t.is(scratch.tree()["etc/apparmor.d"], undefined);
-});
+for (const verb of ["apply", "remove"] as const) {
+	test(`AppArmor's profile whose reload was killed in ${verb} is reloaded by the next`, async (t) => {
+		const scratch = host(t);
+		scratch.write("sys/module/apparmor/parameters/enabled", "Y\n");
+		scratch.fake("apparmor_parser", "");
+		if (verb === "remove") await scratch.step(step, "apply", inputs);
+		scratch.fake("apparmor_parser", "kill -9 $PPID");
+		t.not((await scratch.step(step, verb, inputs)).code, 0);
+		scratch.fake("apparmor_parser", "");
+		t.regex((await scratch.step(step, "probe", inputs)).stdout["drift"] ?? "", /AppArmor does not allow libvirt/);
+		const { calls } = await scratch.step(step, verb, inputs);
+		t.is(calls.filter((call) => call.startsWith("apparmor_parser")).length, 1);
+		const again = await scratch.step(step, verb, inputs);
+		t.is(again.calls.filter((call) => call.startsWith("apparmor_parser")).length, 0);
+	});
+}
+
+/** The beginning of a step's program on a host that has no apparmor_parser. */
+const noParser = 'command() { [ "$*" != "-v apparmor_parser" ] && builtin command "$@"; }\n';
+
+for (const [what, enabled, begins] of [
+	["AppArmor is off", "N", ""],
+	["nothing can load AppArmor's profiles", "Y", noParser],
+] as const) {
+	test(`where ${what} no rule is written`, async (t) => {
+		const scratch = host(t);
+		scratch.write("sys/module/apparmor/parameters/enabled", `${enabled}\n`);
+		const program = begins + stepProgram(step, { stack: "quick", step, generation: "g", ...inputs });
+		for (const verb of ["apply", "probe", "remove"]) {
+			const { code, calls, stdout } = await scratch.bash(program, verb);
+			t.is(code, 0);
+			t.is(stdout["drift"] ?? "", "");
+			t.false(calls.some((call) => call.startsWith("apparmor_parser")));
+			t.is(scratch.tree()["etc/apparmor.d"], undefined);
+		}
+	});
+}
 
 test("a host without libvirt says so", async (t) => {
 	const scratch = new ScratchHost();
