@@ -18,6 +18,7 @@ const program = new Command("lab")
 	.addOption(
 		new Option("-s, --stack <name>", "stack file, stacks/NAME.yaml").env("TRACELAB_STACK").default("quickstart"),
 	)
+	.addHelpText("after", "\nCommands that change the host or trace call sudo themselves.")
 	.enablePositionalOptions()
 	.showHelpAfterError("(./lab --help shows the commands)")
 	.exitOverride();
@@ -61,13 +62,13 @@ program
 
 program
 	.command("up")
-	.description("brings the lab up, or changes what differs from the stack file (through sudo where not root)")
+	.description("brings the lab up, or changes what differs from the stack file")
 	.argument("[args...]", "after --: pulumi's own, such as --diff")
 	.action(async (args: string[]) => end((await import("./lab/deployment.ts")).up(stack(), args)));
 
 program
 	.command("preview")
-	.description("shows what up would build, restart and change, and how long that took the last time (through sudo)")
+	.description("shows what up would build, restart and change, and how long that took the last time")
 	.argument("[args...]", "after --: pulumi's own")
 	.action(async (args: string[]) => end((await import("./lab/deployment.ts")).preview(stack(), args)));
 
@@ -89,14 +90,14 @@ program
 program
 	.command("status")
 	.description(
-		"shows what is up, what drifted, and what builds and caches take of the disk (through sudo); exit status 0 where all is as the stack file declares it, and 1 where not",
+		"shows what is up, what drifted, and what builds and caches take of the disk; exit status 0 if all is as the stack file declares it, else 1",
 	)
 	.option("--json", "as JSON")
 	.action(async (options: { json?: boolean }) => end((await import("./lab/status.ts")).status(stack(), options)));
 
 program
 	.command("verify")
-	.description("looks at all that the lab claims to be, and shows what was seen; exit status 1 where something fails")
+	.description("looks at all that the lab claims to be, and shows what was seen; exit status 1 if something fails")
 	.option("--json", "as JSON")
 	.action((options: { json?: boolean }) =>
 		endAsRoot(async () => (await import("./verify/verify.ts")).verify(stack(), options)),
@@ -150,9 +151,7 @@ program
 
 program
 	.command("gc")
-	.description(
-		"removes builds of this machine that nobody needs and nobody used for a while; asks first (through sudo)",
-	)
+	.description("removes builds of this machine that nobody needs and nobody used for a while; asks first")
 	.addOption(
 		new Option("--older-than <time>", "keep what was used since then, such as 12h or 3d; 0d: only what is needed")
 			.argParser(time)
@@ -167,9 +166,7 @@ program
 
 program
 	.command("lock")
-	.description(
-		"writes stacks/STACK.lock.yaml, what each build is made of and comes to, from the lab that is up (through sudo)",
-	)
+	.description("writes stacks/STACK.lock.yaml, what each build is made of and comes to, from the lab that is up")
 	.argument("[build...]", "such as kernel-main; default: all of them")
 	.option("--update", "pin what there is now, and print what changes")
 	.addHelpText(
@@ -183,14 +180,14 @@ program
 program
 	.command("bundle")
 	.description(
-		"writes the stack, its lock and the sources of all its builds into one archive, from which the lab comes up without a network (through sudo)",
+		"writes the stack, its lock and the sources of all its builds into one archive, from which the lab comes up without a network",
 	)
 	.argument("<file>", "such as lab.tar: a tar archive")
 	.action(async (file: string) => end((await import("./builds/bundle.ts")).bundle(stack(), file)));
 
 program
 	.command("unbundle")
-	.description("checks what a bundle holds, and puts stack, lock and sources into their places (through sudo)")
+	.description("checks what a bundle holds, and puts stack, lock and sources into their places")
 	.argument("<file>")
 	.action(async (file: string) => end((await import("./builds/unbundle.ts")).unbundle(file)));
 
@@ -205,9 +202,7 @@ program
 
 program
 	.command("pull")
-	.description(
-		"copies the builds that this machine lacks from a store, once they are seen to be what the lock pins (through sudo for the cache)",
-	)
+	.description("copies the builds that this machine lacks from a store, once they are seen to be what the lock pins")
 	.argument("<store>", "a folder, or REMOTE:PATH as rclone has it")
 	.argument("[build...]", "such as kernel-main; default: all of them")
 	.action(async (store: string, builds: string[]) =>
@@ -216,7 +211,7 @@ program
 
 program
 	.command("rebuild")
-	.description("makes builds of the lab a second time, elsewhere, and compares them byte by byte (through sudo)")
+	.description("makes builds of the lab a second time, elsewhere, and compares them byte by byte")
 	.argument("[build...]", "such as kernel-main; default: all of them")
 	.requiredOption("--check", "compare: what the lab uses stays as it is")
 	.action(async (builds: string[]) => end((await import("./builds/rebuild.ts")).rebuild(stack(), builds)));
@@ -267,7 +262,7 @@ program
 
 program
 	.command("facts")
-	.description("shows by what a guest can tell that it is one, beside what the stack file expects")
+	.description("shows what a guest sees of its hypervisor, and what the stack file expects")
 	.argument("<domain>")
 	.option("--json", "as JSON")
 	.action(async (domain: string, options: { json?: boolean }) =>
@@ -318,7 +313,7 @@ probe
 
 probe
 	.command("run")
-	.description("runs a probe in its guest; prints and keeps its output (through sudo where not root)")
+	.description("runs a probe in its guest; prints and keeps its output")
 	.argument("<probe>", "its name in the stack file, or any script, FILE.stp, which is compiled first")
 	.addOption(
 		new Option("-t, --timeout <seconds>", "end it after so long").argParser(seconds).default(0, "Ctrl-C ends it"),
@@ -329,14 +324,14 @@ probe
 	);
 
 interface TraceOptions {
-	domain: string[];
+	domain?: string[];
 	name?: string;
 	layer?: "qemu" | "guest" | "host";
 	clockBound?: number;
 }
 
 /** An option that may be given several times. */
-const collected = (value: string, before: string[]): string[] => [...before, value];
+const collected = (value: string, before: string[] = []): string[] => [...before, value];
 
 const trace = program
 	.command("trace")
@@ -349,11 +344,11 @@ trace
 	)
 	.argument("<profile>", "what is recorded: profiles/PROFILE.yaml, or a name in traces of the stack file")
 	.argument("[command...]", "its argv, passed as it is; its exit status is this one's")
-	.option("-d, --domain <name>", "the domain, where the lab has several; more are traced, too", collected, [])
+	.option("-d, --domain <name>", "the domain, where the lab has several; more are traced, too", collected)
 	.option("--name <run>", "the run's name; by default PROFILE-TIME")
 	.addOption(new Option("--layer <layer>", "of the profile, this layer alone").choices(["qemu", "guest", "host"]))
 	.addOption(clockBoundOption())
-	.action((profile: string, command: string[], { domain: domains, ...options }: TraceOptions) =>
+	.action((profile: string, command: string[], { domain: domains = [], ...options }: TraceOptions) =>
 		endAsRoot(async () => {
 			const { traceRun } = await import("./trace/run.ts");
 			return (await traceRun(stack(), profile, command, { domains, ...options })).status;
@@ -374,10 +369,10 @@ trace
 	.command("start")
 	.description("records until trace stop ends it")
 	.argument("<profile>", "what is recorded: profiles/PROFILE.yaml, or a name in traces of the stack file")
-	.option("-d, --domain <name>", "the domain, where the lab has several; several can be traced", collected, [])
+	.option("-d, --domain <name>", "the domain, where the lab has several; several can be traced", collected)
 	.option("--name <run>", "the run's name; by default PROFILE-TIME")
 	.addOption(new Option("--layer <layer>", "of the profile, this layer alone").choices(["qemu", "guest", "host"]))
-	.action((profile: string, { domain: domains, ...options }: TraceOptions) =>
+	.action((profile: string, { domain: domains = [], ...options }: TraceOptions) =>
 		endAsRoot(async () => (await import("./trace/trace.ts")).traceStart(stack(), profile, { domains, ...options })),
 	);
 
@@ -395,7 +390,7 @@ trace
 	.description("makes a run of what a flight recorder of the stack file holds; it goes on recording")
 	.argument("<trace>", "its name in traces of the stack file")
 	.option("--name <run>", "the run's name; by default TRACE-TIME")
-	.addOption(clockBoundOption())
+	.addOption(clockBoundOption("no limit"))
 	.action((name: string, { name: run, clockBound }: { name?: string; clockBound?: number }) =>
 		endAsRoot(async () => (await import("./trace/snapshot.ts")).traceSnapshot(stack(), name, run, clockBound)),
 	);
@@ -414,10 +409,12 @@ trace
 		end((await import("./trace/trace.ts")).fetchRun(stack(), run, folder)),
 	);
 
-function clockBoundOption(): Option {
-	return new Option("--clock-bound <ns>", "fail where the clocks are not known to so many nanoseconds").argParser(
-		nanoseconds,
-	);
+/** @param limit what it is where nobody gives it, as `defaultBounds` of spec/clock-record.ts has it */
+function clockBoundOption(limit = "20000, and 100000000 over the guest agent"): Option {
+	return new Option(
+		"--clock-bound <ns>",
+		`fail if the clocks are not known to so many nanoseconds; by default ${limit}`,
+	).argParser(nanoseconds);
 }
 
 /** Without `--` before it, an option behind the domain would be taken for a program in the guest. */
