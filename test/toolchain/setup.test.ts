@@ -232,6 +232,7 @@ test("what tests run comes from Debian, and only when the tests ask for it and i
 		"gcc",
 		"gencat",
 		"gpg",
+		"gpg-agent",
 		"jq",
 		"make",
 		"rclone",
