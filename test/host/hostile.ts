@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
+import { project } from "../../cli/host.ts";
 import { optionValue } from "../../spec/hypervisor.ts";
 import { copy, domainCard, host, hostile } from "./proof.ts";
 
@@ -30,10 +31,10 @@ const environment = [
 
 const lab = (command: string) => copy.bash(`env ${environment} ./lab -s ${hostile} ${command}`);
 
-/** The examples under names of their own: a module in a folder of that name, and a script. */
+/** The examples, as no other test has edited them, under names of their own: a module in a folder of that name, and a script. */
 function writeExamples(): void {
-	const examples = join(copy.folder, "examples");
-	const folder = join(examples, odd);
+	const examples = join(project, "examples");
+	const folder = join(copy.folder, "examples", odd);
 	cpSync(join(examples, "mymodule"), folder, { recursive: true });
 	renameSync(join(folder, "mymodule.c"), join(folder, "hostile.c"));
 	for (const file of ["hostile.c", "Kbuild"]) {
