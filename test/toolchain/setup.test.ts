@@ -28,6 +28,7 @@ class SetUp {
 		this.cache = join(this.scratch.root, "cache", "tracelab");
 		for (const name of ["setup", "pulumi-env.sh"])
 			cpSync(join(project, "scripts", name), join(this.root, "scripts", name));
+		cpSync(join(project, "toolchain/debian-packages.sh"), join(this.root, "toolchain/debian-packages.sh"));
 		for (const name of ["parts.ts", "pulumi/go.sum"]) this.write(`toolchain/${name}`, "");
 		for (const name of ["package.json", "scripts/postinstall.js"]) this.write(`sdks/libvirt/${name}`, "");
 		this.write("package-lock.json", "{}");
