@@ -54,8 +54,7 @@ async function installed(image: string, scratch: string): Promise<string> {
 	const status = `${folder}/var/lib/dpkg/status`;
 	await must("mkdir", ["-p", `${folder}/var/lib/dpkg`]);
 	await must("qemu-img", ["convert", "-f", "qcow2", "-O", "raw", image, raw]);
-	const env = { PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` };
-	const said = await must("debugfs", ["-R", `dump -p /var/lib/dpkg/status ${status}`, raw], env);
+	const said = await must("debugfs", ["-R", `dump -p /var/lib/dpkg/status ${status}`, raw]);
 	// debugfs itself ends with 0 all the same.
 	if (!existsSync(status)) throw new LabError(`${image} has no /var/lib/dpkg/status\n${said.stderr}`);
 	return folder;

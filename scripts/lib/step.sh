@@ -16,6 +16,8 @@ set -eEuo pipefail
 shopt -s inherit_errexit
 umask 022
 export LC_ALL=C.UTF-8
+# Debian's su leaves them out.
+PATH=$PATH:/usr/sbin:/sbin
 
 : "${stack:?}" "${step:?}" "${generation?}"
 

@@ -288,3 +288,8 @@ for (const [what, body, code, said] of [
 		t.is(run.stderr, said ?? `${failed}\n${carryOn}`);
 	});
 }
+
+test("a step finds what is in /usr/sbin, which Debian's su leaves out of PATH", async (t) => {
+	const { stdout } = await host(t).library("step", 'json_object "$(json_string path):$(json_string "$PATH")"');
+	t.true(stdout["path"]?.endsWith(":/usr/sbin:/sbin"), stdout["path"]);
+});
