@@ -101,9 +101,9 @@ export class TracedDomain extends LabComponent {
 		// That a given port is taken is said before anything is built; a free one is chosen when the builds are there, since
 		// another program may take it while they are made.
 		const after = port === undefined ? [qemu, kernel, image] : undefined;
-		return this.step("gdb-port", { script: "gdb-port", inputs }, after).outputs.apply((outputs) =>
-			Number(outputs["port"]),
-		);
+		const step = this.step("gdb-port", { script: "gdb-port", inputs }, after);
+		// A given one is known beforehand, so that a preview does not take the domain for another where the step is to run.
+		return port === undefined ? step.outputs.apply((outputs) => Number(outputs["port"])) : step.urn.apply(() => port);
 	}
 
 	#shareWithGuest(): Step {
@@ -174,8 +174,8 @@ export class TracedDomain extends LabComponent {
 				provider: libvirtHost.provider,
 				deleteBeforeReplace: true,
 				ignoreChanges: ["running"],
-				// The provider would only note another disk, and leave the definition on one that goes.
-				replaceOnChanges: ["disks"],
+				// The provider would only note that these are others, and leave the definition as it is.
+				replaceOnChanges: ["disks", "emulator", "kernel"],
 			},
 		);
 	}

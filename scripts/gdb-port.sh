@@ -51,14 +51,18 @@ reserve() {
 	printf '%s\n' "$domain" | write_file "$ports/$new" 644
 }
 
+# free_or_die PORT: in one stack file it is one domain's, so another of the stack had it before it was renamed, or got another.
 free_or_die() {
 	local who
-	[ ! -e "$ports/$1" ] || die "gdb port $1 is reserved for the domain $(<"$ports/$1")" \
+	[ ! -e "$ports/$1" ] || [[ $(<"$ports/$1") == "$stack"-* ]] || die "gdb port $1 is reserved for the domain $(<"$ports/$1")" \
 		"give another port in the stack file, or none, and the lab chooses"
 	who=$(listener "$1")
-	[ -z "$who" ] || die "gdb port $1 is in use by $who" \
+	[ -z "$who" ] || of_stack "${who##* }" || die "gdb port $1 is in use by $who" \
 		"stop that process, give another port in the stack file, or none, and the lab chooses"
 }
+
+# of_stack PID: is that a domain of this stack? It goes before the one that gets its port is started.
+of_stack() { grep -qsx "$1" "$root/run/libvirt/qemu/$stack"-*.pid; }
 
 lowest_free() {
 	local port=1234 who

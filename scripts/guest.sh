@@ -266,6 +266,7 @@ remove() {
 	if [ -e "$definition" ] && ! virsh_ dominfo "$domain" >/dev/null 2>&1; then
 		virsh_ define "$definition" >/dev/null 2>&1 || :
 	fi
-	rm -f "$definition" "$laid_over"
+	rm -f "$definition"
+	replaced || rm -f "$laid_over"
 	rmdir -p --ignore-fail-on-non-empty "$root$folder" 2>/dev/null || :
 }

@@ -126,6 +126,7 @@ apply() {
 	[ -z "$dropped" ] || each_in "$dropped" end_guest
 	# Before they are made: a kill in between must not leave one that nothing ends.
 	printf '%s\n' "$domains" | write_file "$record" 644
+	[ -n "$guest" ] || [ "$mode" = stream ] || each_domain end_guest
 	compare
 	[ -z "$guest" ] || each_domain tell_waiting
 	if [ ${#wrong[@]} = 0 ]; then

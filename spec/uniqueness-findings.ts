@@ -4,9 +4,9 @@ import { defaultProcessName } from "./process-name.ts";
 import { quote, visible } from "./quote.ts";
 import type { RawStack } from "./raw-stack.ts";
 
-/** Domains that would meet on one gdb port or have one process name, and modules that the kernel takes for one. */
+/** Domains that would meet on one gdb port or have one process name, modules that the kernel takes for one, and probes of one name. */
 export function uniquenessFindings(stack: RawStack, name: string): Finding[] {
-	return [...gdbPorts(stack), ...processNames(stack, name), ...moduleNames(stack)];
+	return [...gdbPorts(stack), ...processNames(stack, name), ...moduleNames(stack), ...probeNames(stack)];
 }
 
 function gdbPorts(stack: RawStack): Finding[] {
@@ -53,6 +53,20 @@ function moduleNames(stack: RawStack): Finding[] {
 		at,
 		message: `to the kernel, module ${quote(owner)} has the name of ${quote(first)}: - and _ are the same to it`,
 		hint: "give one of them another name, in its Kbuild as well",
+	}));
+}
+
+/** A probe is compiled by the step probe-PROBE-DOMAIN. */
+function probeNames(stack: RawStack): Finding[] {
+	const names = stack.names("probes").map((probe): Claim<unknown> => {
+		const domain = stack.text("probes", probe, "domain");
+		return { owner: probe, path: ["probes", probe], at: "key", value: domain && `${probe}-${domain}` };
+	});
+	return clashes(names).map(({ path, at, owner, first, value }) => ({
+		path,
+		at,
+		message: `probes ${quote(first)} and ${quote(owner)} are both ${quote(String(value))} with their domains' names`,
+		hint: "give one of them another name",
 	}));
 }
 

@@ -31,12 +31,27 @@ export function begunSteps(stack: string): BegunStep[] {
 export const undo = ({ file }: BegunStep): Promise<Ran> => run("bash", [file, "remove"]);
 
 /**
+ * @throws LabError for a stack that Pulumi has renamed since its lab came up: what that left on this host goes by the old name
+ */
+function checkRenamed(stack: string): void {
+	for (const { inputs } of readState(stack)?.resources ?? []) {
+		const [, before] = /^stack='([^']*)'$/m.exec(String(inputs?.["stdin"] ?? "")) ?? [];
+		if (before === undefined || before === stack) continue;
+		throw new LabError(
+			`stack ${quote(stack)} was ${quote(before)} when its lab came up, and is that on this host`,
+			`give it its name back: eval "$(./lab env)"; pulumi stack rename ${before} -s ${stack}; then ./lab -s ${before} destroy and ./lab -s ${stack} up`,
+		);
+	}
+}
+
+/**
  * Makes a stack's lab on this host ours. Where its state was lost, with the project or by itself, each step finds its way
  * back; but libvirt's objects would stand in the way of their like, and go.
  *
  * @throws LabError where it is up from another project: that would take it for drift, and mend it
  */
 export async function takeOver(stack: string): Promise<void> {
+	checkRenamed(stack);
 	const steps = begunSteps(stack);
 	const other = steps.find((step) => step.project !== project && existsSync(`${step.project}/Pulumi.yaml`));
 	if (other !== undefined) {

@@ -182,9 +182,25 @@ trap on_exit EXIT
 trap 'exit 143' TERM INT HUP
 trap 'on_error "$?" "$LINENO" "$BASH_COMMAND" "${PIPESTATUS[*]}"' ERR
 
+# of_this_project: ends where another project has this step of a stack of that name, which would be taken for drift.
+of_this_project() {
+	local other
+	other=$(sed -n '1s/^# from //p' "$undo_file" 2>/dev/null || :)
+	[ -z "$other" ] || [ "$other" = "$(pwd -P)" ] || [ ! -e "$other/Pulumi.yaml" ] ||
+		die "the lab of stack $stack is up from another project: $other" \
+			"work with it there; or have one beside it, by a stack file of another name that extends this one"
+}
+
 # undo_begun: what this step began with other inputs and never ended, where that would stay (lib/build.sh): what undoes it is
 # about to be written over, or to go.
 undo_begun() { :; }
+
+# replaced: is what goes by the step's name its successor's? That is applied before a replaced step is removed.
+replaced() {
+	local stamp
+	stamp=$(cat "$stamp_file" 2>/dev/null || :)
+	[ -n "$stamp" ] && [ "$stamp" != "$generation" ]
+}
 
 step_main() {
 	local stamp=''
@@ -197,6 +213,7 @@ step_main() {
 	apply)
 		need_root
 		rotate_log
+		of_this_project
 		undo_begun
 		printf '# from %s\n%s\n' "$(pwd -P)" "${step_program:?}" | write_file "$undo_file" 600
 		apply
@@ -208,9 +225,7 @@ step_main() {
 		rotate_log
 		undo_begun
 		remove
-		# A replaced step is removed after its successor was applied: these may be the successor's.
-		stamp=$(cat "$stamp_file" 2>/dev/null || :)
-		if [ -z "$stamp" ] || [ "$stamp" = "$generation" ]; then rm -f "$stamp_file" "$undo_file"; fi
+		replaced || rm -f "$stamp_file" "$undo_file"
 		rmdir -p --ignore-fail-on-non-empty "${stamp_file%/*}" "${undo_file%/*}" 2>/dev/null || :
 		;;
 	rebuild | inputs | sources)

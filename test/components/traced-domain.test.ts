@@ -75,7 +75,7 @@ test.serial("one domain of a name at a time, and whether it runs is the guest st
 		{
 			deleteBeforeReplace: true,
 			ignoreChanges: ["running"],
-			replaceOnChanges: ["disks"],
+			replaceOnChanges: ["disks", "emulator", "kernel"],
 			provider: "libvirt-provider",
 		},
 	);

@@ -81,23 +81,18 @@ function programs(folder: string): string[] {
 test("nothing else calls sudo: cli/privilege.ts does for commands, set-up for two kinds of packages", (t) => {
 	const folders = ["cli", "components", "scripts", "spec", "toolchain", "report", "bench"].flatMap(programs);
 	const calling = ["lab", "index.ts", ...folders].filter((file) => /["'`]sudo["'`]|\bsudo "\$/.test(read(file)));
-	t.deepEqual(calling.sort(), ["cli/privilege.ts", "scripts/setup", "toolchain/go.ts"]);
-	const asRoot = (file: string, words: RegExp) =>
+	t.deepEqual(calling.sort(), ["cli/privilege.ts", "toolchain/debian-packages.sh"]);
+	const installing = (file: string) =>
 		read(file)
 			.split("\n")
-			.filter((line) => words.test(line))
+			.filter((line) => /debian-?packages/i.test(line))
 			.map((line) => line.trim());
-	t.deepEqual(asRoot("scripts/setup", /\bas_root\b|\bdebian_packages\b/), [
-		"as_root() {",
-		"# debian_packages NAMES…: installs them from Debian.",
-		"debian_packages() {",
-		'as_root "${apt[@]}" update && as_root "${apt[@]}" install --no-install-recommends "$@"',
-		`[ \${#missing[@]} = 0 ] || timed "\${missing[*]} from Debian" debian_packages "\${missing[@]}"`,
+	t.deepEqual(installing("scripts/setup"), [
+		`[ \${#missing[@]} = 0 ] || timed "\${missing[*]} from Debian" toolchain/debian-packages.sh "\${missing[@]}"`,
 	]);
-	t.deepEqual(asRoot("toolchain/go.ts", /\basRoot\b|"install"/), [
-		'const asRoot: readonly string[] = process.getuid?.() === 0 ? [] : ["sudo"];',
-		'const apt = [...asRoot, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qy", "-o", "DPkg::Lock::Timeout=600"];',
-		'[...apt, "install", "--no-install-recommends", "python3-pip"],',
+	t.deepEqual(installing("toolchain/go.ts"), [
+		'const debianPackages = fileURLToPath(new URL("debian-packages.sh", import.meta.url));',
+		'await run([debianPackages, "python3-pip"], { ...options, advice });',
 	]);
 	const told = documented.map(({ command }) => command).filter((command) => !command.startsWith("./lab "));
 	t.deepEqual(told, ["scripts/setup --test", "scripts/setup"]);

@@ -39,7 +39,8 @@ test("another kernel is another kernel, module, and domain, and nothing else", a
 	copy.edit(file, "kernels: { main: { config: [CONFIG_LOCALVERSION_AUTO=n] } }\n", "");
 	t.is(code, 0, all);
 	t.deepEqual(changed(all), [
-		...["card", "domain-vm-domain", "domain-vm-guest", "domain-vm-module-load", "domain-vm-share"],
+		...["card", "domain-vm-domain", "domain-vm-guest", "domain-vm-hypervisor-facts", "domain-vm-module-load"],
+		"domain-vm-share",
 		...["kernel-main-build", "module-lttng-build", "module-mymodule-build"],
 	]);
 	// How long the last one took is known only where it was built since the cache was made.

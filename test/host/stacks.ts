@@ -184,6 +184,24 @@ test("two domains are traced at once, each on a clock of its own, and verify hol
 		t.regex(verified.stdout, new RegExp(`^${name} +pass +host and guest are on one clock$`, "m"));
 });
 
+test("a domain that is given another QEMU and another kernel runs on them after one up, and keeps its disk", async (t) => {
+	const onOther = (script: string) => copy.lab("-s", two, "exec", "other", "--", "sh", "-c", script);
+	t.is((await onOther("echo mine >/root/kept; sync")).code, 0);
+	const given = "other: { processName: two-other, qemu: main, kernel: main, modules: [lttng] }";
+	copy.edit(`stacks/${two}.yaml`, "other: { processName: two-other }", given);
+	const { code, all } = await copy.lab("-s", two, "up");
+	t.is(code, 0, all);
+	t.notRegex(all, / built in /);
+	const [vm, other] = [domainCard("vm", two), domainCard("other", two)];
+	t.deepEqual([other.emulator, other.kernel], [vm.emulator, "main"]);
+	t.is(readlinkSync(`/proc/${pidOf(`${two}-other`)}/exe`), vm.emulator);
+	const notes = (domain: string) => copy.lab("-s", two, "exec", domain, "--", "sha256sum", "/sys/kernel/notes");
+	t.is((await notes("other")).stdout, (await notes("vm")).stdout);
+	t.is((await onOther("cat /root/kept")).stdout, "mine");
+	const second = await copy.lab("-s", two, "preview", "--", "--expect-no-changes");
+	t.is(second.code, 0, second.all);
+});
+
 test("destroying two stacks leaves the third as it was, and finds libvirtd down, as after a reboot", async (t) => {
 	const pid = pidOf();
 	for (const other of [two, paused]) {

@@ -110,6 +110,22 @@ test(
 	"reserved for the domain other-vm",
 	choose,
 );
+test("a port goes from one domain of a stack to another, as in a rename, and what each has is its own then", async (t) => {
+	const scratch = host(t);
+	const run = (verb: "apply" | "remove", domain: string, port: string) =>
+		scratch.step(step, verb, { step: `domain-${domain}-gdb-port`, domain: `quick-${domain}`, port });
+	await run("apply", "one", "4000");
+	await run("apply", "two", "4001");
+	scratch.write("listening", `4000 ${used("one", 77)}\n4001 ${used("two", 78)}\n`);
+	scratch.write("run/libvirt/qemu/quick-one.pid", "77");
+	scratch.write("run/libvirt/qemu/quick-two.pid", "78");
+	t.is((await run("apply", "two", "4000")).stderr, "domain-two-gdb-port: reserved gdb port 4000 for quick-two");
+	t.is((await run("apply", "one", "4001")).stderr, "domain-one-gdb-port: reserved gdb port 4001 for quick-one");
+	t.deepEqual(reservations(scratch), ["4000 quick-two", "4001 quick-one"]);
+	await run("remove", "one", "4001");
+	t.deepEqual(reservations(scratch), ["4000 quick-two"]);
+});
+
 test(
 	"in use",
 	refused,

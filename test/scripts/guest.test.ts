@@ -297,6 +297,17 @@ test("a step that is killed after the start finds the domain started", async (t)
 	t.deepEqual(told({ calls } as StepRun), []);
 });
 
+test("what its disk lies over is known still where another definition took its place", async (t) => {
+	const scratch = host(t);
+	const image = `${guestInputs.folder.slice(1)}/image`;
+	await runGuest(scratch, "apply");
+	const before = scratch.read(image);
+	await scratch.step("guest", "remove", { ...guestInputs, generation: "old" });
+	t.is(scratch.read(image), before);
+	await runGuest(scratch, "remove");
+	t.false(existsSync(join(scratch.root, image)));
+});
+
 test("a domain that was undefined is defined for the one who is about to delete it", async (t) => {
 	const scratch = host(t);
 	await runGuest(scratch, "apply");

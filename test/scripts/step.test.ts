@@ -115,6 +115,24 @@ test("what was begun can be undone from the host, by a text that is there until 
 	t.false(existsSync(join(scratch.root, "var/lib/tracelab")));
 });
 
+test("a step of a stack that is up from another project is refused, and what undoes it stays", async (t) => {
+	const scratch = host(t);
+	const undo = "var/lib/tracelab/undo/quick/test";
+	const other = join(scratch.root, "other");
+	scratch.write("other/Pulumi.yaml", "");
+	await step(scratch, "apply", "");
+	const own = scratch.read(undo);
+	const theirs = own.replace(/.*/, `# from ${other}`);
+	scratch.write(undo, theirs);
+	const refused = await step(scratch, "apply", "");
+	t.is(refused.code, 1);
+	t.true(refused.stderr.startsWith(`tracelab: test: the lab of stack quick is up from another project: ${other}\n`));
+	t.is(scratch.read(undo), theirs);
+	await scratch.bash(`rm '${other}/Pulumi.yaml'`);
+	t.is((await step(scratch, "apply", "")).code, 0, "a project that is gone has no lab");
+	t.is(scratch.read(undo), own);
+});
+
 test("what undoes a replaced step's successor stays until that is removed", async (t) => {
 	const scratch = host(t);
 	const undo = join(scratch.root, "var/lib/tracelab/undo/quick/test");

@@ -92,6 +92,15 @@ test("a session is made in QEMU and in the guest, once, and goes", async (t) => 
 	t.false(existsSync(join(scratch.root, "lttng/guest", session)));
 });
 
+test("a session that is to have no guest's kernel any more lets go of it", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	t.true(existsSync(join(scratch.root, `lttng/guest/${session}`)));
+	t.is((await scratch.step(step, "apply", { ...inputs, guest: "" })).code, 0);
+	t.false(existsSync(join(scratch.root, `lttng/guest/${session}`)));
+	t.true(existsSync(join(scratch.root, `lttng/host/${session}`)));
+});
+
 test("a session that writes has a folder, and discards what finds no room", async (t) => {
 	const scratch = host(t);
 	const run = await scratch.step(step, "apply", { ...inputs, mode: "stream", folder: "/traces/one" });

@@ -49,6 +49,21 @@ test.serial("a lab whose state knows libvirt's objects is left alone", async (t)
 	t.deepEqual(asked(), []);
 });
 
+test.serial("a stack that was renamed by pulumi is told how it gets its name back", async (t) => {
+	const step = { urn: "urn:pulumi:quickstart::t::command:local:Command::x", type: "command:local:Command" };
+	const of = (name: string) => [{ ...step, inputs: { stdin: `step_program=$(cat <<'END'\nstack='${name}'\nEND\n)` } }];
+	state(of("quickstart"));
+	await takeOver("quickstart");
+	state(of("old"));
+	const error = await t.throwsAsync(takeOver("quickstart"), { instanceOf: LabError });
+	t.is(error.message, 'stack "quickstart" was "old" when its lab came up, and is that on this host');
+	t.regex(
+		error.todo,
+		/pulumi stack rename old -s quickstart; then \.\/lab -s old destroy and \.\/lab -s quickstart up$/,
+	);
+	t.deepEqual(asked(), []);
+});
+
 for (const [whose, from] of [
 	["of ours", project],
 	["of a project that is gone", "/nowhere/at/all"],
