@@ -5,15 +5,15 @@
  * of the same write, made by the same thread: whatever the host's clock was then, the guest's was between the two
  * readings.
  *
- *	clock-beacon COUNT INTERVAL_US
+ *	clock-beacon COUNT INTERVAL_US [FIRST]
  *
  * writes COUNT beacons (0: until SIGTERM), three at a time, and prints a line for each: SEQ T0 T1, in nanoseconds. The
- * port has the last eight bits of SEQ.
+ * port has the last eight bits of SEQ, which begins with FIRST (0): a series that follows another goes on with its numbers.
  *
  * The first of three finds its way through cold caches, which takes ten times as long, and says that much less; the
  * other two are the tight ones. The pauses between the threes are between three and five quarters of INTERVAL_US, at
  * random: an uneven rhythm fits itself at one place only, so that no lost beacon and no wrap of the eight bits leads to
- * a wrong pair.
+ * a wrong pair. Each FIRST has a rhythm of its own, or the series of one recording would be taken for each other.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +62,7 @@ static uint64_t number(const char *text, uint64_t most)
 	value = strtoull(text, &rest, 10);
 	if (*text < '0' || *text > '9' || *rest != '\0' || errno != 0 || value > most) {
 		fprintf(stderr, "clock-beacon: '%s' is no number up to %" PRIu64 "\n"
-			"  usage: clock-beacon COUNT INTERVAL_US, such as: clock-beacon 100 10000\n", text, most);
+			"  usage: clock-beacon COUNT INTERVAL_US [FIRST], such as: clock-beacon 100 10000\n", text, most);
 		exit(2);
 	}
 	return value;
@@ -84,11 +84,16 @@ static void print(const struct beacon *beacons, size_t count)
 		die("standard output", "see that the disk it goes to has room");
 }
 
-/* xorshift: its state is never 0. */
+/* xorshift: its state is never 0, which an odd number times an odd number is not. */
+static uint64_t state;
+
+static void seed(uint64_t first)
+{
+	state = UINT64_C(0x9e3779b97f4a7c15) * (2 * first + 1);
+}
+
 static uint64_t random_bits(void)
 {
-	static uint64_t state = 0x9e3779b97f4a7c15;
-
 	state ^= state << 13;
 	state ^= state >> 7;
 	state ^= state << 17;
@@ -113,16 +118,18 @@ int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = end };
 	struct beacon beacons[BUFFERED];
-	uint64_t count, interval;
+	uint64_t count, interval, first;
 	size_t kept = 0;
 	int port;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: clock-beacon COUNT INTERVAL_US\n");
+	if (argc != 3 && argc != 4) {
+		fprintf(stderr, "usage: clock-beacon COUNT INTERVAL_US [FIRST]\n");
 		return 2;
 	}
 	count = number(argv[1], UINT64_MAX / 2);
 	interval = number(argv[2], UINT64_C(3600) * 1000000);
+	first = argc == 4 ? number(argv[3], UINT64_MAX / 4) : 0;
+	seed(first);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	port = open("/dev/port", O_WRONLY | O_CLOEXEC);
@@ -132,7 +139,8 @@ int main(int argc, char **argv)
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
 		die("mlockall", "run it as root");
 	memset(beacons, 0, sizeof(beacons));
-	for (uint64_t sequence = 0; !ended && (count == 0 || sequence < count); sequence++) {
+	for (uint64_t done = 0; !ended && (count == 0 || done < count); done++) {
+		uint64_t sequence = first + done;
 		struct beacon *beacon = &beacons[kept];
 		unsigned char byte = sequence & 0xff;
 		ssize_t written;
@@ -147,7 +155,7 @@ int main(int argc, char **argv)
 			print(beacons, kept);
 			kept = 0;
 		}
-		if ((sequence + 1) % AT_A_TIME == 0 && sequence + 1 != count)
+		if ((done + 1) % AT_A_TIME == 0 && done + 1 != count)
 			rest(interval);
 	}
 	print(beacons, kept);

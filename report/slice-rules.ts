@@ -59,13 +59,14 @@ export const sliceRules: readonly SliceRule[] = [
 	},
 	{
 		title: "vCPU exits",
-		kind: "nested",
+		// A vCPU is a thread, which may go on elsewhere; without its tid there is the CPU alone to tell it by.
+		kind: "keyed",
 		layers: ["host"],
 		begins: ["kvm_x86_exit", "kvm_exit"],
 		ends: ["kvm_x86_entry", "kvm_entry"],
-		key: () => "",
+		key: ({ cpu, fields: { tid } }) => (tid === undefined ? `cpu ${cpu}` : String(tid)),
 		label: ({ fields }) => `exit, reason ${fields["exit_reason"] ?? "?"}`,
-		latency: "kvm_exit to the next kvm_entry on the same CPU",
+		latency: "kvm_exit to the same vCPU's next kvm_entry",
 	},
 	{
 		title: "Interrupt handlers",

@@ -45,7 +45,7 @@ interface Request {
 
 export type Instant = Pick<OrderedEvent, "time" | "bound">;
 
-/** Requests to the same place are told apart by their order: the guest has no two of them under way at once. */
+/** Requests to the same place, in their order. */
 type Requests = Map<string, Request[]>;
 
 /**
@@ -114,11 +114,13 @@ export class DiskRequests {
 			);
 			if (guest.length !== qemu.length) unpaired += Math.max(guest.length, qemu.length);
 			else {
-				for (const [index, { begin, end }] of guest.entries()) {
-					const other = qemu[index];
-					if (other === undefined) continue;
-					down.push(leadOf(begin, other.begin));
-					up.push(leadOf(other.end, end));
+				// Of equal ones under way at once, nothing says which ends are whose; but as many as are seen were done before.
+				const [done, seen] = [endsOf(qemu), endsOf(guest)];
+				for (const [index, { begin }] of guest.entries()) {
+					const [handled, cause, effect] = [qemu[index], done[index], seen[index]];
+					if (handled === undefined || cause === undefined || effect === undefined) continue;
+					down.push(leadOf(begin, handled.begin));
+					up.push(leadOf(cause, effect));
 				}
 			}
 		}
@@ -152,6 +154,9 @@ export const leadOf = (cause: Instant, effect: Instant): Lead => ({
 function whole(requests: readonly Request[] = []): Required<Request>[] {
 	return requests.flatMap(({ begin, end }) => (end === undefined ? [] : [{ begin, end }]));
 }
+
+const endsOf = (requests: readonly Required<Request>[]): Instant[] =>
+	requests.map(({ end }) => end).sort((one, two) => one.time - two.time);
 
 export function check(order: string, leads: readonly Lead[]): CausalityCheck {
 	const times = leads.map(({ time }) => time).sort((one, two) => one - two);

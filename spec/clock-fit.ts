@@ -224,13 +224,16 @@ function piece(
 	granule: number,
 	pairs: number,
 ): ClockPiece {
-	const off = Math.max(...possible.flatMap((lines) => [spread(lines, line, from), spread(lines, line, to)]));
+	const [offset, drift] = [rounded(value(line, from)), rounded(line.b / 1000)];
+	// What is stated is rounded, which is nanoseconds in a day.
+	const stated = { a: offset - drift * 1000 * from, b: drift * 1000 };
+	const off = Math.max(...possible.flatMap((lines) => [spread(lines, stated, from), spread(lines, stated, to)]));
 	return {
 		from: Math.round(from * second),
 		to: Math.round(to * second),
-		offset: rounded(value(line, from)),
-		drift: rounded(line.b / 1000),
-		// An event of the guest is up to a granule later than its time says, and what is stated here is rounded.
+		offset,
+		drift,
+		// An event of the guest is up to a granule later than its time says, and the map's arithmetic rounds as well.
 		bound: Math.ceil(off + granule) + 1,
 		pairs,
 	};
@@ -238,7 +241,7 @@ function piece(
 
 const value = ({ a, b }: Line, x: number): number => a + b * x;
 
-/** To a millionth: more than a nanosecond in an hour would show. */
+/** To a millionth. */
 const rounded = (number: number): number => Math.round(number * 1e6) / 1e6;
 
 function residuals(brackets: readonly Bracket[], pieces: readonly ClockPiece[]): number[] {

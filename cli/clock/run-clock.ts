@@ -1,6 +1,13 @@
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { beaconEvent, beaconPort, type HostBeacon, matchBeacons, readBeacons } from "../../spec/beacon-match.ts";
+import {
+	beaconEvent,
+	beaconPort,
+	type GuestBeacon,
+	type HostBeacon,
+	matchBeacons,
+	readBeacons,
+} from "../../spec/beacon-match.ts";
 import { type ClockFit, type ClockFitOptions, type ClockPair, fitClock } from "../../spec/clock-fit.ts";
 import {
 	type ClockRecord,
@@ -121,7 +128,10 @@ function fitGuest(
 	const text = (file: string) => (existsSync(file) ? readFileSync(file, "utf8") : "");
 	const guest = readBeacons(text(join(folder, "clock", name)));
 	const { pairs, unmatched } = matchBeacons(guest, host);
-	if (pairs.length > 0) return { method: "in-band beacon", ...fitRecord(fitted(name, pairs, options)), unmatched };
+	if (pairs.length > 0) {
+		const fit = fitted(name, pairs, { ...options, ...covered(guest, pairs, options.cover) });
+		return { method: "in-band beacon", ...fitRecord(fit), unmatched };
+	}
 	const exchanges = readExchanges(text(join(folder, "clock", `${name}.agent`)));
 	if (exchanges.length > 0) return { method: "guest agent", ...fitRecord(fitted(name, exchanges, options)), unmatched };
 	throw new LabError(
@@ -130,6 +140,23 @@ function fitGuest(
 			? "clock-beacon said nothing: run it in the guest while QEMU is traced"
 			: `trace its QEMU with ${beaconEvent}, and see that no events were discarded`,
 	);
+}
+
+/** As many beacons at an end that fit nowhere are no chance: something happened to a clock there that no pair shows. */
+const outcasts = 3;
+
+/** The interval that pairs speak for: all of it, or up to the beacons at its ends that found no partner. */
+function covered(
+	guest: readonly GuestBeacon[],
+	pairs: readonly ClockPair[],
+	cover: ClockFitOptions["cover"],
+): Pick<ClockFitOptions, "cover"> {
+	const times = pairs.map((pair) => pair.guest[0]);
+	const [first, last] = [earliest(times), latest(times)];
+	if (cover === undefined || first === undefined || last === undefined) return {};
+	const before = guest.filter((beacon) => beacon.before < first).length;
+	const behind = guest.filter((beacon) => beacon.before > last).length;
+	return { cover: [before < outcasts ? cover[0] : first, behind < outcasts ? cover[1] : last] };
 }
 
 function fitted(name: string, pairs: readonly ClockPair[], options: ClockFitOptions): ClockFit {

@@ -17,11 +17,12 @@ import { guestFolder } from "./session.ts";
 const beaconFile = (session: string): string => `/run/tracelab-${session}.clock`;
 
 // A good number at both ends, where the clocks' lines would be known least, and three every two seconds between: three a
-// second cost up to 0.16 % of a vCPU (docs/architecture.md), and the goal is 0.1 %.
+// second cost up to 0.16 % of a vCPU (docs/architecture.md), and the goal is 0.1 %. Their numbers go on: two series of the same
+// numbers have one rhythm, and would be taken for each other.
 const beacons = `f=$1 b=$2
 [ -x "$b" ] || exit 3
 "$b" 30 10000 >"$f" || exit
-"$b" 0 2000000 >>"$f" 2>/dev/null </dev/null &
+"$b" 0 2000000 30 >>"$f" 2>/dev/null </dev/null &
 echo $! >"$f.pid"`;
 
 const lastBeacons = `f=$1 b=$2
@@ -29,7 +30,8 @@ const lastBeacons = `f=$1 b=$2
 read -r pid <"$f.pid"
 kill "$pid"
 while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
-"$b" 30 10000 >>"$f" && cat "$f" && rm -f "$f" "$f.pid"`;
+last=$(tail -n 1 "$f")
+"$b" 30 10000 $((\${last%% *} + 1)) >>"$f" && cat "$f" && rm -f "$f" "$f.pid"`;
 
 /** Starts clock-beacon in the guest; false where the guest has none. */
 export async function startBeacons(agent: GuestAgent, session: string): Promise<boolean> {

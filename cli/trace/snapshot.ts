@@ -83,6 +83,9 @@ async function compareClocks(recording: Recording): Promise<void> {
 		// Of those that began before one did not.
 		await endClocks(recording);
 	}
+	recording.run.notes.push(
+		"the clocks of its guests were compared at its end alone: where a guest was stopped, by a debugger or a pause, what it did before is off by as long as that lasted",
+	);
 }
 
 /** Makes a whole run of the snapshots of all parts; returns what is to be said of the clocks. */

@@ -37,15 +37,15 @@ function eventsOf(layer: RunLayer): string {
 
 /** What was over the profile's budget, in a sentence for each layer. */
 export function overBudget(run: Run): string[] {
-	const { rate, events } = run.budget;
 	return run.layers.flatMap((layer) => {
 		const seconds = layerSeconds(run, layer);
 		const domains = layer.layer === "qemu" ? Object.keys(run.domains).length : 1;
+		const [rate, events] = [run.budget.rate * domains, run.budget.events * domains];
 		const over = [
-			...(layer.bytes / seconds > rate * 1e6 * domains
+			...(layer.bytes / seconds > rate * 1e6
 				? [`${size(Math.round(layer.bytes / seconds))}/s instead of ${rate} MB/s`]
 				: []),
-			...(layer.total / seconds > events * domains
+			...(layer.total / seconds > events
 				? [`${perSecond(layer.total, seconds)} events a second instead of ${events}`]
 				: []),
 		];

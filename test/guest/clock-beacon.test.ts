@@ -21,10 +21,11 @@ const misused = test.macro({
 	},
 });
 
-const usage = "\n  usage: clock-beacon COUNT INTERVAL_US, such as: clock-beacon 100 10000";
+const usage = "\n  usage: clock-beacon COUNT INTERVAL_US [FIRST], such as: clock-beacon 100 10000";
 
-test(misused, [], "usage: clock-beacon COUNT INTERVAL_US");
-test(misused, ["5"], "usage: clock-beacon COUNT INTERVAL_US");
+test(misused, [], "usage: clock-beacon COUNT INTERVAL_US [FIRST]");
+test(misused, ["5"], "usage: clock-beacon COUNT INTERVAL_US [FIRST]");
+test(misused, ["5", "1", "one"], `clock-beacon: 'one' is no number up to 4611686018427387903${usage}`);
 test(misused, ["--help", "1"], `clock-beacon: '--help' is no number up to 9223372036854775807${usage}`);
 test(misused, ["-1", "1"], `clock-beacon: '-1' is no number up to 9223372036854775807${usage}`);
 test(misused, ["1", "10ms"], `clock-beacon: '10ms' is no number up to 3600000000${usage}`);

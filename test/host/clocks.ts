@@ -89,7 +89,7 @@ test("a run's layers come in one order, in which no effect comes before its caus
 		lttng enable-event --session=clocks --kernel ${kernel}; lttng start clocks
 		/lab/bin/clock-beacon 30 10000 >/tmp/beacons
 		dd if=/dev/vda of=/dev/null bs=64k count=200 iflag=direct
-		/lab/bin/clock-beacon 30 10000 >>/tmp/beacons; lttng stop clocks`);
+		/lab/bin/clock-beacon 30 10000 30 >>/tmp/beacons; lttng stop clocks`);
 	host(`lttng stop ${session}; lttng destroy ${session}`);
 	for (const [from, to] of [
 		["/tmp/beacons", "clock/vm"],

@@ -36,6 +36,18 @@ test("a request that goes down and comes up in order", (t) => {
 	});
 });
 
+test("of equal requests under way at once, each that is seen was done before", (t) => {
+	const down = [issue(10, 64), issue(12, 64), handle(30, 64, 1), handle(33, 64, 2)];
+	const up = [done(50, 1), complete(60, 64), done(400, 2), complete(420, 64)];
+	t.deepEqual(seen(...down, ...up), {
+		unpaired: 0,
+		checks: [
+			{ pairs: 2, violations: 0, contradictions: 0, least: 20, median: 21 },
+			{ pairs: 2, violations: 0, contradictions: 0, least: 10, median: 20 },
+		],
+	});
+});
+
 test("an effect before its cause is counted, with its size", (t) => {
 	const { checks } = seen(handle(7, 64, 1), issue(10, 64), complete(80.4, 64), done(90, 1));
 	t.deepEqual(checks, [

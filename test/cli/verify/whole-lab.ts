@@ -192,8 +192,9 @@ const beaconProgram = (lab: ScratchLab) => `#!/bin/sh
 cd '${lab.root}' || exit
 case "$*" in
 "90 5000") cat beacons ;;
-"0 2000000") exec sleep 600 ;;
-"30 10000") if [ -e begun ]; then tail -n 45 beacons; else head -n 45 beacons; : >begun; fi ;;
+"30 10000") head -n 45 beacons ;;
+"0 2000000 30") exec sleep 600 ;;
+"30 10000 45") tail -n 45 beacons ;;
 *) exit 98 ;;
 esac
 `;
