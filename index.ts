@@ -7,6 +7,7 @@ import { buildPrefixes } from "./spec/build-prefixes.ts";
 import { DiskSpaceError } from "./spec/disk-space.ts";
 import { loadStack, StackFileError } from "./spec/load-stack.ts";
 import { lockHash, readLock } from "./spec/lock.ts";
+import { NameClashError } from "./spec/name-clash.ts";
 
 async function declareLab() {
 	try {
@@ -15,7 +16,9 @@ async function declareLab() {
 		return new Lab(stack.name, { stack, facts: await lookAtHost(), lock, lockHash: lockHash(stack.name) }).card;
 	} catch (error) {
 		// The engine shows a RunError's text and no stack trace.
-		const forPeople = [StackFileError, AccelerationError, DiskSpaceError].some((kind) => error instanceof kind);
+		const forPeople = [StackFileError, AccelerationError, DiskSpaceError, NameClashError].some(
+			(kind) => error instanceof kind,
+		);
 		throw error instanceof Error && forPeople ? new pulumi.RunError(error.message) : error;
 	}
 }

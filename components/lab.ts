@@ -12,6 +12,7 @@ import type { LabCard } from "../spec/lab-card.ts";
 import { stackHash, tracelabHash } from "../spec/lab-hashes.ts";
 import { loadProfile } from "../spec/load-profile.ts";
 import type { Lock } from "../spec/lock.ts";
+import { checkNames } from "../spec/name-clash.ts";
 import type { Stack } from "../spec/schema.ts";
 import { LabComponent } from "./component.ts";
 import { DebugKernel } from "./debug-kernel.ts";
@@ -63,7 +64,9 @@ export class Lab extends LabComponent {
 		this.#stack = args.stack;
 		this.#lock = args.lock;
 		this.#lockHash = args.lockHash;
-		// First of all: kvm where it cannot work, or builds that cannot fit, are an error, and nothing was changed then.
+		// First of all: names that are another stack's, kvm where it cannot work, or builds that cannot fit, are an error, and nothing
+		// was changed then.
+		checkNames(args.stack, args.facts.begun);
 		const accelerations = each(args.stack.domains, (_, { acceleration }) =>
 			decideAcceleration(acceleration, args.facts),
 		);

@@ -82,6 +82,15 @@ build_bytes() {
 	json_object "${found[@]}"
 }
 
+# begun: the domains and trace sessions that stacks have, each by the first step of it, or the only one, as STACK/STEP.
+begun() {
+	local file found=()
+	for file in "$root"/var/lib/tracelab/undo/*/{domain-*-share,trace-*-session}; do
+		[ ! -e "$file" ] || found+=("\"${file#"${file%/*/*}/"}\"")
+	done
+	join , "${found[@]}"
+}
+
 truth() { if "$@"; then printf true; else printf false; fi; }
 
 facts() {
@@ -103,7 +112,8 @@ facts() {
 		"\"compiler\":$(json_string "$compiler")" \
 		"\"free\":{\"opt\":$(free /opt/tracelab),\"cache\":$(free /var/cache/tracelab)}" \
 		"\"builds\":[$(builds)]" \
-		"\"buildBytes\":$(build_bytes)"
+		"\"buildBytes\":$(build_bytes)" \
+		"\"begun\":[$(begun)]"
 }
 
 facts

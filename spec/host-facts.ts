@@ -30,6 +30,8 @@ export const hostFactsSchema = z.strictObject({
 	builds: z.array(z.string()),
 	/** Bytes that these took while they were made, and the last of each kind: by KIND/HASH and KIND/last. */
 	buildBytes: z.record(z.string(), z.int()),
+	/** Domains and trace sessions that stacks have here, each by a step of it: STACK/STEP. */
+	begun: z.array(z.string()),
 });
 
 export type HostFacts = z.infer<typeof hostFactsSchema>;

@@ -17,6 +17,7 @@ export const withKvm: HostFacts = {
 	free: { opt: 100e9, cache: 100e9 },
 	builds: [],
 	buildBytes: {},
+	begun: [],
 };
 
 /** The same host as a virtual machine whose own host shows its processor no vmx. */

@@ -40,6 +40,7 @@ test("a bare host has its facts said, and nothing is changed", async (t) => {
 		free: { opt: 40_960, cache: 40_960 },
 		builds: [],
 		buildBytes: {},
+		begun: [],
 	});
 	t.deepEqual(scratch.tree(), before);
 });
@@ -83,4 +84,11 @@ test("finished builds are said, for a lab or in the cache, and what they took", 
 	const { builds, buildBytes } = await facts(scratch);
 	t.deepEqual(builds, ["kernel/0123", "image/89ab"]);
 	t.deepEqual(buildBytes, { "kernel/0123": 2.6e9, "kernel/last": 2.7e9 });
+});
+
+test("the domains and trace sessions that stacks have are said", async (t) => {
+	const scratch = host(t, "vmx");
+	for (const step of ["a-b/domain-c-share", "a-b/domain-c-guest", "a-b/trace-d-session", "e/packages"])
+		scratch.write(`var/lib/tracelab/undo/${step}`, "");
+	t.deepEqual((await facts(scratch)).begun, ["a-b/domain-c-share", "a-b/trace-d-session"]);
 });

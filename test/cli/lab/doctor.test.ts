@@ -33,6 +33,7 @@ const facts: HostFacts = {
 	free: { opt: 100e9, cache: 100e9 },
 	builds: [],
 	buildBytes: {},
+	begun: [],
 };
 
 test("a host with everything", (t) => {
