@@ -26,7 +26,7 @@ export async function againFigures(bench: Bench): Promise<Figure[]> {
 		await seconds("bundle", () => bench.lab("bundle", archive));
 		await bench.lab("destroy", "--yes");
 		for (const { build } of Object.values(readLock(bench.stack, undefined, bench.copy.folder) ?? {}))
-			rmSync(`${builds}/${build}`, { recursive: true });
+			rmSync(`${builds}/${build}`, { recursive: true, force: true });
 		const pulled = await seconds("pull", () => bench.lab("pull", store));
 		const up = await seconds("up of what was pulled", () => bench.lab("up"));
 		return [
