@@ -14,6 +14,7 @@ import { execa } from "execa";
 import { buildOf } from "../../../spec/build-prefix.ts";
 import { buildPrefixes } from "../../../spec/build-prefixes.ts";
 import { loadStack } from "../../../spec/load-stack.ts";
+import { lockText } from "../../../spec/lock.ts";
 import { asRoot, why } from "../../as-root.ts";
 import { treeHash } from "../../scripts/run-step.ts";
 import { LockedLab, sha } from "../locked-lab.ts";
@@ -176,7 +177,7 @@ asRoot(`files of the project that are others than the bundle's stay, and nothing
 	empty(lab);
 	mkdirSync(`${lab.project}/${own}`);
 	writeFileSync(`${lab.project}/${own}/mymodule.c`, "mine\n");
-	writeFileSync(`${lab.project}/${lockName}`, "{}\n");
+	writeFileSync(`${lab.project}/${lockName}`, `module-mymodule: {}\nqemu-main:\n  result: "${sha("2")}"\n`);
 	t.deepEqual(await lab.lab("unbundle", file), {
 		code: 1,
 		stdout: "",
@@ -187,6 +188,19 @@ asRoot(`files of the project that are others than the bundle's stay, and nothing
 	});
 	t.is(readFileSync(`${lab.project}/${own}/mymodule.c`, "utf8"), "mine\n");
 	t.false(existsSync(`${lab.host.root}/var/cache/tracelab/sources`));
+});
+
+asRoot(`a lock that leaves open what the bundle's pins is written over by the bundle's${why}`, async (t) => {
+	const lab = await locked(t);
+	const file = bundleOf(lab);
+	await lab.lab("bundle", file);
+	const { lock } = lab;
+	empty(lab);
+	const open = lockText("quickstart", { ...lock, "module-mymodule": {} });
+	writeFileSync(`${lab.project}/${lockName}`, open);
+	const { code, stderr } = await lab.lab("unbundle", file);
+	t.is(code, 0, stderr);
+	t.deepEqual(lab.lock, lock);
 });
 
 /** What keeps a lab from being bundled, and what is said of it. */
