@@ -4,6 +4,7 @@ import {
 	mkdirSync,
 	readFileSync,
 	readlinkSync,
+	renameSync,
 	rmSync,
 	statSync,
 	symlinkSync,
@@ -242,6 +243,22 @@ const reasons: readonly [what: string, change: (lab: LockedLab) => void, said: s
 			writeFileSync(file, text.replace(`path:${own}`, `path:${lab.project}/${own}`));
 		},
 		"is no path from the project's root: a bundle has what is in the project, and what is fetched\n  what to do: put it into the project",
+	],
+	[
+		"of a tree with a link that leads out of it",
+		(lab) => {
+			renameSync(`${lab.project}/${own}/mymodule.c`, `${lab.project}/examples/common.c`);
+			symlinkSync("../common.c", `${lab.project}/${own}/mymodule.c`);
+		},
+		`lab: ${own}/mymodule.c is a link that leads out of ${own}, to ../common.c: a bundle has links as they are\n  what to do: copy the file in, in place of the link`,
+	],
+	[
+		"of a tree with a link by an absolute path",
+		(lab) => {
+			renameSync(`${lab.project}/${own}/mymodule.c`, `${lab.project}/${own}/mymodule.o`);
+			symlinkSync(`${lab.project}/${own}/mymodule.o`, `${lab.project}/${own}/mymodule.c`);
+		},
+		`is a link that leads out of ${own}, to /`,
 	],
 ];
 
