@@ -56,10 +56,11 @@ build() {
 }
 
 # copy_tree TREE FOLDER: with what its links lead to. One that leads nowhere is no file for a build: Emacs has such a link beside
-# each file with unsaved changes.
+# each file with unsaved changes. Of a working tree, what was left in it is in no hash, and so not in the copy either.
 copy_tree() {
 	mkdir "$2"
 	(cd "$1" && find -L . -path ./.git -prune -o \( -type f -o -type d -empty \) -print0 | xargs -0 -r cp -rL --parents -t "$2")
+	[ "${source[kind]}" != path ] || find "$2" \( "${droppings[@]}" \) -prune -exec rm -rf {} +
 }
 
 # modprobe refuses a module whose vermagic is not the running kernel's: better to hear of it here.

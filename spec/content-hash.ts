@@ -75,7 +75,7 @@ function unhashable(path: readonly (string | number)[], why: string): ContentHas
 	);
 }
 
-/** Names of what git and builds leave in a tree. */
+/** Names of what git and builds leave in a tree, as scripts/lib/source.sh has them. */
 export const droppings = /^(?:\.git|.*\.(?:o|ko|mod|mod\.c)|\..*\.cmd|Module\.symvers|modules\.order)$/;
 
 /** Every part is preceded by its length, so that no two trees have one text. */

@@ -1,5 +1,5 @@
-import { readdirSync } from "node:fs";
-import { isAbsolute, join, relative } from "node:path";
+import { existsSync, readdirSync, readlinkSync } from "node:fs";
+import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { droppings } from "../../spec/content-hash.ts";
 import { loadStack } from "../../spec/load-stack.ts";
 import { lockFile } from "../../spec/lock.ts";
@@ -42,20 +42,36 @@ export function stackFiles(stack: string, root: string): string[] {
 }
 
 function below(root: string, path: string): string {
-	const inner = relative(root, path);
-	if (!inner.startsWith("..") && !isAbsolute(inner)) return inner;
+	if (isWithin(root, path)) return relative(root, path);
 	throw new LabError(
 		`the stack file names ${path}, which is no path from the project's root: a bundle has what is in the project, and what is fetched`,
 		"put it into the project, and name it from the project's root; or give a source that is fetched, such as git:URL#REF",
 	);
 }
 
-/** Files and links. */
-function filesIn(root: string, folder: string): string[] {
+/** Files and links of a tree, or of a folder in it. */
+function filesIn(root: string, tree: string, folder = tree): string[] {
 	const entries = readdirSync(join(root, folder), { withFileTypes: true }).filter(({ name }) => !droppings.test(name));
 	return entries.flatMap((entry) => {
 		const path = join(folder, entry.name);
-		if (entry.isDirectory()) return filesIn(root, path);
+		if (entry.isDirectory()) return filesIn(root, tree, path);
+		if (entry.isSymbolicLink()) refuseLeadingOut(root, tree, path);
 		return entry.isFile() || entry.isSymbolicLink() ? [path] : [];
 	});
+}
+
+/** A bundle has links as they are, and a build what they lead to; one that leads nowhere is no file for a build. */
+function refuseLeadingOut(root: string, tree: string, link: string): void {
+	const place = join(root, link);
+	const target = readlinkSync(place);
+	if (!existsSync(place) || isWithin(join(root, tree), resolve(dirname(place), target))) return;
+	throw new LabError(
+		`${link} is a link that leads out of ${tree}, to ${target}: a bundle has links as they are`,
+		"copy the file in, in place of the link",
+	);
+}
+
+function isWithin(folder: string, path: string): boolean {
+	const inner = relative(folder, path);
+	return !inner.startsWith("..") && !isAbsolute(inner);
 }

@@ -12,6 +12,9 @@ import {
 	symlinkSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { lockFile, readLock } from "../../spec/lock.ts";
+import { completed } from "../../spec/lock-changes.ts";
 import { stackOption } from "../card.ts";
 import { asLabError, LabError } from "../errors.ts";
 import { onHost, project } from "../host.ts";
@@ -40,13 +43,17 @@ export async function unbundle(file: string): Promise<number> {
 	try {
 		const { stack, files, links } = await checked(file, stage);
 		own.push(...below("project", { ...files, ...links }));
-		await refuseOthers(own, files, links);
+		await refuseOthers(own, stage, { stack, files, links });
 		for (const name of below("cache", files)) {
 			const place = onHost(`${cacheFolder}/${name}`);
 			mkdirSync(dirname(place), { recursive: true });
 			renameSync(join(stage, "cache", name), place);
 		}
-		for (const name of own) put(join(stage, "project", name), join(project, name));
+		for (const name of own) {
+			const place = join(project, name);
+			if (name === lockFile(stack)) rmSync(place, { force: true });
+			put(join(stage, "project", name), place);
+		}
 		print(`stack ${stack} is here, with its lock and its sources: ./lab${stackOption(stack)} up`);
 		return 0;
 	} catch (error) {
@@ -114,25 +121,30 @@ function membersOf(folder: string, within = ""): string[] {
 const below = (folder: string, members: Readonly<Record<string, string>>): string[] =>
 	Object.keys(members).flatMap((name) => (name.startsWith(`${folder}/`) ? [name.slice(folder.length + 1)] : []));
 
-/** A person's own files stay as they are. */
-async function refuseOthers(
-	own: readonly string[],
-	files: Readonly<Record<string, string>>,
-	links: Readonly<Record<string, string>>,
-): Promise<void> {
+/** A person's own files stay as they are, but for a lock that leaves open what the bundle's pins. */
+async function refuseOthers(own: readonly string[], stage: string, { stack, files, links }: Manifest): Promise<void> {
 	const others: string[] = [];
 	for (const name of own) {
 		const place = join(project, name);
 		const entry = lstatSync(place, { throwIfNoEntry: false });
 		if (entry === undefined) continue;
 		const is = entry.isSymbolicLink() ? readlinkSync(place) : entry.isFile() ? await sha256(place) : undefined;
-		if (is !== (entry.isSymbolicLink() ? links : files)[`project/${name}`]) others.push(name);
+		if (is === (entry.isSymbolicLink() ? links : files)[`project/${name}`]) continue;
+		if (name === lockFile(stack) && entry.isFile() && isCompletedBy(stack, join(stage, "project"))) continue;
+		others.push(name);
 	}
 	if (others.length === 0) return;
 	throw new LabError(
 		`the bundle has other files than this project: ${others.join(", ")}; nothing of it was put anywhere`,
 		"move yours aside, or open the bundle in another clone of tracelab",
 	);
+}
+
+/** Does the project's lock of a stack become that of another project, once it has what it lacks of that? */
+function isCompletedBy(stack: string, other: string): boolean {
+	const lockOf = (root: string) => readLock(stack, undefined, root) ?? {};
+	const theirs = lockOf(other);
+	return isDeepStrictEqual(completed(lockOf(project), theirs).lock, theirs);
 }
 
 function put(from: string, to: string): void {

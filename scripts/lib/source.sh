@@ -281,15 +281,18 @@ path_get() {
 
 hold_here() { [ -z "${pin[tree]:-}" ] || hold tree "$(tree_hash)"; }
 
-# tree_hash: one hash over a working tree's contents, less what builds leave in it.
-tree_hash() {
-	contents "${source[path]}" -name .git -o -name __pycache__ -o -name '*.o' -o -name '*.ko' -o -name '*.mod' -o \
-		-name '*.mod.c' -o -name '.*.cmd' -o -name Module.symvers -o -name modules.order | sha256sum | cut -c 1-64
-}
+# What git and builds leave in a tree, as spec/content-hash.ts has it.
+droppings=(-name .git -o -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' -o
+	-name Module.symvers -o -name modules.order)
 
-# tree_state: what a working tree looks like now: a digest of names, sizes and times, fast enough for a probe.
+# tree_hash: one hash over a working tree's contents, less that.
+tree_hash() { contents "${source[path]}" "${droppings[@]}" -o -name __pycache__ | sha256sum | cut -c 1-64; }
+
+# tree_state: what a working tree, or what a link to one leads to, looks like now: a digest of names, modes, sizes and times of
+# files and links, fast enough for a probe.
 tree_state() {
-	find "${source[path]}" -name .git -prune -o -type f -printf '%P %s %T@\n' 2>/dev/null | sort | sha256sum | cut -c 1-16
+	find "${source[path]}/" -name .git -prune -o \( -type f -o -type l \) -printf '%P %m %l %s %T@\n' 2>/dev/null |
+		sort | sha256sum | cut -c 1-16
 }
 
 # build_stale, for builds from sources: a working tree may have changed since.

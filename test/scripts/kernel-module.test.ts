@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import { stepProgram } from "../../components/step-program.ts";
+import { droppings } from "../../spec/content-hash.ts";
 import { ScratchHost, treeHash } from "./run-step.ts";
 
 const step = "kernel-module";
@@ -226,6 +227,28 @@ test("the copy of a source has what its links lead to, and none that leads nowhe
 		],
 	);
 	t.is(scratch.read(`${prefix}/source/too.c`), "int x;\n");
+});
+
+test("what git and builds left in a working tree is not in the copy of it, nor in the result", async (t) => {
+	const left = ["hello.o", "old.ko", "hello.mod", "hello.mod.c", ".hello.o.cmd", "Module.symvers", "modules.order"];
+	const stays = ["hello.oo", "hello.cmd", "hello.mod.cc", "my-modules.order", ".gitignore", "o"];
+	const names = [...left, ".git/HEAD"].flatMap((name) => [name, `sub/${name}`]);
+	for (const name of names) t.true(name.split("/").some((part) => droppings.test(part)));
+	for (const name of stays) t.false(droppings.test(name));
+
+	const result = async (more: readonly string[]) => {
+		const scratch = host(t);
+		for (const name of ["sub/x.h", ...stays]) scratch.write(`mine/${name}`, "");
+		await scratch.bash(`mkdir '${scratch.root}/mine/made'`);
+		for (const name of more) scratch.write(`mine/${name}`, "left\n");
+		const { code, stderr } = await scratch.step(step, "apply", inputs(scratch));
+		t.is(code, 0, stderr);
+		const copied = Object.keys(scratch.tree()).filter((path) => path.startsWith(`${prefix.slice(1)}/source/`));
+		return [scratch.read(`${prefix}/.tracelab-build-record/result`), ...copied];
+	};
+	const clean = await result([]);
+	t.is(clean.length, 1 + 2 + 2 + 1 + stays.length);
+	t.deepEqual(await result([...names, "made/x.o"]), clean);
 });
 
 test("a file that was only touched does not make a module again", async (t) => {

@@ -214,6 +214,29 @@ test("a working tree is used where it is, and its state is told apart from any o
 	t.not(await again(), state);
 });
 
+const edits: readonly [what: string, edit: string][] = [
+	["a file", "echo two >mine/file"],
+	["the mode of a file", "chmod +x mine/file"],
+	["where a link leads to", "ln -sfn fil2 mine/link; touch -h -d @1 mine/link"],
+];
+
+for (const [what, edit] of edits) {
+	test(`a working tree that is named by a link to it has another state once there is another: ${what}`, async (t) => {
+		const scratch = host(t);
+		scratch.write("mine/file", "one\n");
+		await scratch.bash(`cd '${scratch.root}'; ln -s mine linked; ln -s file mine/link; touch -h -d @1 mine/link`);
+		const state = async (): Promise<string> => {
+			await fetched(scratch, { kind: "path", path: `${scratch.root}/linked` });
+			await scratch.bash(`rm '${scratch.root}/got'`);
+			return scratch.read("got.version");
+		};
+		const before = await state();
+		t.is(await state(), before);
+		await scratch.bash(`cd '${scratch.root}'; ${edit}`);
+		t.not(await state(), before);
+	});
+}
+
 test("a working tree that is not there is an error", async (t) => {
 	const scratch = host(t);
 	const { code, stderr } = await fetched(scratch, { kind: "path", path: "/nowhere/at/all" });

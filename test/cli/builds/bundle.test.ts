@@ -4,6 +4,7 @@ import {
 	mkdirSync,
 	readFileSync,
 	readlinkSync,
+	renameSync,
 	rmSync,
 	statSync,
 	symlinkSync,
@@ -14,6 +15,7 @@ import { execa } from "execa";
 import { buildOf } from "../../../spec/build-prefix.ts";
 import { buildPrefixes } from "../../../spec/build-prefixes.ts";
 import { loadStack } from "../../../spec/load-stack.ts";
+import { lockText } from "../../../spec/lock.ts";
 import { asRoot, why } from "../../as-root.ts";
 import { treeHash } from "../../scripts/run-step.ts";
 import { LockedLab, sha } from "../locked-lab.ts";
@@ -176,7 +178,7 @@ asRoot(`files of the project that are others than the bundle's stay, and nothing
 	empty(lab);
 	mkdirSync(`${lab.project}/${own}`);
 	writeFileSync(`${lab.project}/${own}/mymodule.c`, "mine\n");
-	writeFileSync(`${lab.project}/${lockName}`, "{}\n");
+	writeFileSync(`${lab.project}/${lockName}`, `module-mymodule: {}\nqemu-main:\n  result: "${sha("2")}"\n`);
 	t.deepEqual(await lab.lab("unbundle", file), {
 		code: 1,
 		stdout: "",
@@ -187,6 +189,19 @@ asRoot(`files of the project that are others than the bundle's stay, and nothing
 	});
 	t.is(readFileSync(`${lab.project}/${own}/mymodule.c`, "utf8"), "mine\n");
 	t.false(existsSync(`${lab.host.root}/var/cache/tracelab/sources`));
+});
+
+asRoot(`a lock that leaves open what the bundle's pins is written over by the bundle's${why}`, async (t) => {
+	const lab = await locked(t);
+	const file = bundleOf(lab);
+	await lab.lab("bundle", file);
+	const { lock } = lab;
+	empty(lab);
+	const open = lockText("quickstart", { ...lock, "module-mymodule": {} });
+	writeFileSync(`${lab.project}/${lockName}`, open);
+	const { code, stderr } = await lab.lab("unbundle", file);
+	t.is(code, 0, stderr);
+	t.deepEqual(lab.lock, lock);
 });
 
 /** What keeps a lab from being bundled, and what is said of it. */
@@ -228,6 +243,22 @@ const reasons: readonly [what: string, change: (lab: LockedLab) => void, said: s
 			writeFileSync(file, text.replace(`path:${own}`, `path:${lab.project}/${own}`));
 		},
 		"is no path from the project's root: a bundle has what is in the project, and what is fetched\n  what to do: put it into the project",
+	],
+	[
+		"of a tree with a link that leads out of it",
+		(lab) => {
+			renameSync(`${lab.project}/${own}/mymodule.c`, `${lab.project}/examples/common.c`);
+			symlinkSync("../common.c", `${lab.project}/${own}/mymodule.c`);
+		},
+		`lab: ${own}/mymodule.c is a link that leads out of ${own}, to ../common.c: a bundle has links as they are\n  what to do: copy the file in, in place of the link`,
+	],
+	[
+		"of a tree with a link by an absolute path",
+		(lab) => {
+			renameSync(`${lab.project}/${own}/mymodule.c`, `${lab.project}/${own}/mymodule.o`);
+			symlinkSync(`${lab.project}/${own}/mymodule.o`, `${lab.project}/${own}/mymodule.c`);
+		},
+		`is a link that leads out of ${own}, to /`,
 	],
 ];
 
