@@ -141,8 +141,12 @@ function left(): string {
 	);
 }
 
-/** What the host is, but for daemons, which were killed, and for what only they can tell. */
-const filesAndBooks = () => hostState().filter((fact) => !/^(name|daemon|listener|domain|pool) /.test(fact));
+/**
+ * What the host is, but for daemons, which were killed, for what only they can tell, and for the folder of runs, which verify takes along
+ * with its own where that was the last.
+ */
+const filesAndBooks = () =>
+	hostState().filter((fact) => !/^(name|daemon|listener|domain|pool) | \/var\/lib\/tracelab\/runs /.test(fact));
 
 /** Each build that this stack uses has all that it had when it was made; nothing of one that was cut off is there. */
 function buildsAreWhole(t: ExecutionContext): void {
