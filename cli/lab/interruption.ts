@@ -42,9 +42,11 @@ export function lockHolder(stack: string): string | undefined {
 	return `process ${pid} of ${username} on ${machine}, since ${timestamp.slice(0, 19)}Z`;
 }
 
+/** One that was killed is a zombie until somebody asks how it ended, which the first process of a container may do late. */
 function isPulumi(pid: number): boolean {
 	try {
-		return readFileSync(`/proc/${pid}/comm`, "utf8").trim() === "pulumi";
+		const [, name, state] = /^\d+ \((.*)\) (\S)/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
+		return name === "pulumi" && state !== "Z" && state !== "X";
 	} catch {
 		return false;
 	}
