@@ -49,7 +49,7 @@ test("a second Ctrl-C does not wait for that", async (t) => {
 	t.deepEqual(await signalled("SIGINT", "SIGTERM"), { code: 143, by: null, said: "begun\n" });
 });
 
-test("behind such work, and before it, a signal ends the program as any other", async (t) => {
+test("behind such work a signal ends the program as any other", async (t) => {
 	const ends = program(`
 await inOrder(async () => {});
 console.log("begun");

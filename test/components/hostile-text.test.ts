@@ -9,6 +9,7 @@ import { type JsonSchema, stackJsonSchema } from "../../spec/json-schema.ts";
 import { loadStack, StackFileError } from "../../spec/load-stack.ts";
 import { quote } from "../../spec/quote.ts";
 import type { Stack } from "../../spec/schema.ts";
+import { asRoot } from "../as-root.ts";
 import { ScratchProject } from "../spec/scratch-project.ts";
 import { CommandProvider, commandProviders } from "../toolchain/command-provider.ts";
 import { type Registered, type Run, resource } from "./mocks.ts";
@@ -425,20 +426,17 @@ for (const subject of commandProviders()) {
 	});
 }
 
-(process.getuid?.() === 0 ? test.serial : test.serial.skip)(
-	"each text comes to its step as it is, through SSH",
-	async (t) => {
-		const folder = workFolder(t);
-		const dir = join(folder, "work");
-		const { argv, stop } = await sshServer(folder);
-		t.teardown(stop);
-		const [program = "", ...rest] = argv;
-		await arrive(t, (input) =>
-			execFileSync(program, [...rest, `cd ${dir}; bash -s -- apply`], { input, encoding: "utf8", stdio: "pipe" }),
-		);
-		t.deepEqual(readdirSync(dir), []);
-	},
-);
+asRoot("each text comes to its step as it is, through SSH", async (t) => {
+	const folder = workFolder(t);
+	const dir = join(folder, "work");
+	const { argv, stop } = await sshServer(folder);
+	t.teardown(stop);
+	const [program = "", ...rest] = argv;
+	await arrive(t, (input) =>
+		execFileSync(program, [...rest, `cd ${dir}; bash -s -- apply`], { input, encoding: "utf8", stdio: "pipe" }),
+	);
+	t.deepEqual(readdirSync(dir), []);
+});
 
 const xslt = ({ inputs }: Registered): string => (inputs["xml"] as { xslt: string }).xslt;
 

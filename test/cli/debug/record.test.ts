@@ -114,6 +114,7 @@ asRoot("a domain that libvirt does not know has no memory and command line to re
 });
 
 asRoot("Ctrl-C ends the recording's QEMU, and nothing of the recording stays", async (t) => {
+	// It is below the scratch root's /opt, as a QEMU of the lab is.
 	const { lab } = await there(t, whole, 'echo $$ >"${0%/opt/*}/pid"; exec sleep 60');
 	const child = spawn(process.execPath, [`${project}/cli/main.ts`, "record", "vm", "--", "true"], {
 		detached: true,
