@@ -1,40 +1,38 @@
 import { mkdtempSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { LabError } from "../cli/errors.ts";
 import { say, size } from "../cli/terminal.ts";
-import { readLock } from "../spec/lock.ts";
-import { type Bench, type Figure, seconds } from "./figure.ts";
-
-const builds = "/var/cache/tracelab/builds";
+import { type Bench, type Figure, seconds, without } from "./figure.ts";
+import { installHostPackages } from "./plain.ts";
 
 /** Whether a lab is the same when it is made again, and what it costs to get it from somebody who has it. */
 export async function againFigures(bench: Bench): Promise<Figure[]> {
-	const scratch = mkdtempSync(join(tmpdir(), "tracelab-bench-"));
+	await installHostPackages("rclone", "zstd");
+	// Archives of builds are large, and /tmp may be memory.
+	const scratch = mkdtempSync(join(process.env["TMPDIR"] ?? "/var/tmp", "tracelab-bench-"));
 	const [store, archive] = [join(scratch, "store"), join(scratch, "lab.tar")];
 	try {
 		await bench.lab("up");
-		let table = "";
-		const built = await seconds("all builds once more, one after the other", async () => {
-			const { stdout, all } = await bench.copy.lab("--stack", bench.stack, "rebuild", "--check");
-			table = stdout;
-			say(stdout === "" ? all : stdout);
-		});
-		const verdicts = [...table.matchAll(/^(same|DIFFERS) /gm)].map(([, verdict]) => verdict);
+		const { verdicts, took: built } = await builtAgain(bench);
 		const same = verdicts.filter((verdict) => verdict === "same").length;
 		await bench.lab("lock");
 		const pushed = await seconds("push", () => bench.lab("push", store));
 		await seconds("bundle", () => bench.lab("bundle", archive));
 		await bench.lab("destroy", "--yes");
-		for (const { build } of Object.values(readLock(bench.stack, undefined, bench.copy.folder) ?? {}))
-			rmSync(`${builds}/${build}`, { recursive: true, force: true });
-		const pulled = await seconds("pull", () => bench.lab("pull", store));
-		const up = await seconds("up of what was pulled", () => bench.lab("up"));
+		const [pulled, up] = await without("/var/cache/tracelab/builds", async () => {
+			const times = [
+				await seconds("pull", () => pullAll(bench, store, verdicts.length)),
+				await seconds("up of what was pulled", () => bench.lab("up")),
+			] as const;
+			await bench.lab("destroy", "--yes");
+			return times;
+		});
 		return [
 			{
 				name: "results that are the same, of those built twice",
 				measured: `${same} of ${verdicts.length}`,
 				goal: "all",
-				met: same === verdicts.length && same > 0,
+				met: same === verdicts.length,
 			},
 			{
 				name: "pull of all builds from a folder, beside building them",
@@ -50,5 +48,26 @@ export async function againFigures(bench: Bench): Promise<Figure[]> {
 		];
 	} finally {
 		rmSync(scratch, { recursive: true });
+		// Of what was built; another part builds something else.
+		rmSync(join(bench.copy.folder, `stacks/${bench.stack}.lock.yaml`), { force: true });
 	}
+}
+
+/** What a second building of everything says of each build, and the seconds that it took. */
+async function builtAgain({ copy, stack }: Bench): Promise<{ verdicts: string[]; took: number }> {
+	let table = "";
+	const took = await seconds("all builds once more, one after the other", async () => {
+		const { stdout, all } = await copy.lab("--stack", stack, "rebuild", "--check");
+		// It ends with 1 as well where it was made, and is another.
+		if (stdout === "") throw new LabError(`the builds cannot be made again:\n${all}`);
+		table = stdout;
+		say(stdout);
+	});
+	return { verdicts: [...table.matchAll(/^(same|DIFFERS) /gm)].map(([, verdict = ""]) => verdict), took };
+}
+
+async function pullAll(bench: Bench, store: string, builds: number): Promise<void> {
+	const { stdout } = await bench.lab("pull", store);
+	const pulled = [...stdout.matchAll(/: pulled, /g)].length;
+	if (pulled !== builds) throw new LabError(`${pulled} of ${builds} builds were pulled:\n${stdout}`);
 }

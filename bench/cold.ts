@@ -1,16 +1,11 @@
-import { existsSync, renameSync, rmSync } from "node:fs";
 import { LabError, orFault } from "../cli/errors.ts";
-import { type Bench, type Figure, seconds } from "./figure.ts";
+import { type Bench, type Figure, seconds, without } from "./figure.ts";
 import { installHostPackages, PlainCommands } from "./plain.ts";
-
-const caches = "/var/cache/tracelab";
-const aside = `${caches}.bench-aside`;
 
 /** What the first `up` costs beside the plain commands of its parts, and what a later one does. */
 export async function coldFigures(bench: Bench): Promise<Figure[]> {
 	await installHostPackages();
-	if (existsSync(caches)) renameSync(caches, aside);
-	try {
+	return without("/var/cache/tracelab", async () => {
 		const cold = await seconds("cold up", () => bench.lab("up"));
 		await bench.lab("destroy", "--yes");
 		const again = await seconds("up after destroy", () => bench.lab("up"));
@@ -19,7 +14,7 @@ export async function coldFigures(bench: Bench): Promise<Figure[]> {
 		const plain = await orFault(plainCommands);
 		return [
 			{
-				name: "cold up of quickstart, its toolchain there",
+				name: "cold up of quickstart, with Pulumi and the host's packages there",
 				measured: `${(cold / 60).toFixed(1)} min`,
 				goal: "10 min",
 				met: cold <= 600,
@@ -32,12 +27,7 @@ export async function coldFigures(bench: Bench): Promise<Figure[]> {
 				met: again <= 0.1 * cold,
 			},
 		];
-	} finally {
-		if (existsSync(aside)) {
-			rmSync(caches, { recursive: true, force: true });
-			renameSync(aside, caches);
-		}
-	}
+	});
 }
 
 function besidePlain(cold: number, plain: number | LabError): Figure {

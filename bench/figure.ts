@@ -1,4 +1,5 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, globSync, renameSync, rmSync } from "node:fs";
+import { parse } from "node:path";
 import { LabError } from "../cli/errors.ts";
 import { say } from "../cli/terminal.ts";
 import { ProjectCopy, type Ran } from "../test/host/project-copy.ts";
@@ -17,35 +18,38 @@ export interface Figure {
 export class Bench {
 	readonly copy = new ProjectCopy();
 	readonly stack = "bench";
-	#interrupted = false;
+	interrupted = false;
 
 	constructor() {
 		// What runs hears of a Ctrl-C as well, and fails; the bench's lab goes all the same. A second one is for this program.
 		process.once("SIGINT", () => {
-			this.#interrupted = true;
+			this.interrupted = true;
 			say("bench: interrupted: its lab is being destroyed");
 		});
 		this.copy.write(`stacks/${this.stack}.yaml`, "extends: quickstart\ndomains: { vm: { processName: bench-vm } }\n");
 	}
 
-	/** A lab that is up holds the builds that are to be made, and would lose its caches for a while. */
-	refuseWhereLabsAreUp(): void {
-		const folder = "/var/lib/tracelab/labs";
-		const there = existsSync(folder) ? readdirSync(folder) : [];
-		if (there.length > 0) {
-			const names = there.map((file) => file.replace(/\.json$/, "")).join(", ");
-			throw new LabError(`labs are up: ${names}`, "destroy them first, for example: ./lab destroy");
-		}
-	}
-
 	async lab(...args: string[]): Promise<Ran> {
-		if (this.#interrupted) throw new LabError("interrupted");
+		if (this.interrupted) throw new LabError("interrupted");
 		return succeeded(await this.copy.lab("--stack", this.stack, ...args));
 	}
 
 	async end(): Promise<void> {
-		await this.copy.lab("--stack", this.stack, "destroy", "--yes");
-		this.copy.remove();
+		const { code, all } = await this.copy.lab("--stack", this.stack, "destroy", "--yes");
+		if (code === 0) return this.copy.remove();
+		throw new LabError(
+			`the bench's lab is not destroyed:\n${all}`,
+			`its project stays: cd ${this.copy.folder}, then ./lab -s ${this.stack} destroy`,
+		);
+	}
+}
+
+/** A lab that is up, or half up, holds the builds that are to be made, and would lose its caches for a while. */
+export function refuseWhereLabsAreUp(): void {
+	const there = globSync("/var/lib/tracelab/{labs/*.json,builds/*/*/*}").map((file) => parse(file).name);
+	if (there.length > 0) {
+		const names = [...new Set(there)].sort().join(", ");
+		throw new LabError(`labs are up: ${names}`, "destroy them first, for example: ./lab destroy");
 	}
 }
 
@@ -63,6 +67,25 @@ export async function seconds(what: string, work: () => Promise<unknown>): Promi
 	say(`bench: ${what}: ${took.toFixed(1)} s`);
 	return took;
 }
+
+/** Does some work where a folder is not there, and brings it back. */
+export async function without<T>(folder: string, work: () => Promise<T>): Promise<T> {
+	const aside = `${folder}.bench-aside`;
+	if (existsSync(aside))
+		throw new LabError(`${aside} is there, of a bench that was killed`, `put it back: mv -T ${aside} ${folder}`);
+	if (existsSync(folder)) renameSync(folder, aside);
+	try {
+		return await work();
+	} finally {
+		if (existsSync(aside)) {
+			rmSync(folder, { recursive: true, force: true });
+			renameSync(aside, folder);
+		}
+	}
+}
+
+/** 1,234,567 */
+export const count = (value: number): string => Math.round(value).toLocaleString("en-US");
 
 export function median(values: readonly number[]): number {
 	const sorted = [...values].sort((a, b) => a - b);

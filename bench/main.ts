@@ -1,43 +1,65 @@
 /**
- * npm run bench: how long the lab takes, as ratios to what a person would otherwise do, on one machine in one run.
- *
- *     npm run bench            all figures
- *     npm run bench -- kernel  what the quickstart kernel costs beside a defconfig: builds both plainly, some 30 minutes on two cores
- *     npm run bench -- cold    what a first up costs: builds everything twice, some 30 minutes on two cores
- *     npm run bench -- quick   what a lab that is built costs: builds nothing but a module
- *     npm run bench -- again   whether builds are the same when made again, and what a pull costs: builds everything once
- *     npm run bench -- traces  what tracing costs: builds a second QEMU, without tracepoints
+ * npm run bench [-- PART]: how long the lab takes, as ratios to what a person would otherwise do, on one machine in one run.
  *
  * Runs on a stack of its own. The cold figures put the lab's caches aside and bring them back.
  */
-import { table } from "../cli/terminal.ts";
+import { errorText } from "../cli/errors.ts";
+import { say, table } from "../cli/terminal.ts";
 import { againFigures } from "./again.ts";
+import { budgetFigures } from "./budgets.ts";
+import { clockFigures } from "./clock.ts";
 import { coldFigures } from "./cold.ts";
-import { Bench, type Figure } from "./figure.ts";
+import { Bench, type Figure, refuseWhereLabsAreUp } from "./figure.ts";
 import { kernelFigures } from "./kernel.ts";
 import { quickFigures } from "./quick.ts";
 import { traceFigures } from "./traces.ts";
 
-const parts = {
-	cold: coldFigures,
-	kernel: kernelFigures,
-	again: againFigures,
-	quick: quickFigures,
-	traces: traceFigures,
+interface Part {
+	measure: (bench: Bench) => Promise<Figure[]>;
+	what: string;
+}
+
+const parts: Readonly<Record<string, Part>> = {
+	cold: { measure: coldFigures, what: "what a first up costs: builds everything twice, some 30 minutes on two cores" },
+	kernel: {
+		measure: kernelFigures,
+		what: "what the quickstart kernel costs beside a defconfig: builds both plainly, some 30 minutes on two cores",
+	},
+	again: {
+		measure: againFigures,
+		what: "whether builds are the same when made again, and what a pull costs: builds everything once",
+	},
+	quick: { measure: quickFigures, what: "what a lab that is built costs: builds nothing but a module" },
+	clock: { measure: clockFigures, what: "how exactly the clocks are put on one, and what that costs: some 5 minutes" },
+	budgets: { measure: budgetFigures, what: "whether profiles lose events at their budgets: some 15 minutes" },
+	traces: { measure: traceFigures, what: "what tracing costs: builds a second QEMU, without tracepoints" },
 };
-const only = process.argv[2];
-if (only !== undefined && !(only in parts)) {
+
+const [only] = process.argv.slice(2);
+if (only === "--help") {
+	const lines = Object.entries(parts).map(([part, { what }]) => [`  npm run bench -- ${part}`, what]);
+	process.stdout.write(
+		`${table([], [["  npm run bench", "all of these figures, one part after the other"], ...lines])}\n`,
+	);
+	process.exit(0);
+}
+if (only !== undefined && !Object.hasOwn(parts, only)) {
 	process.stderr.write(
 		`bench: there is no part ${only}: take ${Object.keys(parts).join(", ")}, or none for all of them\n`,
 	);
 	process.exit(2);
 }
 
+if (process.geteuid?.() !== 0) {
+	say("bench: this needs root: sudo npm run bench");
+	process.exit(2);
+}
+
+refuseWhereLabsAreUp();
 const bench = new Bench();
 const figures: Figure[] = [];
 try {
-	bench.refuseWhereLabsAreUp();
-	for (const [part, measure] of Object.entries(parts)) {
+	for (const [part, { measure }] of Object.entries(parts)) {
 		if (only === undefined || only === part) figures.push(...(await measure(bench)));
 	}
 } finally {
@@ -49,6 +71,10 @@ try {
 		goal,
 	]);
 	if (rows.length > 0) process.stdout.write(`${table(["", "WHAT", "MEASURED", "GOAL"], rows)}\n`);
-	await bench.end();
+	// What went wrong before is thrown on.
+	await bench.end().catch((error: unknown) => {
+		say(errorText(error));
+		process.exitCode = 1;
+	});
 }
-process.exitCode = figures.every(({ met }) => met !== false) ? 0 : 1;
+if (!figures.every(({ met }) => met !== false)) process.exitCode = 1;

@@ -30,6 +30,8 @@ export class PlainCommands {
 }
 
 /** Packages are Debian's to install, at the same price for a lab and without one. */
-export async function installHostPackages(): Promise<void> {
-	await execa("apt-get", ["install", "-y", "-q", "--no-install-recommends", ...hostPackages]);
+export async function installHostPackages(...more: readonly string[]): Promise<void> {
+	const env = { DEBIAN_FRONTEND: "noninteractive" };
+	await execa("apt-get", ["update", "-q"], { env });
+	await execa("apt-get", ["install", "-y", "-q", "--no-install-recommends", ...hostPackages, ...more], { env });
 }

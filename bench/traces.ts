@@ -1,17 +1,17 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { LabError } from "../cli/errors.ts";
+import { findDomain } from "../cli/card.ts";
+import { LabError, orFault } from "../cli/errors.ts";
+import { reset } from "../cli/guest/reset.ts";
 import { say } from "../cli/terminal.ts";
-import { clockRecordSchema } from "../spec/clock-record.ts";
-import { profileNames } from "../spec/load-profile.ts";
-import { type Run, runSchema, secondsOf } from "../spec/run.ts";
-import { type Bench, type Figure, median, seconds } from "./figure.ts";
+import { loadProfile, profileNames } from "../spec/load-profile.ts";
+import { secondsOf } from "../spec/run.ts";
+import type { Ran } from "../test/host/project-copy.ts";
+import { type Bench, count, type Figure, median, seconds } from "./figure.ts";
+import { eventsOf, lostIn, type Recorded, recorded, traceRun, work, workSeconds } from "./runs.ts";
 
 const rounds = 5;
-
-/** Nanoseconds between the clocks of host and guest that a run may leave open. */
-const clockGoal = 2000;
 
 /** A million events, for the report. */
 const many = 1_000_000;
@@ -25,141 +25,124 @@ domains:
   without: { qemu: without, kernel: main, image: main, processName: bench-without }
 `;
 
-/**
- * What the guest does: it reads its disk past every cache, starts programs, and sleeps in short pieces; so there is
- * work for every profile. The guest takes the time itself, by a clock that goes on with the host's: the agent's way
- * there and back is not what is measured.
- */
-const work = (times: number) => `
-begun=$(date +%s%N)
-for i in $(seq ${times}); do
-	dd if=/dev/vda of=/dev/null bs=4k count=400 iflag=direct 2>/dev/null
-	for j in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do /bin/true; sleep 0.002; done
-done
-echo $((($(date +%s%N) - begun) / 1000))`;
-
 /** What a profile costs the guest, and what its runs have. */
-interface Measured {
-	/** Seconds of the work. */
-	times: number[];
-	/** Of all layers, in a second of the run. */
-	rates: number[];
-	lost: number;
-	/** Nanoseconds, the worst of the runs. */
-	bound: number;
+class Cost {
+	readonly profile: string;
+	/** Seconds of what the guest did. */
+	readonly times: number[] = [];
+	/** Events of all layers, in a second of the run. */
+	readonly rates: number[] = [];
+	lost = 0;
+	#failed = false;
+
+	constructor(profile: string) {
+		this.profile = profile;
+	}
+
+	/** @param took finds the seconds in what was said */
+	async record(bench: Bench, command: readonly string[], took: (ran: Ran) => number): Promise<void> {
+		const { profile } = this;
+		if (this.#failed) return;
+		const look = ({ ran, run }: Recorded) => {
+			this.times.push(told(profile, took(ran)));
+			this.rates.push(eventsOf(run) / secondsOf(run));
+			this.lost += lostIn(run);
+		};
+		// It is not why the other figures are lost.
+		const fault = await orFault(() => recorded(bench, profile, () => traceRun(bench, profile, command), look));
+		if (!(fault instanceof LabError)) return;
+		if (bench.interrupted) throw fault;
+		say(`bench: ${profile}: ${fault.message}`);
+		this.#failed = true;
+	}
+
+	/** Beside the same untraced, which took so many seconds. */
+	figure(what: string, untraced: number): Figure {
+		const name = `profile ${this.profile}, beside the same ${what} untraced`;
+		if (this.#failed) return { name, measured: "it failed: see above", met: false };
+		const ratio = (median(this.times) / untraced).toFixed(2);
+		return {
+			name,
+			measured: `${ratio} × of ${untraced.toFixed(1)} s, ${count(median(this.rates))} events/s, ${count(this.lost)} lost`,
+			goal: "none lost",
+			met: this.lost === 0,
+		};
+	}
 }
 
-/** What tracing costs: each profile beside the same work untraced, and QEMU's tracepoints beside none at all. */
+/** What tracing costs: each profile beside the same untraced, and QEMU's tracepoints beside none at all. */
 export async function traceFigures(bench: Bench): Promise<Figure[]> {
 	bench.copy.write(`stacks/${bench.stack}.yaml`, `extends: quickstart\n${domains}`);
 	await bench.lab("up");
-	const profiles = profileNames().filter((name) => name !== "boot");
-	const [untraced, without]: [number[], number[]] = [[], []];
-	const measured = new Map<string, Measured>(
-		profiles.map((name) => [name, { times: [], rates: [], lost: 0, bound: 0 }]),
-	);
+	const costs = (ofBoot: boolean) =>
+		profileNames().flatMap((name) => (loadProfile(name).reset === ofBoot ? new Cost(name) : []));
+	const [ofWork, ofBoot] = [costs(false), costs(true)];
+	const [without, untraced, boots]: [number[], number[], number[]] = [[], [], []];
 	// One after the other in each round, so that what else the machine does falls on all of them.
 	for (let round = 0; round < rounds; round++) {
-		without.push(await worked(bench, "without a trace backend", "exec", "without", "--"));
-		untraced.push(await worked(bench, "untraced", "exec", "vm", "--"));
-		for (const [profile, into] of measured) await traced(bench, profile, into);
+		without.push(await worked(bench, "without", "without a trace backend"));
+		untraced.push(await worked(bench, "vm", "untraced"));
+		for (const cost of ofWork) await cost.record(bench, work(5), workSeconds);
 	}
 	const floor = median(untraced);
+	const everything = ofWork.find(({ profile }) => profile === "everything");
+	const rates = everything?.rates ?? [];
+	const report = rates.length === 0 ? [] : [await reportFigure(bench, median(rates) * floor)];
+	// Last: a guest that has just booted is not as idle as one that has been up for a while.
+	for (let round = 0; round < rounds; round++) {
+		boots.push(told("boot, untraced", await reset(findDomain(bench.stack, "vm"))));
+		for (const cost of ofBoot) await cost.record(bench, [], bootSeconds);
+	}
 	return [
 		{
 			name: "QEMU with LTTng-UST, untraced, beside one without trace backends",
 			measured: `${(floor / median(without)).toFixed(2)} × (${floor.toFixed(1)} s of the guest's work)`,
 		},
-		...[...measured].map(([profile, { times, rates, lost }]) => ({
-			name: `profile ${profile}, beside the same work untraced`,
-			measured: `${(median(times) / floor).toFixed(2)} ×, ${Math.round(median(rates))} events/s, ${lost} lost`,
-			goal: "none lost",
-			met: lost === 0,
-		})),
-		await beaconFigure(bench),
-		clockFigure([...measured.values()].map(({ bound }) => bound)),
-		await reportFigure(bench, median(measured.get("everything")?.rates ?? []) * floor),
+		...ofWork.map((cost) => cost.figure("work", floor)),
+		...ofBoot.map((cost) => cost.figure("boot", median(boots))),
+		...report,
 	];
 }
 
-/** What the beacons of a run cost, three every two seconds as there: the guest's kernel says what time on a processor they had. */
-async function beaconFigure(bench: Bench): Promise<Figure> {
-	const minutes = "TIMEFORMAT='%R %U %S'; time /lab/bin/clock-beacon 180 2000000 >/dev/null";
-	const { stderr } = await bench.lab("exec", "vm", "--", "bash", "-c", minutes);
-	const [wall = 0, user = 0, system = 0] = stderr.trim().split(" ").map(Number);
-	const part = (100 * (user + system)) / wall;
-	if (!(part > 0)) throw new LabError(`the guest's bash printed no times: ${stderr}`);
-	return {
-		name: "clock-beacon of a run, in processor time of the guest",
-		measured: `${part.toFixed(2)} % of a vCPU, over ${Math.round(wall)} s`,
-		goal: "0.1 %",
-		met: part < 0.1,
-	};
-}
-
-function clockFigure(bounds: readonly number[]): Figure {
-	const worst = Math.max(...bounds);
-	return {
-		name: "bound of the clocks' difference, the worst run's",
-		measured: `${worst} ns`,
-		goal: `${clockGoal} ns`,
-		met: worst <= clockGoal,
-	};
-}
-
-/** Seconds of the guest's work, as the guest says. */
-async function worked(bench: Bench, what: string, ...command: string[]): Promise<number> {
-	const { stdout } = await bench.lab(...command, "sh", "-c", work(5));
-	const took = Number(stdout.trim().split("\n").at(-1)) / 1e6;
-	if (!(took > 0)) throw new LabError(`the guest's work printed no time: ${stdout}`);
-	say(`bench: the guest's work, ${what}: ${took.toFixed(1)} s`);
+function told(what: string, took: number): number {
+	say(`bench: ${what}: ${took.toFixed(1)} s`);
 	return took;
 }
 
-async function traced(bench: Bench, profile: string, into: Measured): Promise<void> {
-	const name = `bench-${profile}`;
-	const options = ["--name", name, "--domain", "vm"];
-	try {
-		into.times.push(await worked(bench, profile, "trace", "run", ...options, profile, "--"));
-		const run = readRun(bench, name);
-		into.rates.push(events(run) / secondsOf(run));
-		into.lost += run.layers.reduce((sum, { discarded, lostPackets }) => sum + discarded + lostPackets, 0);
-		into.bound = Math.max(into.bound, clockBound(bench, name));
-	} finally {
-		rmSync(folder(bench, name), { recursive: true, force: true });
-	}
+/** Seconds of the guest's work, where nothing is recorded. */
+async function worked(bench: Bench, domain: string, what: string): Promise<number> {
+	return told(`the guest's work, ${what}`, workSeconds(await bench.lab("exec", domain, "--", ...work(5))));
+}
+
+/** Seconds from the reset of a guest that is recorded to its agent's answer, as `trace run` says. */
+function bootSeconds({ all }: Ran): number {
+	const [, minutes = "0", said] = /^lab: vm booted in (?:(\d+) min )?([\d.]+) s$/m.exec(all) ?? [];
+	if (said === undefined) throw new LabError(`a run of boot does not say how long that took:\n${all}`);
+	return 60 * Number(minutes) + Number(said);
 }
 
 /** A run of everything that is long enough, and the page of it. */
 async function reportFigure(bench: Bench, eventsOfWork: number): Promise<Figure> {
-	const name = "bench-million";
+	const profile = "everything";
 	const scratch = mkdtempSync(join(tmpdir(), "tracelab-bench-"));
+	const times = Math.ceil((5 * many) / eventsOfWork);
 	try {
-		const times = Math.ceil((5 * many) / eventsOfWork);
-		await bench.lab("trace", "run", "--name", name, "--domain", "vm", "everything", "--", "sh", "-c", work(times));
-		const count = events(readRun(bench, name));
-		const page = join(scratch, "page.html");
-		const took = await seconds(`report of ${count} events`, () => bench.lab("report", name, "-o", page));
-		const megabytes = (statSync(page).size / 1e6).toFixed(1);
-		return {
-			name: "report, for a million events",
-			measured: `${((took * many) / count).toFixed(1)} s (${count} events, a page of ${megabytes} MB)`,
-		};
+		return await recorded(
+			bench,
+			profile,
+			() => traceRun(bench, profile, work(times)),
+			async ({ run }) => {
+				const events = eventsOf(run);
+				const page = join(scratch, "page.html");
+				const took = await seconds(`report of ${count(events)} events`, () => bench.lab("report", run.run, "-o", page));
+				const megabytes = (statSync(page).size / 1e6).toFixed(1);
+				return {
+					name: "report, for a million events",
+					measured: `${((took * many) / events).toFixed(1)} s (${count(events)} events, a page of ${megabytes} MB)`,
+				};
+			},
+		);
 	} finally {
 		rmSync(scratch, { recursive: true });
-		rmSync(folder(bench, name), { recursive: true, force: true });
 	}
 }
-
-const folder = ({ stack }: Bench, run: string): string => `/var/lib/tracelab/runs/${stack}/${run}`;
-
-const readRun = (bench: Bench, run: string): Run =>
-	runSchema.parse(JSON.parse(readFileSync(`${folder(bench, run)}/run.json`, "utf8")));
-
-/** Nanoseconds by which an event of the guest is off at most. */
-function clockBound(bench: Bench, run: string): number {
-	const { guests } = clockRecordSchema.parse(JSON.parse(readFileSync(`${folder(bench, run)}/clock.json`, "utf8")));
-	return Math.max(...Object.values(guests).map(({ bound }) => bound));
-}
-
-const events = (run: Run): number => run.layers.reduce((sum, { total }) => sum + total, 0);

@@ -6,14 +6,19 @@ const statuses = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 /** What goes on that has to be ended in order. */
 let ending: AbortController | undefined;
 
+/** Has a signal come for it? */
+let signalled = false;
+
 /**
- * Does work that has to be ended in order: the signal that it gets is aborted by the first Ctrl-C, SIGTERM or SIGHUP, or when nobody
- * reads this program's output any more. A second one ends this program at once, as the first does where no such work goes on.
+ * Does work that has to be ended in order: the signal that it gets is aborted by the first Ctrl-C, SIGTERM or SIGHUP, or when its
+ * output can't be written any more. A second Ctrl-C or SIGTERM ends this program at once, as the first does where no such work
+ * goes on.
  */
 export async function inOrder<Result>(work: (interrupted: AbortSignal) => Promise<Result>): Promise<Result> {
 	if (ending !== undefined) return work(ending.signal);
 	ending = new AbortController();
-	const listeners = Object.entries(statuses).map(([signal, status]) => [signal, () => interrupt(status)] as const);
+	signalled = false;
+	const listeners = Object.entries(statuses).map(([signal, status]) => [signal, () => hear(signal, status)] as const);
 	// They stay until the end: execa's own, while a program runs, end this one where they are alone, and one that is there for
 	// one signal only is gone by the time that they look.
 	for (const [signal, listener] of listeners) process.on(signal, listener);
@@ -25,9 +30,19 @@ export async function inOrder<Result>(work: (interrupted: AbortSignal) => Promis
 	}
 }
 
-/** Asks what goes on to end in order; where it was asked before, or nothing has to, ends this program with that exit status. */
-export function interrupt(status: number): void {
-	if (ending === undefined || ending.signal.aborted) process.exit(status);
+function hear(signal: string, status: number): void {
+	// When a terminal is closed, its shell and the kernel both say so.
+	if (signalled && signal !== "SIGHUP") process.exit(status);
+	signalled = true;
+	ending?.abort();
+}
+
+/**
+ * An output failed: has what goes on end in order, whether or not a signal came as well, since a Ctrl-C ends the readers of a
+ * pipeline along with it; ends this program with that exit status where nothing goes on.
+ */
+function lost(status: number): void {
+	if (ending === undefined) process.exit(status);
 	ending.abort();
 }
 
@@ -40,11 +55,11 @@ export function watchOutput(stream: NodeJS.WriteStream): void {
 	stream.on("error", (error) => {
 		if (failed) return;
 		failed = true;
-		if (systemCode(error) === "EPIPE") return interrupt(0);
+		if (systemCode(error) === "EPIPE") return lost(0);
 		process.stderr.write(`lab: the output cannot be written: ${error.message}\n`);
 		process.on("exit", () => {
 			process.exitCode ||= 1;
 		});
-		interrupt(1);
+		lost(1);
 	});
 }

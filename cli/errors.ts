@@ -24,7 +24,7 @@ export class MissingProgramError extends LabError {
 	override readonly name = "MissingProgramError";
 }
 
-/** The same, where it is a stack file or a lock that a person can mend. */
+/** An error as one that a person can mend, where it is of a stack file or of a lock. */
 export const asLabError = (error: unknown): unknown =>
 	error instanceof StackFileError ? new LabError(error.message) : error;
 

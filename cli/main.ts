@@ -160,8 +160,12 @@ program
 	.option("--caches", "also what caches and logs hold that nobody used for so long, and for a day at least")
 	.option("-n, --dry-run", "only show what would go, and what stays and why")
 	.option("-y, --yes", "do not ask")
+	.addHelpText(
+		"after",
+		"\nWhat caches hold of the last day is kept since an up may be at work with it, and file systems note reads to a day.\nWhere no lab is up, --caches --older-than 0d removes all of it.",
+	)
 	.action(async (options: { olderThan: number; caches?: boolean; dryRun?: boolean; yes?: boolean }) =>
-		end((await import("./builds/gc.ts")).gc(options)),
+		endAsRoot(async () => (await import("./builds/gc.ts")).gc(options)),
 	);
 
 program
@@ -189,7 +193,7 @@ program
 	.command("unbundle")
 	.description("checks what a bundle holds, and puts stack, lock and sources into their places")
 	.argument("<file>")
-	.action(async (file: string) => end((await import("./builds/unbundle.ts")).unbundle(file)));
+	.action(async (file: string) => endAsRoot(async () => (await import("./builds/unbundle.ts")).unbundle(file)));
 
 program
 	.command("push")
@@ -407,6 +411,16 @@ trace
 	.argument("[folder]", "where to", ".")
 	.action(async (run: string, folder: string) =>
 		end((await import("./trace/trace.ts")).fetchRun(stack(), run, folder)),
+	);
+
+trace
+	.command("rm")
+	.description("removes runs, those of record and probe run too; asks first")
+	.argument("[run...]")
+	.option("--all", "all runs of the stack")
+	.option("-y, --yes", "do not ask")
+	.action((runs: string[], options: { all?: boolean; yes?: boolean }) =>
+		endAsRoot(async () => (await import("./runs/remove-runs.ts")).removeRuns(stack(), runs, options)),
 	);
 
 /** @param limit what it is where nobody gives it, as `defaultBounds` of spec/clock-record.ts has it */

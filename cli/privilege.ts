@@ -14,11 +14,11 @@ const kept = [
 	/^(https?|no|all)_proxy$/i,
 ];
 
-/** The arguments of the sudo that runs this very command line again. */
-export function sudoArguments(env: NodeJS.ProcessEnv, args: readonly string[]): string[] {
+/** The arguments of the sudo that runs this very command line again; scripts/test asks for its own. */
+export function sudoArguments(env: NodeJS.ProcessEnv, args: readonly string[], program = "lab"): string[] {
 	const names = Object.keys(env).filter((name) => kept.some((pattern) => pattern.test(name)));
 	const preserve = names.length === 0 ? [] : [`--preserve-env=${names.sort().join(",")}`];
-	return [...preserve, "--", `${project}/lab`, ...args];
+	return [...preserve, "--", `${project}/${program}`, ...args];
 }
 
 /** A program's command line as root's: as it is where this is root, and through sudo elsewhere. */
@@ -41,6 +41,9 @@ export async function asRoot(): Promise<number | undefined> {
 	}
 }
 
+/** Where Pulumi and Node write; beside each plugin, when it was last used. */
+const writtenTo = [".pulumi/workspaces", ".pulumi/logs", ".pulumi/plugins", ".pulumi/compile-cache"];
+
 /**
  * Gives what root wrote in the project back to whoever owns the project, so that plain `pulumi` works for them.
  *
@@ -51,8 +54,7 @@ export function giveBack(more: Iterable<string> = []): void {
 	if (process.geteuid?.() !== 0 || uid === 0) return;
 	// Node writes it when it ends, otherwise.
 	flushCompileCache();
-	for (const folder of [".state", ".pulumi/workspaces", ".pulumi/logs", ".pulumi/compile-cache", "stacks", ...more])
-		give(resolve(project, folder), uid, gid);
+	for (const folder of [".state", ...writtenTo, "stacks", ...more]) give(resolve(project, folder), uid, gid);
 }
 
 function give(path: string, uid: number, gid: number): void {

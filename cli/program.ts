@@ -61,6 +61,12 @@ export async function run(
 	return { code: exitCode, stdout, stderr };
 }
 
+/** A program that the kernel ends where this process is killed: PR_SET_PDEATHSIG of prctl(2). */
+export const notOutliving = (program: string, args: readonly string[]): [program: string, args: string[]] => [
+	"setpriv",
+	["--pdeathsig", "KILL", "--", program, ...args],
+];
+
 /**
  * What a program says on its standard output, part by part: more than fits in memory. Whoever stops reading ends it, and a Ctrl-C
  * does not.
@@ -105,8 +111,9 @@ export async function handOver(program: string, args: readonly string[], env: No
 	try {
 		const running = execa(program, args, { stdio: "inherit", reject: false, env });
 		const pass = (signal: NodeJS.Signals) => running.kill(signal);
-		process.once("SIGTERM", pass);
-		process.once("SIGHUP", pass);
+		// A terminal that is closed sends two SIGHUPs.
+		process.on("SIGTERM", pass);
+		process.on("SIGHUP", pass);
 		const result = await running;
 		process.off("SIGTERM", pass);
 		process.off("SIGHUP", pass);

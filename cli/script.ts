@@ -12,12 +12,17 @@ export function scriptWords(name: string, inputs: Inputs, ...args: readonly stri
 }
 
 /**
- * Runs a script of scripts/ that is no step; returns what it printed.
+ * Runs a script of scripts/ that is no step; returns what it printed. A detached one does not hear of a Ctrl-C (program.ts).
  *
  * @throws LabError in the script's own words
  */
-export async function runScript(name: string, inputs: Inputs, ...args: readonly string[]): Promise<string> {
-	const { code, stdout, stderr } = await run("env", scriptWords(name, inputs, ...args));
+export async function runScript(
+	name: string,
+	inputs: Inputs,
+	args: readonly string[] = [],
+	options: { detached?: boolean } = {},
+): Promise<string> {
+	const { code, stdout, stderr } = await run("env", scriptWords(name, inputs, ...args), "", options);
 	if (code === 0) return stdout;
 	const said = stderr.split(`tracelab: ${inputs.step}: `).at(-1) ?? "";
 	const [message = "", todo] = said.split("\n  what to do: ");

@@ -23,7 +23,7 @@ export class LibvirtHost extends LabComponent {
 		super("LibvirtHost", name, opts);
 		const daemon = this.step("daemon", {
 			script: "libvirt-host",
-			inputs: { process_names: "1", emulators: [...args.emulators].sort() },
+			inputs: { emulators: [...args.emulators].sort() },
 		});
 		const uri = daemon.outputs.apply((outputs) => outputs["uri"] ?? "");
 		this.provider = new libvirt.Provider(`${name}-provider`, { uri }, { parent: this });

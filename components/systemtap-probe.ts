@@ -5,7 +5,7 @@ import type { LabCard } from "../spec/lab-card.ts";
 import { type Pin, pinInput } from "../spec/lock.ts";
 import type { ProbeSpec } from "../spec/schema.ts";
 import { correctionLines } from "../spec/systemtap-corrections.ts";
-import { probeModule } from "../spec/systemtap-script.ts";
+import { probedModules, probeModule } from "../spec/systemtap-script.ts";
 import { LabComponent } from "./component.ts";
 import { resultIn, type Step } from "./step.ts";
 
@@ -74,6 +74,7 @@ export class SystemtapProbe extends LabComponent {
 					folder: target.folder,
 					domain: target.libvirtName,
 					modules: Object.keys(target.modules).join(" "),
+					probed: probedModules(text, target.modules),
 					corrections: correctionLines,
 					...pinInput(args.pin),
 				},

@@ -1,5 +1,5 @@
 import { beaconPort } from "../spec/beacon-match.ts";
-import { bareName, type Layer, layers, sourceName, type TraceEvent } from "./event.ts";
+import { bareName, type Layer, outsideIn, sourceName, type TraceEvent } from "./event.ts";
 import { packItems, type TimelineItem } from "./items.ts";
 import { type Distribution, Latencies } from "./latencies.ts";
 import type { PageData } from "./page-data.ts";
@@ -248,7 +248,7 @@ class Aggregation {
 			.sort(
 				(a, b) =>
 					order.indexOf(a.rule.title) - order.indexOf(b.rule.title) ||
-					layers.indexOf(b.layer) - layers.indexOf(a.layer) ||
+					outsideIn.indexOf(b.layer) - outsideIn.indexOf(a.layer) ||
 					((a.domain ?? "") < (b.domain ?? "") ? -1 : 1),
 			)
 			.flatMap(({ rule, layer, domain, values, longest }) => {
@@ -305,6 +305,6 @@ function distinct(
 ): { layer: Layer; domain: string | undefined }[] {
 	const found = new Map(rows.map(({ layer, domain }) => [`${layer} ${domain}`, { layer, domain }]));
 	return [...found.values()].sort(
-		(a, b) => layers.indexOf(a.layer) - layers.indexOf(b.layer) || ((a.domain ?? "") < (b.domain ?? "") ? -1 : 1),
+		(a, b) => outsideIn.indexOf(a.layer) - outsideIn.indexOf(b.layer) || ((a.domain ?? "") < (b.domain ?? "") ? -1 : 1),
 	);
 }

@@ -1,12 +1,12 @@
 import type { Fields, FieldValue } from "../spec/ctf-line.ts";
+import type { Layer } from "../spec/profile.ts";
 
-/** Where an event was recorded. */
-export type Layer = "qemu" | "guest" | "host";
+export type { Layer };
 
-/** The layers from the outside in: the order in which a page shows them. */
-export const layers: readonly Layer[] = ["host", "qemu", "guest"];
+/** The layers in the order in which a page shows them. */
+export const outsideIn: readonly Layer[] = ["host", "qemu", "guest"];
 
-export const layerNames: Readonly<Record<Layer, string>> = {
+const layerNames: Readonly<Record<Layer, string>> = {
 	host: "host kernel",
 	qemu: "QEMU",
 	guest: "guest kernel",

@@ -1,5 +1,5 @@
 import type { Fields } from "../spec/ctf-line.ts";
-import { type Layer, layers, plainValue, sourceName } from "./event.ts";
+import { type Layer, outsideIn, plainValue, sourceName } from "./event.ts";
 import type { ItemColumns, Lane } from "./page-data.ts";
 
 /** A slice or a single event of the timeline. */
@@ -85,7 +85,7 @@ function laneNumbers(items: readonly TimelineItem[]): Map<string, LaneRows> {
 	const isCpu = ({ lane }: TimelineItem) => (/CPU \d+$/.test(lane) ? 0 : 1);
 	const sorted = [...found].sort(
 		([, { item: a }], [, { item: b }]) =>
-			layers.indexOf(a.layer) - layers.indexOf(b.layer) ||
+			outsideIn.indexOf(a.layer) - outsideIn.indexOf(b.layer) ||
 			byName.compare(a.domain ?? "", b.domain ?? "") ||
 			isCpu(a) - isCpu(b) ||
 			byName.compare(a.lane, b.lane),

@@ -1,5 +1,5 @@
 import type { Fields } from "../spec/ctf-line.ts";
-import { bareName, type Layer, layers, plainValue, sourceName, type TraceEvent } from "./event.ts";
+import { bareName, type Layer, outsideIn, plainValue, sourceName, type TraceEvent } from "./event.ts";
 import type { RunFacts } from "./facts.ts";
 import { type Slice, Slices } from "./slices.ts";
 
@@ -113,7 +113,7 @@ class Writer {
 			pid = this.#processes.size + 1;
 			this.#processes.set(source, pid);
 			lines.push({ ph: "M", pid, tid: 0, name: "process_name", args: { name: sourceName(layer, domain) } });
-			lines.push({ ph: "M", pid, tid: 0, name: "process_sort_index", args: { sort_index: layers.indexOf(layer) } });
+			lines.push({ ph: "M", pid, tid: 0, name: "process_sort_index", args: { sort_index: outsideIn.indexOf(layer) } });
 		}
 		if (!this.#threads.has(`${source} ${cpu}`)) {
 			this.#threads.add(`${source} ${cpu}`);

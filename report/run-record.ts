@@ -37,12 +37,13 @@ function labFacts({ stack, lab }: Run): [string, string][] {
 }
 
 /** A row each; what an older record does not have is none. */
-function hostFacts({ tracelab, commit, cli, lttng, hostKernel }: Run): [string, string][] {
+function hostFacts({ tracelab, commit, cli, lttng, hostKernel, layers }: Run): [string, string][] {
 	return [
 		["tracelab", commit === undefined ? tracelab : `${tracelab}, commit ${commit}`],
 		...row("its cli/", cli),
 		["LTTng", lttng.host],
 		...row("kernel", hostKernel),
+		...row("tracer of the host's kernel", layers.find(({ layer }) => layer === "host")?.tracer),
 	];
 }
 

@@ -65,32 +65,33 @@ clean_tree() {
 # make_options TREE OBJECTS: makes the array kbuild. The same source and configuration give the same kernel, whoever
 # builds it, wherever and whenever; and debug information names the sources where they will be (build.sh: nowhere).
 make_options() {
-	local tree=$1 objects=$2 maps
+	local tree=$1 objects=$2 maps built=0
+	# The times of a person's own tree are not in its content: two copies of it have others.
+	[ "${source[kind]}" = path ] || built=$(stat -L -c %Y "$tree/Makefile")
 	maps="-fdebug-prefix-map=$(realpath "$tree")=$nowhere/source -fdebug-prefix-map=$tree=$nowhere/source -fdebug-prefix-map=$objects=$nowhere/build"
 	kbuild=(-C "$tree" O="$objects" -j"$(nproc)" CC='ccache gcc' HOSTCC='ccache gcc' "KCFLAGS=$maps" "KAFLAGS=$maps"
 	"HOSTCFLAGS=${maps//-fdebug/-ffile}"
 	LOCALVERSION= KBUILD_BUILD_USER=tracelab KBUILD_BUILD_HOST=tracelab KBUILD_BUILD_VERSION=1
-	KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$(stat -L -c %Y "$tree/Makefile")")")
+	KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$built")")
 }
 
 # configure_kernel TREE OBJECTS: nothing is compiled before every symbol that was asked for has its value.
 configure_kernel() {
-	local tree=$1 objects=$2 wanted=$work/wanted
+	local tree=$1 objects=$2 wanted=$work/wanted before=$2/tracelab.config
 	printf '%s\n' "${fragments[@]}" >"$wanted"
 	[ ${#config[@]} = 0 ] || printf '%s\n' "${config[@]}" >>"$wanted"
-	# A person's own tree: an untouched .config spares make from looking at everything again.
-	if [ ! -e "$objects/.config" ] || ! cmp -s "$wanted" "$objects/tracelab.asked"; then
-		rm -f "$objects/tracelab.asked"
-		run "making $base" make "${kbuild[@]}" "$base"
-		cat "$wanted" >>"$objects/.config"
-	fi
+	# A person's own tree: from nothing each time, or what was a default at the last build would stay.
+	[ ! -e "$objects/.config" ] || mv "$objects/.config" "$before"
+	run "making $base" make "${kbuild[@]}" "$base"
+	cat "$wanted" >>"$objects/.config"
 	run "merging the configuration" make "${kbuild[@]}" olddefconfig
+	# The same with its old time spares make from looking at everything again.
+	! cmp -s "$before" "$objects/.config" || mv "$before" "$objects/.config"
 	kconfig_check "$tree" "$objects/.config" "$wanted"
 	# The default of it is a key that the build itself makes, at random.
 	! grep -qx 'CONFIG_MODULE_SIG_KEY="certs/signing_key.pem"' "$objects/.config" ||
 		say "$step: it signs its modules with a key made at random, so it comes out otherwise each time: its result cannot be pinned (drop CONFIG_MODULE_SIG, or give a CONFIG_MODULE_SIG_KEY of your own)"
 	record config "$(sha256sum <"$objects/.config" | cut -c 1-64)"
-	cp "$wanted" "$objects/tracelab.asked"
 }
 
 install_results() {
@@ -121,8 +122,29 @@ install_build_tree() {
 	ln -s ../vmlinux "$part/build/vmlinux"
 	cp "$objects/scripts/module.lds" "$part/build/scripts/"
 	ln -s ../source "$part/build/source"
-	[ "${source[kind]}" = path ] || sed -i "s|$work/source|$prefix/source|g" "$part/build/Makefile"
+	# Half of it is compiled without HOSTCFLAGS: its debug information, and by that its build-id, name the work folder.
+	[ ! -e "$part/build/tools/objtool/objtool" ] || strip -g -R .note.gnu.build-id "$part/build/tools/objtool/objtool"
+	if [ "${source[kind]}" = path ]; then
+		without_remains "$part/build"
+	else
+		sed -i "s|$work/source|$prefix/source|g" "$part/build/Makefile"
+	fi
 }
+
+# without_remains BUILD: the objects of a person's own tree have something of each build before: a number (before Linux 6.1), what
+# stands for symbols that were on (empty files, for make alone), and modules that are made no more.
+without_remains() (
+	cd "$1"
+	rm -f .version
+	find include/config -type f -empty -delete
+	find . -mindepth 2 -name modules.order -delete
+	# Before Linux 5.4 there is a kernel/ before each path, and since 6.3 it is that of an object.
+	find . -type f \( -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' \) -printf '%P\n' | awk '
+		FILENAME == "modules.order" { sub(/\.k?o$/, ""); made[$0]; sub(/^kernel\//, ""); made[$0]; next }
+		{ module = $0; sub(/\.(ko|mod|mod\.c)$/, "", module) }
+		!(module in made)
+	' modules.order - | xargs -r -d '\n' rm
+)
 
 # install_source PART TREE OBJECTS: the tree, but for drivers that are no part of this kernel: most of its files. A
 # person's own tree is only pointed at.

@@ -9,7 +9,8 @@
 #   load           names of the kernel modules that are loaded at boot
 #   tools_prefix   the build of the lab's programs for guests
 # Owns $folder/root/lib/modules and $folder/root/bin. Two files in the first say how far it is: `kernel` is absent until
-# the kernel's modules are whole, `load` (the modules to load) is absent while the lab's modules change.
+# the kernel's modules are whole, `load` (the modules to load) is absent while the lab's modules change. Goes with the domain,
+# and takes along what guest.sh leaves of its disk.
 source lib/built.sh
 : "${folder:?}" "${kernel_prefix:?}" "${modules[*]-}" "${load[*]-}" "${tools_prefix:?}"
 
@@ -30,7 +31,9 @@ probe() {
 	probe_extra "$tree/$release/extra"
 	[ -e "$tree/$release/modules.dep" ] || drift "the modules in $folder are not indexed"
 	cmp -s "$tree/load" <(wanted_load) || drift "$folder does not say which modules to load"
-	strays=$(different "$base/bin" <(wanted_tools))
+	# As with modules, a build that is gone is its own step's to say.
+	[ -e "$root$tools_prefix/.tracelab-build" ] || return 0
+	strays=$(different "$base/bin" <(wanted_tools) | paste -sd ' ')
 	[ -z "$strays" ] || drift "in $folder/root/bin, not as built: $strays"
 }
 
@@ -83,7 +86,6 @@ apply() {
 		install_ours "$release"
 		say "$step: installed the modules and programs of $folder"
 	fi
-	output modules "$tree"
 }
 
 # A guest that runs holds on to the folder that it was given, so that is emptied, never made anew.
@@ -133,7 +135,10 @@ install_files() {
 
 remove() {
 	rm -rf --one-file-system "${base:?}/bin" "${base:?}/lib"
-	# A probe that no stack file names, such as ./lab verify's, leaves its folder.
+	# An older tracelab's is named image.
+	rm -f "$root$folder"/image*
+	# A probe that no stack file names, such as ./lab verify's, leaves its folder, and where it was killed, its module.
+	rm -f "$base"/probes/stap_once_*.ko "$base"/probes/.*.tracelab-part
 	rmdir --ignore-fail-on-non-empty "$base/probes" 2>/dev/null || :
 	rmdir -p --ignore-fail-on-non-empty "$base" 2>/dev/null || :
 }

@@ -12,7 +12,8 @@
 #   paused         1: stay stopped before the first instruction until gdb says continue
 #   overlay, base  the disk, and the image below it
 # Owns $folder/UUID.xml, the definition as @pulumi/libvirt made it: what was edited or undefined by hand comes
-# back from there, under the same UUID, and @pulumi/libvirt never notices. And $folder/image, what its disk lies over.
+# back from there, under the same UUID, and @pulumi/libvirt never notices. And $folder/image-of-DISK, what its disk lies over:
+# the disk outlives this step, which goes and comes with the definition, so that goes with the share (guest-share.sh).
 source lib/guest-agent.sh
 source lib/listener.sh
 : "${uuid:?}" "${folder:?}" "${emulator:?}" "${kernel_prefix:?}" "${process_name:?}" "${gdb_port:?}" "${paused:?}"
@@ -20,7 +21,9 @@ source lib/listener.sh
 
 definition=$root$folder/$uuid.xml
 disk=$root$overlay
-laid_over=$root$folder/image
+laid_over=$root$folder/image-of-${overlay##*/}
+# An older tracelab's.
+[ -e "$laid_over" ] || [ ! -e "$root$folder/image" ] || laid_over=$root$folder/image
 
 # Seconds until a started guest has answered. An emulated one takes some 8 s; on a host whose disk and processors were
 # busy with other builds, one took 200.
@@ -46,13 +49,11 @@ probe() {
 	esac
 }
 
-state() { virsh_ domstate "$domain" 2>/dev/null | head -n 1 || :; }
-
 # probe_definition NOW: the definition that libvirt has, if any.
 probe_definition() {
 	if [ ! -e "$disk" ]; then
 		drift "the disk $overlay of $domain is gone"
-	elif image_is_other; then
+	elif image_made_again; then
 		drift "the image was made again since the disk of $domain was laid over it"
 	fi
 	if [ -z "$1" ]; then
@@ -102,7 +103,7 @@ probe_guest() {
 }
 
 # held: is the guest stopped by its debugger, so that it cannot answer?
-held() { [ "$(state)" = paused ] && { [ "$paused" = 1 ] || debugged; }; }
+held() { [ "$(domain_state)" = paused ] && { [ "$paused" = 1 ] || debugged; }; }
 
 debugged() { [ -n "$(ss -Htn state established "src 127.0.0.1:$gdb_port")" ]; }
 
@@ -121,7 +122,7 @@ apply() {
 	keep_definition
 	restore_disk
 	restore_definition
-	case $(state) in
+	case $(domain_state) in
 	running) ;;
 	paused) held || go_on ;;
 	*) start ;;
@@ -136,11 +137,9 @@ apply() {
 	[ ${#drifts[@]} = 0 ] || die "$(join '; ' "${drifts[@]}")" "see the guest's console: ./lab console --log ${domain#"$stack"-}$(doubt)"
 	# How long its guest takes to boot, for the next preview to tell.
 	if [ -n "$started" ] && ! held; then
-		printf '%s\n' $((SECONDS - started)) | write_file "$boot_time" 644
+		printf '%s\n' $(($(seconds_up) - started)) | write_file "$boot_time" 644
 	fi
 	[ -n "$changed" ] || say "$step: domain $domain is up to date"
-	output state "$(state)"
-	output pid "$(domain_pid)"
 }
 
 # The first definition that is seen is @pulumi/libvirt's.
@@ -153,18 +152,56 @@ keep_definition() {
 	printf '%s\n' "$now" | write_file "$definition" 600
 }
 
-# image_is_other: a disk holds what differs from its image, so over another image it is a broken file system.
-image_is_other() {
-	local now
-	now=$(image_now)
-	[ -n "$now" ] && [ -e "$laid_over" ] && [ "$(<"$laid_over")" != "$now" ]
+# image_made_again: since the disk was laid over it. A disk holds what differs from its image, so over another one it is a broken
+# file system.
+image_made_again() {
+	local before now
+	read -r before _ <<<"$(cat "$laid_over" 2>/dev/null || :)"
+	read -r now _ <<<"$(image_now)"
+	[ -n "$now" ] && [ -n "$before" ] && [ "$before" != "$now" ]
 }
 
-image_now() { sha256sum 2>/dev/null <"$root${base%/*}/.tracelab-build" | cut -c 1-16 || :; }
+# image_is_same: came the one that was made again to the same bytes? What an older tracelab built has noted none to compare.
+image_is_same() {
+	local before now
+	read -r _ before <<<"$(cat "$laid_over")"
+	read -r _ now <<<"$(image_now)"
+	[ -n "$before" ] && [ "$before" = "$now" ] && running_on_same
+}
+
+# running_on_same: a QEMU that runs has the image of before still. Where that is not these bytes, it was written to meanwhile, and
+# so may the disk be with what was read of it.
+running_on_same() {
+	local file
+	for file in "$root/proc/$(domain_pid)/fd"/*; do
+		case $(readlink "$file" || :) in
+		*/image.qcow2 | */image.qcow2' (deleted)') cmp -s "$file" "$root$base" || return 1 ;;
+		esac
+	done
+}
+
+# image_now: a hash of the image's manifest, which is another one each time that it is made, and what it came to (lib/build.sh).
+image_now() {
+	local built=$root${base%/*} manifest
+	manifest=$(sha256sum 2>/dev/null <"$built/.tracelab-build" | cut -c 1-16) || return 0
+	printf '%s %s\n' "$manifest" "$(cat "$built/.tracelab-build-record/result" 2>/dev/null || :)"
+}
 
 restore_disk() {
-	if [ ! -e "$disk" ] || image_is_other; then remake_disk; fi
-	[ -e "$laid_over" ] || [ -z "$(image_now)" ] || image_now | write_file "$laid_over" 644
+	local now
+	if [ ! -e "$disk" ]; then
+		remake_disk
+	elif image_made_again; then
+		if image_is_same; then keep_disk; else remake_disk; fi
+	fi
+	now=$(image_now)
+	[ -z "$now" ] || [ "$(cat "$laid_over" 2>/dev/null || :)" = "$now" ] || printf '%s\n' "$now" | write_file "$laid_over" 644
+	[[ $laid_over != */image ]] || [ ! -e "$laid_over" ] || mv -T "$laid_over" "$laid_over-of-${overlay##*/}"
+}
+
+keep_disk() {
+	say "$step: the image was made again, and is the same in each byte: the disk of $domain stays"
+	changed=1
 }
 
 remake_disk() {
@@ -202,13 +239,13 @@ start() {
 		"stop that process and run up again, or give another port in the stack file"
 	run "starting $domain" virsh_ start "$domain" "${options[@]}"
 	say "$step: started $domain"
-	changed=1 started=$SECONDS
+	changed=1 started=$(seconds_up)
 }
 
 # look: has what is still not as wanted in drifts.
 look() {
 	drifts=() silent=''
-	if answering; then probe_process "$(state)"; else silent=1; fi
+	if answering; then probe_process "$(domain_state)"; else silent=1; fi
 }
 
 # doubt: that KVM works was decided by the host's facts; the first proof is a guest that boots.
@@ -219,19 +256,20 @@ doubt() {
 
 # answering: waits for the agent.
 answering() {
-	local begun=$SECONDS said=$SECONDS wait
-	wait=$(patience)
+	local begun now said wait
+	begun=$(seconds_up) said=$begun wait=$(patience)
 	while ! held && ! guest_answers 2; do
-		if [ $((SECONDS - said)) -ge 15 ]; then
-			said=$SECONDS
-			say "$step: waiting for the guest of $domain to answer: $(boot_progress $((SECONDS - begun)))"
+		now=$(seconds_up)
+		if [ $((now - said)) -ge 15 ]; then
+			said=$now
+			say "$step: waiting for the guest of $domain to answer: $(boot_progress $((now - begun)))"
 		fi
-		if [ $((SECONDS - begun)) -gt "$wait" ]; then
+		if [ $((now - begun)) -gt "$wait" ]; then
 			drift "the guest agent of $domain did not answer within $wait s"
 			return 1
 		fi
-		[ "$(state)" = running ] || [ "$(state)" = paused ] || {
-			drift "domain $domain is $(state)"
+		[ "$(domain_state)" = running ] || [ "$(domain_state)" = paused ] || {
+			drift "domain $domain is $(domain_state)"
 			return 1
 		}
 		sleep 0.2
@@ -267,6 +305,5 @@ remove() {
 		virsh_ define "$definition" >/dev/null 2>&1 || :
 	fi
 	rm -f "$definition"
-	replaced || rm -f "$laid_over"
 	rmdir -p --ignore-fail-on-non-empty "$root$folder" 2>/dev/null || :
 }

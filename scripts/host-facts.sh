@@ -5,15 +5,15 @@
 stack=host step=facts generation=''
 source lib/step.sh
 
-# processor FILE: the first processor's flags, and how many processors there are.
-processor() {
+# cpu_flags FILE: the first processor's flags.
+cpu_flags() {
 	local key value
-	flags='' cpus=0
+	flags=''
 	while IFS=: read -r key value; do
-		case $key in
-		processor*) cpus=$((cpus + 1)) ;;
-		flags*) [ -n "$flags" ] || flags="$value " ;;
-		esac
+		[[ $key != flags* ]] || {
+			flags="$value "
+			return
+		}
 	done <"$1"
 }
 
@@ -23,23 +23,6 @@ has_flag() { [[ $flags == *" $1 "* ]]; }
 # small real-mode guest, and hangs an ordinary kernel after "Booting from ROM".
 virtualization() {
 	if has_flag vmx; then printf vmx; elif has_flag svm; then printf svm; fi
-}
-
-kvm() {
-	local mode owner group
-	[ -e "$root/dev/kvm" ] || {
-		printf null
-		return
-	}
-	read -r mode owner group < <(stat -c '%a %U %G' "$root/dev/kvm")
-	json_object "\"mode\":$(json_string "$mode")" "\"owner\":$(json_string "$owner")" "\"group\":$(json_string "$group")"
-}
-
-memory() {
-	local key size _unit
-	while read -r key size _unit; do
-		if [ "$key" = MemTotal: ]; then printf '%d' $((size / 1024)); fi
-	done <"$root/proc/meminfo"
 }
 
 # os_field NAME: a field of os-release, whose values may stand in quotes.
@@ -94,22 +77,16 @@ begun() {
 truth() { if "$@"; then printf true; else printf false; fi; }
 
 facts() {
-	local apparmor='' compiler='' flags cpus
-	processor "$root/proc/cpuinfo"
+	local apparmor='' flags
+	cpu_flags "$root/proc/cpuinfo"
 	read -r apparmor 2>/dev/null <"$root/sys/module/apparmor/parameters/enabled" || :
-	compiler=$(gcc -dumpfullversion 2>/dev/null || :)
 	json_object \
 		"\"os\":{\"id\":$(json_string "$(os_field ID)"),\"version\":$(json_string "$(os_field VERSION_ID)")}" \
-		"\"kernel\":$(json_string "$(uname -r)")" \
-		"\"cpus\":$cpus" \
-		"\"memory\":$(memory)" \
 		"\"virtualization\":\"$(virtualization)\"" \
 		"\"hypervisor\":$(truth has_flag hypervisor)" \
-		"\"kvm\":$(kvm)" \
+		"\"kvm\":$(truth test -e "$root/dev/kvm")" \
 		"\"systemd\":$(truth test -d "$root/run/systemd/system")" \
 		"\"apparmor\":$(truth test "$apparmor" = Y)" \
-		"\"euid\":$EUID" \
-		"\"compiler\":$(json_string "$compiler")" \
 		"\"free\":{\"opt\":$(free /opt/tracelab),\"cache\":$(free /var/cache/tracelab)}" \
 		"\"builds\":[$(builds)]" \
 		"\"buildBytes\":$(build_bytes)" \

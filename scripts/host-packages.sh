@@ -6,7 +6,6 @@
 # are purged with the last stack that uses them, unless something else has come to need one. Packages that were there
 # stay as they are, marks included.
 source lib/packages.sh
-source lib/ledger.sh
 source lib/service.sh
 : "${packages[*]:?}"
 
@@ -24,6 +23,10 @@ apply() {
 	local missing
 	lock packages
 	ledger_claim packages "$(installed)"
+	if [ -e "$entry/planned" ] && is_interrupted; then
+		await_dpkg
+		mend_dpkg
+	fi
 	mapfile -t missing < <(not_installed "${packages[@]}")
 	if [ ${#missing[@]} = 0 ]; then
 		say "$step: all packages are installed"
@@ -35,12 +38,15 @@ apply() {
 
 # The first step to be applied is the last one to go, and the last stack's takes the lab's empty folders along.
 remove() {
-	local ours=()
 	lock packages
-	if ledger_last packages; then
+	ledger_mend packages
+	if ledger_last packages && [ -e "$entry/planned" ]; then
+		await_dpkg
+		mend_dpkg
 		note_accounts
-		[ ! -e "$entry/planned" ] || mapfile -t ours < <(comm -12 <(on_disk) <(sort -u "$entry/planned"))
-		[ ${#ours[@]} = 0 ] || purge "${ours[@]}"
+		purge_ours
+		remove_leftovers
+		remove_accounts
 	fi
 	ledger_release packages
 	if ledger_owned packages; then
@@ -52,23 +58,16 @@ remove() {
 
 # on_disk: names of the packages of which anything is there, sorted; an installation that was killed leaves
 # them unpacked, a removal leaves their configuration.
-on_disk() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null | sed -n 's/^.[^n]. //p' | sort -u; }
+on_disk() { in_state '.[^n].' | sort -u; }
 
-purge() {
+purge_ours() {
 	local ours
-	mapfile -t ours < <(removable "$@")
+	mapfile -t ours < <(on_disk | among_planned)
+	[ ${#ours[@]} = 0 ] || mapfile -t ours < <(removable "${ours[@]}")
 	[ ${#ours[@]} -gt 0 ] || return 0
-	await_dpkg
-	mend_dpkg
 	stop_daemons "${ours[@]}"
 	say "$step: purging ${#ours[@]} packages"
 	run "purging ${ours[*]}" apt_get -o APT::Status-Fd=5 --allow-remove-essential purge "${ours[@]}" 5> >(progress)
-	if [ ${#ours[@]} -lt $# ]; then
-		say "$step: accounts and folders stay with the packages that are kept"
-		return
-	fi
-	remove_leftovers
-	remove_accounts
 }
 
 # removable NAME…: those that can be purged without anything else going along. What else would go keeps all that
@@ -110,15 +109,20 @@ in_use() {
 
 stop_daemons() {
 	lock services
-	if among libvirt-daemon "$@" && service_running libvirtd; then service_stop libvirtd; fi
+	# virtlogd may be there without it.
+	if among libvirt-daemon "$@"; then service_stop libvirtd; fi
 	if among lttng-tools "$@" && service_running lttng-sessiond; then service_stop lttng-sessiond; fi
 }
 
-# remove_leftovers: those of them that weren't there before the first installation.
+# remove_leftovers: those of them that weren't there before the first installation, and whose packages are gone.
 remove_leftovers() {
-	local path
+	local path of
+	[ -e "$entry/leftovers-before" ] || return 0
 	while read -r path; do
-		if among "$path" "${generated[@]}"; then
+		of=${generated[$path]:-${folders[$path]}}
+		if any_like "$of" < <(on_disk); then
+			say "$step: kept with its package: $path"
+		elif [ -n "${generated[$path]:-}" ]; then
 			rm -rf --one-file-system "$root$path"
 		else
 			find "$root$path" -depth -type d -empty -delete
@@ -127,17 +131,41 @@ remove_leftovers() {
 	done < <(comm -13 "$entry/leftovers-before" <(leftovers))
 }
 
-# remove_accounts: users first, a user's own group may go with it.
+# any_like PATTERN: is there one like it among the lines of standard input?
+any_like() {
+	local line
+	while read -r line; do
+		# shellcheck disable=SC2053  # it is a pattern
+		if [[ $line == $1 ]]; then return 0; fi
+	done
+	return 1
+}
+
+# remove_accounts: but for those that a package of ours which is kept makes. Users first, a user's own group may go with it.
 remove_accounts() {
-	local kind name
+	local kind name makers end='($|[^[:alnum:]_-])'
 	[ -e "$entry/accounts" ] || return 0
+	mapfile -t makers < <(account_makers)
 	while read -r kind name; do
+		if [ ${#makers[@]} -gt 0 ] && grep -qsE -- "(^|[^[:alnum:]_-])$name$end" "${makers[@]}"; then
+			say "$step: kept with its package: the ${kind/passwd/user} $name"
+			continue
+		fi
 		remove_overrides "$kind" "$name"
 		! grep -qs "^$name:" "$root/etc/$kind" || case $kind in
 		passwd) attempt "user $name" userdel "$name" ;;
 		group) attempt "group $name" groupdel "$name" ;;
 		esac
 	done < <(sort -r "$entry/accounts")
+}
+
+# account_makers: the files in which packages of ours that are still there have the accounts that they make.
+account_makers() {
+	local name
+	while read -r name; do
+		dpkg-query --control-path "$name" postinst 2>/dev/null || :
+		dpkg-query -L "$name" 2>/dev/null | grep '/sysusers\.d/' || :
+	done < <(on_disk | among_planned)
 }
 
 # remove_overrides KIND NAME: SystemTap and D-Bus leave theirs behind, and dpkg does nothing at all any more once an

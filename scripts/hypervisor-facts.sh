@@ -22,7 +22,7 @@ settling=15
 
 # A guest that its debugger holds cannot be asked; one that is off is the guest step's to say.
 probe() {
-	reachable 5 || return 0
+	guest_answers 5 || return 0
 	if [ ! -e "$record" ]; then
 		drift "what $domain can tell of its hypervisor was not looked at yet"
 	elif known || look; then
@@ -31,8 +31,6 @@ probe() {
 		drift "$domain does not say what it can tell of its hypervisor"
 	fi
 }
-
-reachable() { [ "$(virsh_ domstate "$domain" 2>/dev/null | head -n 1)" = running ] && guest_answers "$1"; }
 
 # known: nothing of a boot changes but the clocksource, so a boot that was looked at is asked for that alone: it starts
 # no program there.
@@ -70,9 +68,10 @@ compare() {
 }
 
 apply() {
-	local rc=0 begun=$SECONDS boot line
-	if ! reachable 60; then
-		cannot_be_asked
+	local rc=0 begun boot line
+	begun=$(seconds_up)
+	if ! guest_answers 60; then
+		wait_for_boot
 		return
 	fi
 	while :; do
@@ -82,7 +81,7 @@ apply() {
 		compare
 		# Nothing else can still change.
 		case "$(join '; ' "${drifts[@]}")" in
-		'clocksource '*) [ $((SECONDS - begun)) -lt "$settling" ] || break ;;
+		'clocksource '*) [ $(($(seconds_up) - begun)) -lt "$settling" ] || break ;;
 		*) break ;;
 		esac
 		sleep 1
@@ -102,11 +101,8 @@ said_facts() {
 	for name in "${!facts[@]}"; do printf '%s=%s\n' "$name" "${facts[$name]}"; done | sort
 }
 
-cannot_be_asked() {
-	local state
-	state=$(virsh_ domstate "$domain" 2>/dev/null | head -n 1 || :)
-	[ "$state" = paused ] || die "the guest of $domain does not answer; libvirt calls it ${state:-unknown}" \
-		"see the guest's console: ./lab console --log $vm"
+wait_for_boot() {
+	only_paused
 	rm -f "$record"
 	say "$step: $domain is paused: what it can tell of its hypervisor is looked at by the first up after its boot"
 }

@@ -36,14 +36,18 @@ record_source() {
 # build PART: in a copy, so that nothing is written into a person's own tree.
 build() {
 	local part=$1 tree=$work/source objects=$work/objects kernel=$root$kernel_prefix wanted file made
+	local map=KCFLAGS="-ffile-prefix-map=$objects=$nowhere/source"
 	[ -e "$kernel/build/Makefile" ] || die "the kernel $kernel_prefix is not built" "run up again: it builds it"
 	record kernel "$(<"$kernel/build-id")"
 	source_fetch "$tree"
 	copy_tree "$tree" "$part/source"
 	cp -r "$part/source" "$objects"
 	use_ccache
+	# By the relative paths that it would make of ours, modpost finds no header of the module, and each is part of srcversion.
+	unset CCACHE_BASEDIR
+	# KCFLAGS of the stack file come on top of ours.
 	run "building module $name" make -C "$kernel/build" M="$objects" W=1 CC='ccache gcc' -j"$(nproc)" \
-		KCFLAGS="-ffile-prefix-map=$objects=$nowhere/source" "${make[@]}" modules
+		"$map" "${make[@]/#KCFLAGS=/"$map "}" modules
 	find "$objects" -name '*.ko' -exec cp -t "$part" {} +
 	for wanted in "${load[@]}"; do
 		[ -e "$part/$wanted.ko" ] || die "the source of module $name made no $wanted.ko" "its Kbuild must say: obj-m := $wanted.o"

@@ -8,12 +8,16 @@ source lib/ledger.sh
 device=$root/dev/kvm
 
 probe() {
-	if ! is_open; then drift "/dev/kvm is not open to the group kvm ($(stat -c '%U:%G %a' "$device"))"; fi
+	if ! is_open; then
+		drift "/dev/kvm is not open to the group kvm ($(stat -c '%U:%G %a' "$device"))"
+	elif [ -e "$device" ] && ledger_owned kvm-access; then
+		ledger_probe kvm-access
+	fi
 }
 
 apply() {
 	lock kvm-access
-	if is_open && [ ! -e "$state_dir/ledger/kvm-access" ]; then
+	if is_open && ! ledger_owned kvm-access; then
 		say "$step: nothing to do, /dev/kvm is $(state_in_words)"
 		return
 	fi
@@ -30,19 +34,20 @@ apply() {
 }
 
 remove() {
-	local before
 	lock kvm-access
-	if ledger_last kvm-access && [ -e "$device" ]; then
-		# Somebody else's later change, such as udev's, stays.
-		if [ "$(stat -c '%g %a' "$device")" = "$(kvm_group) 660" ]; then
-			before=$(ledger_before kvm-access)
-			chown "${before% *}" "$device"
-			chmod "${before#* }" "$device"
-		else
-			say "$step: /dev/kvm was changed since and is left as it is"
-		fi
+	ledger_restore kvm-access put_back
+}
+
+# put_back BEFORE: somebody else's later change, such as udev's, stays.
+put_back() {
+	[ -e "$device" ] || return 0
+	# Or as a kill half-way through this left it.
+	if [ "$(stat -c '%g %a' "$device")" = "$(kvm_group) 660" ] || [ "$(stat -c '%u:%g %a' "$device")" = "${1% *} 660" ]; then
+		chown "${1% *}" "$device"
+		chmod "${1#* }" "$device"
+	else
+		say "$step: /dev/kvm was changed since and is left as it is"
 	fi
-	ledger_release kvm-access
 }
 
 # is_open: no device is as good as an open one, there is nothing to do.

@@ -17,7 +17,6 @@ apply() {
 		printf '%s\n' "$card" | write_file "$file" 644
 		say "$step: wrote the lab card $file"
 	fi
-	output card "$file"
 }
 
 remove() {

@@ -1,16 +1,14 @@
 #!/usr/bin/env bash
 # libvirt as the lab needs it: libvirtd answers, names its QEMU processes, and, where AppArmor is on, may run
-# emulators from the lab's prefixes.
-# Inputs:
-#   process_names  "1" to have libvirt name each QEMU process after its domain, else ""
-#   emulators      array of prefixes of QEMU builds, /opt/tracelab/qemu/HASH; may be empty
+# emulators from the lab's prefixes; virtlogd, without which no domain starts, runs.
+# Input:
+#   emulators  array of prefixes of QEMU builds, /opt/tracelab/qemu/HASH; may be empty
 # Owns on the host: marked lines in /etc/libvirt/qemu.conf (ledger entry `set-process-name`) and, a stack its own,
 # in /etc/apparmor.d/local; libvirtd and virtlogd where it started them (ledger entry `libvirtd`).
 # Output: uri.
 source lib/ledger.sh
 source lib/marked.sh
 source lib/service.sh
-: "${process_names?}"
 : "${emulators[*]-}"
 
 qemu_conf=$root/etc/libvirt/qemu.conf
@@ -21,9 +19,7 @@ probe() {
 		drift 'libvirt is not installed (/etc/libvirt/qemu.conf is absent)'
 		return
 	fi
-	if [ -n "$process_names" ] && ! names_processes; then
-		drift 'set_process_name is not 1 in /etc/libvirt/qemu.conf'
-	fi
+	if ! names_processes; then drift 'set_process_name is not 1 in /etc/libvirt/qemu.conf'; fi
 	if ! rules_are_there; then drift 'AppArmor does not allow libvirt to run the emulators of this lab'; fi
 	if [ -n "$(marked_text "$qemu_conf")" ]; then ledger_probe set-process-name; fi
 	if ! service_running libvirtd; then
@@ -34,6 +30,7 @@ probe() {
 		drift 'libvirtd does not answer'
 	else
 		ledger_probe libvirtd
+		virtlogd_is_there || drift 'virtlogd is not running'
 	fi
 }
 
@@ -44,6 +41,7 @@ apply() {
 	name_processes
 	allow_emulators
 	if service_running libvirtd; then
+		virtlogd_is_there || start_virtlogd
 		service_restart_if_needed libvirtd
 		service_answers libvirtd >/dev/null 2>&1 || service_restart libvirtd
 		say "$step: libvirtd is running"
@@ -62,6 +60,17 @@ remove() {
 	service_restart_if_needed libvirtd
 }
 
+# Where systemd runs, its socket starts it.
+virtlogd_is_there() { has_systemd || service_pid virtlogd >/dev/null; }
+
+# A QEMU writes its console's log into a pipe of the virtlogd that there was when it started.
+start_virtlogd() {
+	local domains
+	daemon virtlogd -d
+	mapfile -t domains < <(running_domains)
+	say "$step: started virtlogd${domains[*]:+, which logs the consoles of these again once they are started again: ${domains[*]}}"
+}
+
 # names_processes: libvirt takes the first of several equal keys, so that our lines, at the top, win over a later
 # `set_process_name = 0`, and that line can stay as it is.
 names_processes() {
@@ -69,7 +78,6 @@ names_processes() {
 }
 
 name_processes() {
-	[ -n "$process_names" ] || return 0
 	if names_processes && [ -z "$(marked_text "$qemu_conf")" ]; then
 		say "$step: set_process_name is 1 already"
 		return
@@ -90,7 +98,7 @@ forget_process_names() {
 
 stop_libvirt() {
 	local domains
-	[ "$1" = stopped ] && service_running libvirtd || return 0
+	[ "$1" = stopped ] || return 0
 	mapfile -t domains < <(running_domains)
 	if [ ${#domains[@]} -gt 0 ]; then
 		say "$step: libvirtd is left running, because domains are: ${domains[*]}"

@@ -13,9 +13,7 @@ source lib/guest-agent.sh
 record=$root$folder/loaded
 
 # A guest that its debugger holds cannot be asked; one that is off is the guest step's to say.
-probe() { if reachable 5; then compare; fi; }
-
-reachable() { [ "$(virsh_ domstate "$domain" 2>/dev/null | head -n 1)" = running ] && guest_answers "$1"; }
+probe() { if guest_answers 5; then compare; fi; }
 
 compare() {
 	local name note answers
@@ -43,8 +41,8 @@ built() { readelf -n "$root${modules[$1]}/$1.ko" 2>/dev/null | awk '/Build ID:/ 
 
 apply() {
 	local name changed=''
-	if ! reachable 60; then
-		cannot_be_asked
+	if ! guest_answers 60; then
+		wait_for_boot
 		return
 	fi
 	for name in $(recorded); do
@@ -72,11 +70,8 @@ apply() {
 
 guests_log="see the guest's log: ./lab exec ${domain#"$stack"-} -- dmesg"
 
-cannot_be_asked() {
-	local state
-	state=$(virsh_ domstate "$domain" 2>/dev/null | head -n 1 || :)
-	[ "$state" = paused ] || die "the guest of $domain does not answer; libvirt calls it ${state:-unknown}" \
-		"see the guest's console: ./lab console --log ${domain#"$stack"-}"
+wait_for_boot() {
+	only_paused
 	if [ "$paused" = 1 ]; then
 		say "$step: $domain is paused: its modules are loaded when it boots"
 	else

@@ -42,6 +42,9 @@ build() {
 	say "$step: fetching QEMU's source"
 	source_fetch "$tree"
 	use_ccache
+	# Python's caches would be written into a person's own tree; and its version is what it says, not what its git knows.
+	export PYTHONDONTWRITEBYTECODE=1
+	[ "${source[kind]}" != path ] || export GIT_DIR=/dev/null
 	configure_qemu "$(realpath "$tree")" "$objects"
 	# By itself ninja counts processors, whatever nproc is told.
 	run_long "building QEMU" ninja -C "$objects" -j"$(nproc)" "${emulators[@]}"
@@ -50,9 +53,10 @@ build() {
 	prove "$part"
 }
 
-# configure_qemu TREE OBJECTS: once for a person's own tree; ninja itself sees to what changes there later.
+# configure_qemu TREE OBJECTS: once for a person's own tree; ninja itself sees to what changes there later, but for the options of
+# configure and meson, which keep the defaults that they had: where these may have changed, all is made anew.
 configure_qemu() {
-	local tree=$1 objects=$2 given
+	local tree=$1 objects=$2 given asked
 	given=(--prefix=/opt/tracelab/qemu --cc='ccache gcc' --target-list="$(IFS=, && printf '%s' "${targets[*]}")"
 	--enable-trace-backends="$(IFS=, && printf '%s' "${trace_backends[*]}")"
 	--firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu "${features[@]}")
@@ -67,17 +71,22 @@ configure_qemu() {
 		! knows "$tree" --disable-download || given+=(--disable-download)
 	fi
 	given+=("${configure[@]}")
-	if [ -e "$objects/build.ninja" ] && [ "$(cat "$objects/tracelab.configure" 2>/dev/null || :)" = "$tree ${given[*]}" ]; then
-		return
+	asked="$tree ${given[*]} $(defaults "$tree" | sha256sum)"
+	if [ -e "$objects/build.ninja" ] && [ "$(cat "$objects/tracelab.configure" 2>/dev/null || :)" = "$asked" ]; then
+		# Where meson's files changed; now, not on the way: it writes config-host.h.
+		run "configuring QEMU again" ninja -C "$objects" build.ninja
+	else
+		rm -rf --one-file-system -- "$objects"
+		mkdir -p "$objects"
+		run "configuring QEMU" in_folder "$objects" "$tree/configure" "${given[@]}"
+		printf '%s' "$asked" >"$objects/tracelab.configure"
 	fi
-	rm -rf --one-file-system -- "$objects"
-	mkdir -p "$objects"
-	export PYTHONDONTWRITEBYTECODE=1
-	run "configuring QEMU" in_folder "$objects" "$tree/configure" "${given[@]}"
 	# No option leaves it out: coroutines tell valgrind of their stacks wherever its headers happen to be.
-	[ ! -e "$objects/config-host.h" ] || sed -i '/^#define CONFIG_VALGRIND_H/d' "$objects/config-host.h"
-	printf '%s' "$tree ${given[*]}" >"$objects/tracelab.configure"
+	! grep -qs '^#define CONFIG_VALGRIND_H' "$objects/config-host.h" || sed -i '/^#define CONFIG_VALGRIND_H/d' "$objects/config-host.h"
 }
+
+# defaults TREE: the files that have those of options.
+defaults() { cat "$1"/{configure,meson.build,meson_options.txt,scripts/meson-buildoptions.sh} 2>/dev/null || :; }
 
 knows() { grep -q -e "$2" "$1/configure" "$1/scripts/meson-buildoptions.sh" 2>/dev/null; }
 

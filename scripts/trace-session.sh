@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A trace session over the layers of some domains: one of root's session daemon for their QEMUs and, where it can be
-# traced, the host's kernel; and one in each guest for its kernel. A flight recorder, which keeps what happened last in
-# memory until somebody takes a snapshot, or one that writes all of it to a folder.
+# A trace session over the layers of some domains: one of root's session daemon for their QEMUs and, where there are
+# lttng-modules for it, the host's kernel, which ftrace records elsewhere; and one in each guest for its kernel. A flight
+# recorder, which keeps what happened last in memory until somebody takes a snapshot, or one that writes all of it to a folder.
 # Inputs, all texts, since ./lab gives them by the environment as well:
 #   session  name of the session, on the host and in the guests
 #   mode     snapshot: a flight recorder; stream: all is written
@@ -12,8 +12,8 @@
 #   host     a line for each event of the host's kernel; none: it is not traced
 #   size     bytes of a sub-buffer, of which each processor has
 #   count    so many
-# Owns the sessions of that name, and $state_dir/traces/SESSION, the domains that have them. What they wrote is a
-# person's, and stays.
+# Owns the sessions of that name, and $state_dir/traces/SESSION, the domains that have them. What LTTng wrote is a person's,
+# and stays; the pages that ftrace wrote of the host's kernel, beside that folder, go.
 source lib/step.sh
 # The one that is looked at.
 domain=none
@@ -26,12 +26,18 @@ record=$state_dir/traces/$session
 # Of ftrace's buffer for each processor.
 kilobytes=$((size * count / 1024))
 
-# What was found of the parts, by name: host, or guest NAME; and the guests without lttng-modules, whose kernels ftrace records.
+# Where ftrace's part of the host's kernel is: cli/trace/host-kernel.ts.
+kernel_folder=$root/run/tracelab/ftrace/$session
+[ -z "$folder" ] || kernel_folder=${folder%/*}/ftrace
+
+# What was found of the parts, by name: host, kernel (the host's, where ftrace records it), or guest NAME; and the guests
+# without lttng-modules, whose kernels ftrace records.
 declare -A wrong=() by_ftrace=()
 
 probe() {
 	compare
 	[ -z "${wrong[host]:-}" ] || drift "${wrong[host]}"
+	[ -z "${wrong[kernel]:-}" ] || drift "${wrong[kernel]}"
 	each_domain tell_guest
 }
 
@@ -52,18 +58,33 @@ compare() {
 	wrong=()
 	xml=$(lttng_ --mi xml list "$session" 2>/dev/null) || xml=''
 	wanted=$(rules "$qemu")
-	if kernel_traced; then wanted+=$'\n'$(rules "$host"); fi
+	if kernel_by_lttng; then wanted+=$'\n'$(rules "$host"); fi
 	differs host "$xml" "$(pids)" "$wanted"
+	! kernel_by_ftrace || compare_kernel
 	[ -z "$guest" ] || each_domain compare_guest
+}
+
+# Why the host's kernel is not traced, where it is to be and cannot.
+untraced=''
+
+compare_kernel() {
+	local said code=0
+	said=$(in_tracefs "$ftrace_there$ftrace_differs" "$session" "$ftrace_names" "$(patterns "$host")" "$kilobytes" " in the kernel of this host") || code=$?
+	case $code in
+	0) [ -z "$said" ] || wrong[kernel]=$said ;;
+	5) untraced="it has no lttng-modules, and ftrace has none of these tracepoints: $(paste -sd ' ' <<<"$host")" ;;
+	*) untraced="it has no lttng-modules, and no tracefs that root may mount" ;;
+	esac
+	[ -z "$untraced" ] || untraced="the kernel of this host ($(uname -r)) is not traced: $untraced"
 }
 
 compare_guest() {
 	local said code=0
-	guest_there || return 0
+	guest_answers 5 || return 0
 	said=$(guest_run "$guests_session" "$session" 2>/dev/null) || code=$?
 	if [ "$code" = 3 ]; then
 		by_ftrace[$name]=1
-		said=$(guest_run "$ftrace_differs" "$session" "$ftrace_names" "$(guest_patterns)" "$kilobytes" " in guest $name" 2>/dev/null) ||
+		said=$(guest_run "$ftrace_differs" "$session" "$ftrace_names" "$(patterns "$guest")" "$kilobytes" " in guest $name" 2>/dev/null) ||
 			said="the guest agent of $name does not answer"
 		[ -z "$said" ] || wrong["guest $name"]=$said
 	else
@@ -72,9 +93,9 @@ compare_guest() {
 	fi
 }
 
-# guest_patterns: the guest's events as an extended regular expression.
-guest_patterns() {
-	local patterns=${guest//\*/.*}
+# patterns EVENTS: as an extended regular expression.
+patterns() {
+	local patterns=${1//\*/.*}
 	printf %s "${patterns//$'\n'/|}"
 }
 
@@ -112,12 +133,9 @@ qemu_pid() {
 	if [ -n "$pid" ] && [ -e "$root/proc/$pid" ]; then printf '%s\n' "$pid"; fi
 }
 
-guest_there() { [ "$(state)" = running ] && guest_answers 5; }
-
-state() { virsh_ domstate "$domain" 2>/dev/null | head -n 1; }
-
-# kernel_traced: is the host's kernel wanted, and can it be?
-kernel_traced() { [ -n "$host" ] && lttng_ list --kernel >/dev/null 2>&1; }
+# Is the host's kernel wanted, and can LTTng trace it? Or else ftrace may.
+kernel_by_lttng() { [ -n "$host" ] && lttng_ list --kernel >/dev/null 2>&1; }
+kernel_by_ftrace() { [ -n "$host" ] && ! kernel_by_lttng; }
 
 apply() {
 	local dropped
@@ -127,26 +145,25 @@ apply() {
 	# Before they are made: a kill in between must not leave one that nothing ends.
 	printf '%s\n' "$domains" | write_file "$record" 644
 	[ -n "$guest" ] || [ "$mode" = stream ] || each_domain end_guest
+	kernel_by_ftrace || end_kernel
 	compare
 	[ -z "$guest" ] || each_domain tell_waiting
 	if [ ${#wrong[@]} = 0 ]; then
 		say "$step: trace session $session is up to date"
 	else
 		[ -z "${wrong[host]:-}" ] || start_host
+		[ -z "${wrong[kernel]:-}" ] || start_kernel
 		each_domain start_guest
 	fi
-	if [ -n "$host" ] && ! kernel_traced; then
-		say "$step: $no_kernel_tracer"
-		output host "$no_kernel_tracer"
+	if [ -n "$untraced" ]; then
+		say "$step: $untraced"
+		output host "$untraced"
 	fi
 }
 
-# cli/trace/causes.ts says the same of a flight recorder.
-no_kernel_tracer="the kernel of this host is not traced: it has no lttng-modules ($(uname -r))"
-
 # tell_waiting: a guest that cannot be asked yet gets its session by the next up.
 tell_waiting() {
-	guest_there || [ -n "${wrong["guest $name"]:-}" ] || [ "$(state)" != paused ] ||
+	guest_answers 5 || [ -n "${wrong["guest $name"]:-}" ] || [ "$(domain_state)" != paused ] ||
 		say "$step: $domain is paused: its kernel is traced from the next up on"
 }
 
@@ -179,7 +196,7 @@ start_host() {
 	[ -z "$joined" ] || enable_ust "$joined"
 	for joined in "${filtered[@]}"; do enable_ust "${joined%% *}" --filter="${joined#* }"; done
 	run "adding contexts" lttng_ add-context --session="$session" --userspace --channel=main --type=vpid --type=vtid
-	if kernel_traced; then
+	if kernel_by_lttng; then
 		run "making the buffers of the kernel" lttng_ enable-channel --session="$session" --kernel "${buffers[@]}" main
 		run "enabling events of the kernel" lttng_ enable-event --session="$session" --kernel --channel=main --tracepoint \
 			"$(paste -sd , <<<"$host")"
@@ -193,6 +210,13 @@ start_host() {
 # Nothing is left out of a pattern by --exclude: whoever then lists the session, such as a probe, makes the session daemon
 # of LTTng 2.13.9 crash.
 enable_ust() { run "enabling $1" lttng_ enable-event --session="$session" --userspace --channel=main "$@"; }
+
+start_kernel() {
+	local words code=0
+	words=$(in_tracefs "$ftrace_start" "$session" "$kernel_folder" "$mode" "$ftrace_names" "$(patterns "$host")" "$kilobytes" "$ftrace_pages" 2>&1) || code=$?
+	[ "$code" = 0 ] || die "the kernel of this host cannot be traced: ${words##*$'\n'}" "see its log: dmesg"
+	say "$step: trace session $session records the kernel of this host by ftrace, as it has no lttng-modules"
+}
 
 start_guest() {
 	local code=0 words with=lttng look='journalctl -u lttng-sessiond'
@@ -220,20 +244,26 @@ $guests_part" "$session" "$mode" "$guest_folder" "$size" "$count" "$(paste -sd ,
 }
 
 start_ftrace() {
-	guest_run "$ftrace_start" "$session" "$guest_folder" "$mode" "$ftrace_names" "$(guest_patterns)" "$kilobytes" "$ftrace_pages"
+	guest_run "$ftrace_start" "$session" "$guest_folder" "$mode" "$ftrace_names" "$(patterns "$guest")" "$kilobytes" "$ftrace_pages"
 }
 
 end_host() { lttng_ destroy "$session" >/dev/null 2>&1 || :; }
 
+end_kernel() {
+	in_tracefs "$ftrace_end" "$session" "$kernel_folder" >/dev/null 2>&1 || :
+	rmdir --ignore-fail-on-non-empty "$root/run/tracelab/ftrace" 2>/dev/null || :
+}
+
 remove() {
 	end_host
+	end_kernel
 	[ ! -e "$record" ] || each_in "$(<"$record")" end_guest
 	rm -f "$record"
 	rmdir --ignore-fail-on-non-empty "${record%/*}" 2>/dev/null || :
 }
 
 end_guest() {
-	guest_there || return 0
+	guest_answers 5 || return 0
 	# shellcheck disable=SC2016  # expanded in the guest
 	guest_run 'lttng --no-sessiond destroy "$1"; '"$ftrace_end" "$session" "$guest_folder" >/dev/null 2>&1 || :
 }

@@ -50,8 +50,8 @@ export function accelerationLines(accelerations: Readonly<Record<string, Acceler
 }
 
 function obstacleToKvm({ kvm, virtualization }: Pick<HostFacts, "kvm" | "virtualization">): string | undefined {
-	if (kvm !== null && virtualization !== "") return undefined;
-	if (kvm !== null) return "the processor shows neither vmx nor svm, so /dev/kvm proves nothing";
+	if (kvm && virtualization !== "") return undefined;
+	if (kvm) return "the processor shows neither vmx nor svm, so /dev/kvm proves nothing";
 	if (virtualization !== "") return "there is no /dev/kvm";
 	return "there is no /dev/kvm and the processor shows neither vmx nor svm";
 }

@@ -74,6 +74,18 @@ export function buildPrefixes(stack: Stack): Record<string, string> {
 	};
 }
 
+/** Names of the builds that each module and probe is made for: its kernel, and of a probe the modules that decide what it is compiled to. */
+export function madeFor({ modules, probes, domains }: Stack): Record<string, readonly string[]> {
+	return Object.fromEntries([
+		...Object.entries(modules).map(([name, { kernel }]) => [`module-${name}`, [`kernel-${kernel}`]]),
+		...Object.entries(probes).map(([name, { script, domain }]) => {
+			const loaded = (domains[domain]?.modules ?? []).map((module) => [module, `module-${module}`]);
+			const probed = probedModules(readFileSync(script, "utf8"), Object.fromEntries(loaded));
+			return [`probe-${name}-${domain}`, [`kernel-${domains[domain]?.kernel}`, ...Object.values(probed)]];
+		}),
+	]);
+}
+
 function each<T>(map: Readonly<Record<string, T>>, make: (name: string, value: T) => string): Record<string, string> {
 	return Object.fromEntries(Object.entries(map).map(([name, value]) => [name, make(name, value)]));
 }

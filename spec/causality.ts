@@ -1,4 +1,5 @@
 import type { Fields } from "./ctf-line.ts";
+import type { Layer } from "./profile.ts";
 import { requestKind } from "./rwbs.ts";
 
 /** An event of one of a run's layers, on the host's clock. */
@@ -7,7 +8,7 @@ export interface OrderedEvent {
 	readonly time: number;
 	/** By how much that may be off: 0 for what the host's own clock timed, and unknown outside what a fit covers. */
 	readonly bound: number;
-	readonly layer: "qemu" | "guest" | "host";
+	readonly layer: Layer;
 	/** The domain that it is of, as far as that is known. */
 	readonly domain: string | undefined;
 	readonly name: string;

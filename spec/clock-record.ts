@@ -67,13 +67,17 @@ export function fitRecord({ reference, pieces, bound, residuals, pairs }: ClockF
 }
 
 /**
- * In which steps a clock advances, in nanoseconds, by the clocksource that it runs on: QEMU's HPET counts 10 ns, the ACPI
- * timer has 3.579545 MHz, and jiffies are a timer interrupt's.
+ * In which steps a clock advances, in nanoseconds, by the clocksource that it runs on: QEMU's HPET counts 10 ns, Hyper-V's clocks
+ * count 100, the ACPI timer has 3.579545 MHz, and jiffies are a timer interrupt's.
  */
-export function granuleOf(clocksource: string | undefined): number {
-	const granules: Readonly<Record<string, number>> = { hpet: 10, acpi_pm: 280, "refined-jiffies": 1e7, jiffies: 1e7 };
-	return granules[clocksource ?? ""] ?? 1;
-}
+const granules: Readonly<Record<string, number>> = {
+	...{ tsc: 1, "tsc-early": 1, "kvm-clock": 1, xen: 1, hpet: 10 },
+	...{ hyperv_clocksource_tsc_page: 100, hyperv_clocksource_msr: 100 },
+	...{ acpi_pm: 280, "refined-jiffies": 1e7, jiffies: 1e7 },
+};
+
+/** Where that is not known, as when a run was not ended, it is the ACPI timer's: a kernel takes jiffies only where it has nothing else. */
+export const granuleOf = (clocksource = ""): number => granules[clocksource] ?? 280;
 
 /** The offset is measured by reading two clocks in turn, and only a set wall clock changes it: NTP slews both alike. */
 export const offsetTolerance = 1_000_000;

@@ -4,26 +4,16 @@ import { z } from "zod";
 export const hostFactsSchema = z.strictObject({
 	/** os-release's ID and VERSION_ID; a rolling release has no version. */
 	os: z.strictObject({ id: z.string(), version: z.string() }),
-	/** `uname -r`. */
-	kernel: z.string(),
-	/** Processors. */
-	cpus: z.int().positive(),
-	/** Memory, MiB. */
-	memory: z.int().positive(),
 	/** The processor's virtualization flag; empty where it shows none. */
 	virtualization: z.enum(["vmx", "svm", ""]),
 	/** Is the host itself a virtual machine? */
 	hypervisor: z.boolean(),
-	/** /dev/kvm's octal mode and its owners by name; null where there is none. */
-	kvm: z.strictObject({ mode: z.string(), owner: z.string(), group: z.string() }).nullable(),
+	/** Is there a /dev/kvm? */
+	kvm: z.boolean(),
 	/** Does systemd run, so that services are its units? */
 	systemd: z.boolean(),
 	/** Is AppArmor enforced by the running kernel? */
 	apparmor: z.boolean(),
-	/** Effective user of the lab's steps; 0 is root. */
-	euid: z.int().nonnegative(),
-	/** gcc's full version; empty where there is none yet. */
-	compiler: z.string(),
 	/** Bytes free where builds and where their caches are: on the file systems of /opt/tracelab and /var/cache/tracelab. */
 	free: z.strictObject({ opt: z.int().nonnegative(), cache: z.int().nonnegative() }),
 	/** QEMUs, kernels and images that are built, for a lab or in the cache: KIND/HASH. */

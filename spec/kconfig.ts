@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 
 /** Folder with the kernel configuration fragments, one file a fragment: NAME.config. */
-export const kconfigFolder = new URL("../kconfig/", import.meta.url);
+const kconfigFolder = new URL("../kconfig/", import.meta.url);
 
 /** What each fragment asks for: its lines less the words about them, whose change is no other kernel. */
 export function fragmentTexts(names: readonly string[]): string[] {

@@ -26,24 +26,40 @@ export function completed(old: Lock, built: Lock): LockChange {
 	return { lock, differences, added };
 }
 
+/** A build as the stack file asks for it. */
+export interface AskedBuild {
+	/** KIND/HASH. */
+	readonly build: string;
+	/** Names of the builds that it is made for: a kernel, and of a probe its modules. */
+	readonly madeFor: readonly string[];
+}
+
 /**
- * The lock with the pins that are given in place of its own, less those of builds that `kept` does not name, and less what
- * those come to that are built against a kernel which is to be built anew.
+ * The lock with the pins that are given in place of its own, less those of builds that `kept` does not name. What is made for a build
+ * that becomes another one is to be made anew: of its pins, those of what it comes to, and of what it is made for, are dropped.
  *
- * @param kernelOf name of the kernel's build, for each that is built against one
+ * @param asked the builds of the stack, by their names
  */
 export function updated(
 	old: Lock,
 	now: Lock,
 	kept: readonly string[],
-	kernelOf: Readonly<Record<string, string>>,
+	asked: Readonly<Record<string, AskedBuild>>,
 ): LockChange {
-	const pins = Object.entries({ ...old, ...now }).filter(([name]) => kept.includes(name));
-	const isAnew = (name: string | undefined) => pins.some(([one, pin]) => one === name && isOpen(pin));
+	const pins = Object.fromEntries(Object.entries({ ...old, ...now }).filter(([name]) => kept.includes(name)));
+	const isAnother = (name: string) => {
+		const result = old[name]?.result;
+		return result !== undefined && result !== pins[name]?.result;
+	};
+	// A pin that is given is for the others as they are there, and not for one that is still to be built.
+	const isAnew = (name: string) =>
+		asked[name]?.madeFor.some((one) => isOpen(pins[one] ?? {}) || (!Object.hasOwn(now, name) && isAnother(one)));
 	const lock = Object.fromEntries(
-		pins.map(([name, pin]): [string, Pin] => {
-			const { kernel, result, ...others } = pin;
-			return [name, isAnew(kernelOf[name]) ? others : pin];
+		Object.entries(pins).map(([name, pin]): [string, Pin] => {
+			if (!isAnew(name)) return [name, pin];
+			const { kernel, modules, result, ...others } = pin;
+			const { build } = asked[name] ?? {};
+			return [name, pin.build === undefined || build === undefined ? others : { ...others, build }];
 		}),
 	);
 	const names = [...new Set([...Object.keys(old), ...Object.keys(now)])].sort();

@@ -43,6 +43,7 @@ export const pinSchema = z.strictObject({
 	commit: commit.exactOptional(),
 	tree: sha256.exactOptional(),
 	kernel: buildId.exactOptional(),
+	modules: z.record(version, sha256).exactOptional(),
 	sha256: sha256.exactOptional(),
 	tools: versions.exactOptional(),
 	packages: z.record(version, deb).exactOptional(),

@@ -94,6 +94,9 @@ export function pinInput(pin: Pin | undefined): { pin?: Record<string, string> }
 	};
 }
 
+/** Facts that are maps: of names to versions, or to results. */
+const maps = ["modules", "packages", "tools"];
+
 /**
  * The pin of the facts that a build noted of itself.
  *
@@ -101,9 +104,7 @@ export function pinInput(pin: Pin | undefined): { pin?: Record<string, string> }
  */
 export function pinOf(facts: Readonly<Record<string, string>>): Pin {
 	return pinSchema.parse(
-		Object.fromEntries(
-			Object.entries(facts).map(([fact, text]) => [fact, fact === "tools" || fact === "packages" ? map(text) : text]),
-		),
+		Object.fromEntries(Object.entries(facts).map(([fact, text]) => [fact, maps.includes(fact) ? map(text) : text])),
 	);
 }
 

@@ -1,4 +1,4 @@
-import { didYouMean } from "./did-you-mean.ts";
+import { didYouMean, nearest } from "./did-you-mean.ts";
 import type { Finding } from "./finding.ts";
 import type { Path } from "./located.ts";
 import { listed, quote } from "./quote.ts";
@@ -25,7 +25,33 @@ export function referenceFindings(stack: RawStack): Finding[] {
 				.map(([index]) => dangling(stack, "domains", ["traces", trace, "domains", index])),
 		);
 	const none = stack.at("domains") !== undefined && stack.names("domains").length === 0 ? [noDomain(stack)] : [];
-	return [...modules, ...domains, ...probes, ...traces, ...none].filter((finding) => finding !== undefined);
+	const slips = (["qemu", "kernels", "images"] as const).flatMap((kind) => misnamed(stack, kind));
+	return [...modules, ...domains, ...probes, ...traces, ...none, ...slips].filter((finding) => finding !== undefined);
+}
+
+/** What has defaults only is built by any name: so one that nothing uses, and that is nearly a used one, is a slip. */
+function misnamed(stack: RawStack, kind: "qemu" | "kernels" | "images"): Finding[] {
+	const key = { qemu: "qemu", kernels: "kernel", images: "image" }[kind];
+	const users = (["domains", "modules"] as const).flatMap((of) =>
+		stack.names(of).map((name) => stack.text(of, name, key)),
+	);
+	const there = stack.names(kind);
+	const used = there.filter((name) => users.includes(name));
+	// Two versions of one thing differ in numbers.
+	const letters = (name: string) => name.replaceAll(/[0-9]+/g, "");
+	return there.flatMap((name): Finding[] => {
+		const meant = used.includes(name) ? undefined : nearest(name, used);
+		if (meant === undefined || letters(meant) === letters(name)) return [];
+		const message = `nothing uses the ${nouns[kind]} ${quote(name)} (did you mean ${quote(meant)}?)`;
+		return [
+			{
+				path: [kind, name],
+				at: "key",
+				message,
+				hint: `call it ${quote(meant)}, have a domain name it, or take it out`,
+			},
+		];
+	});
 }
 
 const nouns = { qemu: "QEMU", kernels: "kernel", images: "image", modules: "module", domains: "domain" };

@@ -15,9 +15,14 @@ const domain = z.object({
 	/** How its processor ran, and of which builds it was made, by their names in a lock. Runs of before say neither. */
 	acceleration: z.enum(["kvm", "tcg"]).exactOptional(),
 	builds: z.array(z.string()).exactOptional(),
+	/** QEMU's version, and the kernel's release, where they are of the lab's builds. Runs of before say neither. */
+	qemuVersion: z.string().exactOptional(),
+	kernelRelease: z.string().exactOptional(),
 	/** Build-ids of the kernel that the guest ran, and of the lab's modules that it had loaded. */
 	kernel: z.string().exactOptional(),
 	modules: z.record(z.string(), z.string()),
+	/** The guest's clocksource when its clock was first compared with the host's, where it said. */
+	clocksource: z.string().exactOptional(),
 });
 
 /** What one layer recorded; `domain` is whose, for a guest. */
@@ -99,9 +104,4 @@ export function secondsOf({ monotonic: { started, ended } }: Run): number {
  */
 export function layerSeconds(run: Run, { seconds = 0 }: Pick<RunLayer, "seconds">): number {
 	return Math.max(seconds, run.mode === "snapshot" ? 1 : secondsOf(run));
-}
-
-/** The domains by the processes of their QEMUs: tells whose event is whose where a run has several. */
-export function pidsOf({ domains }: Run): Record<string, number> {
-	return Object.fromEntries(Object.entries(domains).map(([name, { pid }]) => [name, pid]));
 }

@@ -6,7 +6,9 @@ import * as field from "./fields.ts";
 export type { Source } from "./source.ts";
 
 const qemu = z.strictObject({
-	source: field.source("Source of this QEMU.", ["debian:qemu", "debian:qemu/bookworm-backports"]),
+	source: field
+		.source("Source of this QEMU.", ["debian:qemu", "debian:qemu/bookworm-backports"])
+		.prefault("debian:qemu"),
 	targets: field
 		.list(field.qemuTarget)
 		.superRefine(field.includesX86)
@@ -22,7 +24,9 @@ const qemu = z.strictObject({
 });
 
 const kernel = z.strictObject({
-	source: field.source("Source of this kernel.", ["debian:linux-source-6.1", "path:/home/me/linux"]),
+	source: field
+		.source("Source of this kernel.", ["debian:linux-source-6.1", "path:/home/me/linux"])
+		.prefault("debian:linux-source-6.1"),
 	fragments: field.list(field.fragment).min(1).default(["quickstart"]).meta({
 		description:
 			"Configuration fragments by name, from kconfig/; merged over tinyconfig in this order: the last to ask for a symbol wins.",

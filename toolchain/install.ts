@@ -6,9 +6,11 @@
  */
 import { existsSync } from "node:fs";
 import { mkdir, rm, symlink } from "node:fs/promises";
+import { setGlobalProxyFromEnv } from "node:http";
 import { dirname, join } from "node:path";
+import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { place } from "./files.ts";
-import { build, builtFile, findGo, type Workshop } from "./go.ts";
+import { build, builtFile, findGo, isOurs, type Workshop } from "./go.ts";
 import { DownloadError, officialFile, officialReachable } from "./official.ts";
 import { pulumiOnPath } from "./on-path.ts";
 import { cli, languageHost, libvirtProvider, type Part, parts, terraformBridge } from "./parts.ts";
@@ -18,15 +20,27 @@ import { SetupError } from "./setup-error.ts";
 async function install(project: string, workshop: Workshop): Promise<void> {
 	const home = join(project, ".pulumi");
 	const wanted = new Set<Part>(parts);
-	const theirs = await pulumiOnPath(join(home, "bin"), workshop.log);
+	const theirs = await pulumiOnPath(home, workshop.log);
 	if (theirs !== undefined) {
 		await linkTheirs(home, dirname(theirs));
 		wanted.delete(cli);
 		wanted.delete(languageHost);
 		workshop.say(`Pulumi CLI and language host: ${dirname(theirs)}`);
 	}
-	if (await officialReachable()) await installReleases(home, wanted, workshop);
+	if (heedsEnvironment(workshop) && (await officialReachable())) await installReleases(home, wanted, workshop);
 	await installBuilds(home, wanted, workshop);
+}
+
+/** Has downloads go by https_proxy and SSL_CERT_FILE, as those of other programs do; NODE_EXTRA_CA_CERTS is Node's own. */
+function heedsEnvironment(workshop: Workshop): boolean {
+	setDefaultCACertificates([...getCACertificates(), ...getCACertificates("system")]);
+	try {
+		setGlobalProxyFromEnv();
+		return true;
+	} catch {
+		workshop.say("https_proxy or http_proxy is no http://HOST:PORT: official releases are passed over");
+		return false;
+	}
 }
 
 async function linkTheirs(home: string, bin: string): Promise<void> {
@@ -72,9 +86,11 @@ async function installBuilds(home: string, wanted: ReadonlySet<Part>, workshop: 
 		if (!existsSync(cached)) {
 			go ??= await findGo(workshop);
 			const compiler = go;
-			await timed(`${part.name} ${part.version}: built from its Go module`, workshop, () =>
-				build(part, compiler, workshop),
-			);
+			const [doing, done] = isOurs(part)
+				? [`building our own ${part.name} from toolchain/`, "our own, built from toolchain/"]
+				: [`building the ${part.name} from its Go module`, "built from its Go module"];
+			workshop.say(`${doing}…`);
+			await timed(`${part.name} ${part.version}: ${done}`, workshop, () => build(part, compiler, workshop));
 		}
 		await place(cached, join(home, part.path));
 	}

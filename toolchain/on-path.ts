@@ -3,13 +3,15 @@ import { delimiter, dirname, join } from "node:path";
 import { pulumiVersion } from "./parts.ts";
 import { run } from "./run.ts";
 
-/** The first `pulumi` on PATH, when it is new enough, is not ours and has its language host beside it. */
-export async function pulumiOnPath(ourBin: string, log: string): Promise<string | undefined> {
+/** The first `pulumi` on PATH, when it is new enough, is not that of our PULUMI_HOME and has its language host beside it. */
+export async function pulumiOnPath(home: string, log: string): Promise<string | undefined> {
 	for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
 		const program = join(folder, "pulumi");
-		if (folder === "" || !existsSync(program) || isSameFolder(folder, ourBin)) continue;
+		if (folder === "" || !existsSync(program) || isSameFolder(folder, join(home, "bin"))) continue;
 		const real = realpathSync(program);
-		const said = await run([program, "version"], { log, advice: "" }).catch(() => "");
+		// In a home of its own, it would leave a log even of this.
+		const env = { ...process.env, PULUMI_HOME: home, PULUMI_SKIP_UPDATE_CHECK: "true" };
+		const said = await run([program, "version"], { env, log, advice: "" }).catch(() => "");
 		return isAtLeast(said, pulumiVersion) && existsSync(join(dirname(real), "pulumi-language-nodejs"))
 			? real
 			: undefined;

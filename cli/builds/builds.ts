@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { diskUse } from "../disk-use.ts";
 import { onHost } from "../host.ts";
 import { buildUsers } from "./build-users.ts";
-import { diskUse } from "./disk-use.ts";
 
 /** A build on this machine, or what a kill left of one. */
 export interface Build {

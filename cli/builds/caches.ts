@@ -16,13 +16,14 @@ export interface CachePart {
 }
 
 export const cacheFolder = "/var/cache/tracelab";
-const logFolder = "/var/log/tracelab";
+export const logsFolder = "/var/log/tracelab";
+export const locksFolder = "/run/tracelab/locks";
 
 /** All that is kept on purpose and is no build: caches, and the logs of each stack. */
 export async function listCaches(): Promise<CachePart[]> {
-	// Builds have their own list; how long they took is a few bytes.
-	const cached = await filesBelow(cacheFolder, ["builds", "durations"]);
-	const logs = await filesBelow(logFolder, []);
+	// Builds have their own list.
+	const cached = await filesBelow(cacheFolder, ["builds"]);
+	const logs = await filesBelow(logsFolder, []);
 	const parts = new Map<string, CachePart>();
 	const add = (part: CachePart): void => {
 		const known = parts.get(part.path);
@@ -37,7 +38,7 @@ export async function listCaches(): Promise<CachePart[]> {
 		add({ ...file, kind: part.split("/")[0] ?? "", path: onHost(`${cacheFolder}/${part}`), lock: lockOf(part) });
 	}
 	for (const { path, ...file } of logs) {
-		add({ ...file, kind: "logs", path: onHost(`${logFolder}/${path.split("/")[0]}`) });
+		add({ ...file, kind: "logs", path: onHost(`${logsFolder}/${path.split("/")[0]}`) });
 	}
 	return [...parts.values()];
 }
@@ -56,13 +57,14 @@ function partOf(path: string): string {
 	return path.split("/").slice(0, depth).join("/");
 }
 
-/** The names under which steps lock what they work with: scripts/. */
+/** The names under which steps, and unbundle, lock what they work with: scripts/. */
 function lockOf(part: string): string | undefined {
 	const [kind, first, second = ""] = part.split("/");
 	if (kind === "apt") return "packages";
 	if (kind === "apt-image") return `apt-image-${first}`;
 	if (kind === "apt-sources" || (kind === "sources" && first === "debian")) return "apt-sources";
 	if (kind === "sources") return `source-${second.replace(/\.part$/, "")}`;
+	if (kind === "durations" || kind?.startsWith("unbundle-")) return kind;
 	if (kind === "work") return `build-${first}-${second}`;
 	return undefined;
 }
@@ -77,9 +79,19 @@ async function filesBelow(folder: string, except: readonly string[]): Promise<Ca
 	const root = onHost(folder);
 	if (!existsSync(root)) return [];
 	const without = except.flatMap((name) => ["-path", `${root}/${name}`, "-prune", "-o"]);
-	const { stdout } = await run("find", [root, "-xdev", ...without, "-type", "f", "-printf", "%A@ %T@ %b %P\\n"]);
+	const { stdout } = await run("find", [
+		"-H",
+		root,
+		"-xdev",
+		...without,
+		"!",
+		"-type",
+		"d",
+		"-printf",
+		"%A@ %T@ %b %P\\n",
+	]);
 	return stdout.split("\n").flatMap((line) => {
-		const [, read, written, blocks, path] = /^(\S+) (\S+) (\d+) (.*)$/.exec(line) ?? [];
+		const [, read, written, blocks, path] = /^(\S+) (\S+) (\d+) (.+)$/.exec(line) ?? [];
 		if (path === undefined) return [];
 		return [{ path, bytes: Number(blocks) * 512, lastUse: Math.max(Number(read), Number(written)) * 1000 }];
 	});

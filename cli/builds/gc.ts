@@ -1,15 +1,16 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { labsHere } from "../card.ts";
+import { confirm } from "../confirm.ts";
 import { LabError } from "../errors.ts";
+import { isHeld } from "../hold.ts";
 import { logFolder, onHost } from "../host.ts";
-import { confirm } from "../lab/confirm.ts";
-import { asRoot } from "../privilege.ts";
+import { names } from "../lab/engine.ts";
 import { run } from "../program.ts";
 import { scriptWords } from "../script.ts";
 import { ago, paint, print, say, size, table } from "../terminal.ts";
 import { type Build, listBuilds } from "./builds.ts";
-import { type CachePart, listCaches } from "./caches.ts";
+import { type CachePart, cacheFolder, listCaches, locksFolder, logsFolder } from "./caches.ts";
 
 export interface GcOptions {
 	/** Milliseconds: what was used since is kept. */
@@ -31,27 +32,35 @@ interface Verdict<Thing> {
 /** What scripts/build-discard.sh, and flock, end with where somebody is at work with what is to go. */
 const inUse = 75;
 
-/** A file system may note only one read a day. */
+/** A file system may note only one read a day: what was used within one may be what an up is at work with. */
 const day = 86_400_000;
 
 /** Removes builds that nobody needs, and old parts of caches; shows what goes, what stays, and why. */
 export async function gc(options: GcOptions): Promise<number> {
-	const there = await asRoot();
-	if (there !== undefined) return there;
+	// Where nobody is at work, nothing of the caches is needed.
+	const all = options.caches === true && options.olderThan === 0 && noLabs();
 	const builds = await Promise.all((await listBuilds()).map((build) => judgeBuild(build, options.olderThan)));
-	const caches = judgeCaches(await listCaches(), builds, options);
+	const caches = judgeCaches(await listCaches(), builds, options, all);
 	const going = { builds: builds.filter(({ goes }) => goes), caches: caches.filter(({ goes }) => goes) };
-	showPlan(builds, caches, options.caches === true);
-	if (going.builds.length + going.caches.length === 0) return 0;
-	if (options.dryRun === true) {
-		say("lab: nothing was removed: this was a dry run");
-		return 0;
+	showPlan(builds, caches, options);
+	if (going.builds.length + going.caches.length > 0) {
+		if (options.dryRun === true) {
+			say("lab: nothing was removed: this was a dry run");
+			return 0;
+		}
+		if (options.yes !== true)
+			await confirm("gc", "remove what is to go?", `./lab ${process.argv.slice(2).join(" ")} -y`);
+		if (all && !noLabs())
+			throw new LabError("nothing was removed: a lab has begun to come up", "run gc again: it keeps what that needs");
+		const freed = (await removeBuilds(going.builds)) + (await removeCaches(going.caches));
+		print(`freed ${size(freed)}`);
 	}
-	if (options.yes !== true) await confirm("gc", "remove what is to go?", `./lab ${process.argv.slice(2).join(" ")} -y`);
-	const freed = (await removeBuilds(going.builds)) + (await removeCaches(going.caches));
-	print(`freed ${size(freed)}`);
+	if (all && options.dryRun !== true) await sweep();
 	return 0;
 }
+
+/** Is there no lab on this machine, not even one that is half up? A step says so before it begins (scripts/lib/step.sh). */
+const noLabs = (): boolean => labsHere().length === 0 && names(onHost("/var/lib/tracelab/undo")).length === 0;
 
 async function judgeBuild(build: Build, olderThan: number): Promise<Verdict<Build>> {
 	const age = Date.now() - build.lastUse;
@@ -67,6 +76,7 @@ function judgeCaches(
 	parts: readonly CachePart[],
 	builds: readonly Verdict<Build>[],
 	{ caches = false, olderThan }: GcOptions,
+	all: boolean,
 ): Verdict<CachePart>[] {
 	const limit = Math.max(olderThan, day);
 	const used = builds.filter(({ thing }) => thing.users.length > 0);
@@ -77,7 +87,8 @@ function judgeCaches(
 	]);
 	return parts.map((part) => {
 		const age = Date.now() - part.lastUse;
-		return { thing: part, goes: caches && age >= limit && !needed.has(part.path), why: `used ${ago(age / 1000)}` };
+		const old = caches && age >= limit && !needed.has(part.path);
+		return { thing: part, goes: all || old, why: `used ${ago(age / 1000)}` };
 	});
 }
 
@@ -90,14 +101,16 @@ function shortened(users: readonly string[]): string {
 const withoutWaiting = ["--nonblock", "--conflict-exit-code", String(inUse)];
 
 async function isLocked(name: string): Promise<boolean> {
-	const file = onHost(`/run/tracelab/locks/${name}`);
-	return existsSync(file) && (await run("flock", [...withoutWaiting, file, "true"])).code === inUse;
+	const file = onHost(`${locksFolder}/${name}`);
+	return existsSync(file) && (await isHeld(file));
 }
 
 const sum = (verdicts: readonly Verdict<{ bytes: number }>[]): number =>
 	verdicts.reduce((total, { thing }) => total + thing.bytes, 0);
 
-function showPlan(builds: Verdict<Build>[], caches: Verdict<CachePart>[], asked: boolean): void {
+function showPlan(builds: Verdict<Build>[], caches: Verdict<CachePart>[], options: GcOptions): void {
+	const { caches: asked = false, olderThan } = options;
+	const hint = !asked ? "; --caches looks at it, too" : olderThan === 0 ? "; all of it goes once no lab is up" : "";
 	const kinds = [...new Set(caches.map(({ thing }) => thing.kind))].sort();
 	for (const goes of [true, false]) {
 		const shown = builds.filter((verdict) => verdict.goes === goes);
@@ -108,7 +121,7 @@ function showPlan(builds: Verdict<Build>[], caches: Verdict<CachePart>[], asked:
 				const own = parts.filter(({ thing }) => thing.kind === kind);
 				if (own.length === 0) return [];
 				const last = own.reduce((latest, { thing }) => Math.max(latest, thing.lastUse), 0);
-				const why = `used ${ago((Date.now() - last) / 1000)}${goes || asked ? "" : "; --caches looks at it, too"}`;
+				const why = `used ${ago((Date.now() - last) / 1000)}${goes ? "" : hint}`;
 				return [[`  ${kind === "logs" ? "logs" : `cache ${kind}`}`, "", size(sum(own)), why]];
 			}),
 		];
@@ -140,7 +153,7 @@ async function removeCaches(verdicts: readonly Verdict<CachePart>[]): Promise<nu
 		const remove = ["xargs", "-0", "rm", "-rf", "--one-file-system", "--"];
 		const paths = own.map(({ thing }) => `${thing.path}\0`).join("");
 		const { code, stderr } = await run("env", [...(lock === undefined ? [] : holding(lock)), ...remove], paths);
-		if (code === inUse) say(`lab: what an up is at work with stays, under the lock ${lock}`);
+		if (code === inUse) say(`lab: what somebody is at work with stays, under the lock ${lock}`);
 		else if (code !== 0) throw new LabError(`parts of the cache cannot be removed:\n${stderr.trim()}`);
 		else freed += sum(own);
 	}
@@ -148,8 +161,21 @@ async function removeCaches(verdicts: readonly Verdict<CachePart>[]): Promise<nu
 }
 
 function holding(lock: string): string[] {
-	const file = onHost(`/run/tracelab/locks/${lock}`);
+	const file = onHost(`${locksFolder}/${lock}`);
 	// Nobody has locked anything since this machine booted.
 	mkdirSync(dirname(file), { recursive: true });
 	return ["flock", ...withoutWaiting, file];
+}
+
+/** Removes what is of no use by itself: locks that nobody holds, and then, if those were all, empty folders. */
+async function sweep(): Promise<void> {
+	const locks = onHost(locksFolder);
+	for (const name of names(locks))
+		await run("flock", [...withoutWaiting, `${locks}/${name}`, "rm", `${locks}/${name}`]);
+	if (names(locks).length > 0) return;
+	const own = [cacheFolder, logsFolder, dirname(locksFolder)].map(onHost).filter((folder) => existsSync(folder));
+	if (own.length === 0) return;
+	// A build that a recording needs has empty folders of its own.
+	const notInBuilds = ["!", "-path", onHost(`${cacheFolder}/builds/*/*`)];
+	await run("find", [...own, "-xdev", "-depth", "-type", "d", "-empty", ...notInBuilds, "-delete"]);
 }

@@ -1,15 +1,15 @@
 import { writeFileSync } from "node:fs";
 import { buildOf } from "../../spec/build-prefix.ts";
-import { buildPrefixes } from "../../spec/build-prefixes.ts";
+import { buildPrefixes, madeFor } from "../../spec/build-prefixes.ts";
 import { loadStack } from "../../spec/load-stack.ts";
 import { type Lock, lockFile, lockText, type Pin, pinOf, readLock } from "../../spec/lock.ts";
 import { completed, isOpen, updated } from "../../spec/lock-changes.ts";
-import type { Stack } from "../../spec/schema.ts";
 import { checkStack, readCard, stackOption } from "../card.ts";
 import { asLabError, LabError } from "../errors.ts";
 import { project } from "../host.ts";
 import { asRoot, giveBack } from "../privilege.ts";
 import { run } from "../program.ts";
+import { replaceFile } from "../replace-file.ts";
 import { print } from "../terminal.ts";
 import { allBegun, type BegunBuild, begunBuilds, checkWanted } from "./begun-builds.ts";
 import { builtPins, noted } from "./build-record.ts";
@@ -70,15 +70,14 @@ async function updateLock(stack: string, wanted: readonly string[]): Promise<num
 	const now: Record<string, Pin> = {};
 	for (const [name, prefix] of Object.entries(prefixes)) {
 		const build = begun.find((one) => one.name === name);
-		const asked = wanted.length === 0 ? build !== undefined || !Object.hasOwn(old, name) : wanted.includes(name);
-		if (asked) now[name] = build?.prefix === prefix ? await current(build) : { build: buildOf(prefix) };
+		const isWanted = wanted.length === 0 ? build !== undefined || !Object.hasOwn(old, name) : wanted.includes(name);
+		if (isWanted) now[name] = build?.prefix === prefix ? await current(build) : { build: buildOf(prefix) };
 	}
-	const { lock, differences } = updated(
-		old,
-		now,
-		wanted.length === 0 ? names : [...names, ...Object.keys(old)],
-		kernels(declared),
+	const bases = madeFor(declared);
+	const asked = Object.fromEntries(
+		Object.entries(prefixes).map(([name, prefix]) => [name, { build: buildOf(prefix), madeFor: bases[name] ?? [] }]),
 	);
+	const { lock, differences } = updated(old, now, wanted.length === 0 ? names : [...names, ...Object.keys(old)], asked);
 	const free = write(stack, lock, there === undefined ? names : []);
 	for (const line of differences) print(line);
 	if (free.length > 0) print(`${lockFile(stack)} holds ${free.join(", ")} to nothing`);
@@ -88,17 +87,6 @@ async function updateLock(stack: string, wanted: readonly string[]): Promise<num
 		print(`./lab${option} up builds ${open.join(", ")}; then ./lab${option} lock pins what that comes to`);
 	} else if (differences.length === 0) print(`nothing is newer than what ${lockFile(stack)} has`);
 	return 0;
-}
-
-/** Whose kernel each build is for that is built against one, by the builds' names. */
-function kernels({ modules, probes, domains }: Stack): Record<string, string> {
-	return Object.fromEntries([
-		...Object.entries(modules).map(([name, { kernel }]) => [`module-${name}`, `kernel-${kernel}`]),
-		...Object.entries(probes).map(([name, { domain }]) => [
-			`probe-${name}-${domain}`,
-			`kernel-${domains[domain]?.kernel}`,
-		]),
-	]);
 }
 
 /** What a build would be made of now, and where the one that is there was made of that, what it came to. */
@@ -120,6 +108,6 @@ async function current({ name, step, prefix }: BegunBuild): Promise<Pin> {
 function write(stack: string, lock: Lock, names: readonly string[]): string[] {
 	const free = names.filter((name) => !Object.hasOwn(lock, name));
 	const all = { ...lock, ...Object.fromEntries(free.map((name) => [name, {}])) };
-	writeFileSync(`${project}/${lockFile(stack)}`, lockText(stack, all));
+	replaceFile(`${project}/${lockFile(stack)}`, (part) => writeFileSync(part, lockText(stack, all)));
 	return free;
 }

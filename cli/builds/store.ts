@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs
 import { join } from "node:path";
 import { pinInput } from "../../spec/lock.ts";
 import { checkStack, stackOption } from "../card.ts";
+import { inOrder } from "../ending.ts";
 import { asLabError, LabError } from "../errors.ts";
 import { onHost, project } from "../host.ts";
 import { rootsOwn } from "../privilege.ts";
@@ -102,22 +103,14 @@ async function inScratch<Result>(work: (scratch: string) => Promise<Result>): Pr
 	// tar says less of a zstd that is not there.
 	for (const program of ["rclone", "zstd"]) await run(program, ["--version"]);
 	const scratch = mkdtempSync(join(process.env["TMPDIR"] ?? "/var/tmp", "tracelab-store-"));
-	const drop = () => rmSync(scratch, { recursive: true, force: true });
-	for (const [signal, status] of [
-		["SIGINT", 130],
-		["SIGTERM", 143],
-	] as const) {
-		process.once(signal, () => {
-			drop();
-			process.exit(status);
-		});
-	}
 	try {
-		return await work(scratch);
-	} catch (error) {
-		throw asLabError(error);
+		return await inOrder((interrupted) =>
+			work(scratch).catch((error: unknown) => {
+				throw interrupted.aborted ? new LabError("interrupted") : asLabError(error);
+			}),
+		);
 	} finally {
-		drop();
+		rmSync(scratch, { recursive: true });
 	}
 }
 
@@ -148,7 +141,9 @@ async function upload(archive: string, store: string, build: PinnedBuild): Promi
 const progress = process.stderr.isTTY ? ["--stats", "5s", "--stats-one-line", "--stats-log-level", "NOTICE"] : [];
 
 async function rclone(args: readonly string[], fine: readonly number[] = []): Promise<Ran> {
-	const ran = await run("rclone", ["--retries", "1", ...args], "", { progress: args.includes("--stats") });
+	const ran = await inOrder((cancelSignal) =>
+		run("rclone", ["--retries", "1", ...args], "", { progress: args.includes("--stats"), cancelSignal }),
+	);
 	if (ran.code === 0 || fine.includes(ran.code)) return ran;
 	const said = ran.stderr.trim().split("\n").slice(-4).join("\n");
 	throw new LabError(

@@ -10,19 +10,22 @@ import {
 	renameSync,
 	rmSync,
 	symlinkSync,
+	writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { lockFile, readLock } from "../../spec/lock.ts";
 import { completed } from "../../spec/lock-changes.ts";
 import { stackOption } from "../card.ts";
 import { asLabError, LabError } from "../errors.ts";
+import { holdUntilEnd } from "../hold.ts";
 import { onHost, project } from "../host.ts";
-import { asRoot, giveBack } from "../privilege.ts";
+import { giveBack } from "../privilege.ts";
 import { run } from "../program.ts";
+import { replaceFile } from "../replace-file.ts";
 import { print } from "../terminal.ts";
 import { type Manifest, manifestFile, manifestOf, manifestSchema, sha256 } from "./bundle-manifest.ts";
-import { cacheFolder } from "./caches.ts";
+import { cacheFolder, locksFolder } from "./caches.ts";
 import { stackFiles } from "./stack-files.ts";
 
 /** Where builds look for their sources, below the cache's folder. */
@@ -35,10 +38,12 @@ const sourcePath = /^(sources\/(debian|git|sha256)|apt-image\/[a-z0-9-]+)\/[^/]+
  * nothing of it was put anywhere
  */
 export async function unbundle(file: string): Promise<number> {
-	const there = await asRoot();
-	if (there !== undefined) return there;
 	mkdirSync(onHost(cacheFolder), { recursive: true });
 	const stage = mkdtempSync(onHost(`${cacheFolder}/unbundle-`));
+	const lock = onHost(`${locksFolder}/${basename(stage)}`);
+	mkdirSync(dirname(lock), { recursive: true });
+	writeFileSync(lock, "");
+	holdUntilEnd(lock);
 	const own: string[] = [];
 	try {
 		const { stack, files, links } = await checked(file, stage);
@@ -50,16 +55,15 @@ export async function unbundle(file: string): Promise<number> {
 			renameSync(join(stage, "cache", name), place);
 		}
 		for (const name of own) {
-			const place = join(project, name);
-			if (name === lockFile(stack)) rmSync(place, { force: true });
-			put(join(stage, "project", name), place);
+			if (!(await isHere(name, { files, links }))) put(join(stage, "project", name), join(project, name));
 		}
 		print(`stack ${stack} is here, with its lock and its sources: ./lab${stackOption(stack)} up`);
 		return 0;
 	} catch (error) {
 		throw asLabError(error);
 	} finally {
-		rmSync(stage, { recursive: true });
+		rmSync(stage, { recursive: true, force: true });
+		rmSync(lock, { force: true });
 		giveBack(own.map((name) => name.replace(/\/.*/, "")));
 	}
 }
@@ -125,11 +129,8 @@ const below = (folder: string, members: Readonly<Record<string, string>>): strin
 async function refuseOthers(own: readonly string[], stage: string, { stack, files, links }: Manifest): Promise<void> {
 	const others: string[] = [];
 	for (const name of own) {
-		const place = join(project, name);
-		const entry = lstatSync(place, { throwIfNoEntry: false });
-		if (entry === undefined) continue;
-		const is = entry.isSymbolicLink() ? readlinkSync(place) : entry.isFile() ? await sha256(place) : undefined;
-		if (is === (entry.isSymbolicLink() ? links : files)[`project/${name}`]) continue;
+		const entry = lstatSync(join(project, name), { throwIfNoEntry: false });
+		if (entry === undefined || (await isHere(name, { files, links }))) continue;
 		if (name === lockFile(stack) && entry.isFile() && isCompletedBy(stack, join(stage, "project"))) continue;
 		others.push(name);
 	}
@@ -140,6 +141,14 @@ async function refuseOthers(own: readonly string[], stage: string, { stack, file
 	);
 }
 
+/** Has the project this very file or link? */
+async function isHere(name: string, { files, links }: Pick<Manifest, "files" | "links">): Promise<boolean> {
+	const place = join(project, name);
+	const entry = lstatSync(place, { throwIfNoEntry: false });
+	if (entry?.isSymbolicLink()) return readlinkSync(place) === links[`project/${name}`];
+	return entry?.isFile() === true && (await sha256(place)) === files[`project/${name}`];
+}
+
 /** Does the project's lock of a stack become that of another project, once it has what it lacks of that? */
 function isCompletedBy(stack: string, other: string): boolean {
 	const lockOf = (root: string) => readLock(stack, undefined, root) ?? {};
@@ -148,8 +157,9 @@ function isCompletedBy(stack: string, other: string): boolean {
 }
 
 function put(from: string, to: string): void {
-	if (lstatSync(to, { throwIfNoEntry: false }) !== undefined) return;
 	mkdirSync(dirname(to), { recursive: true });
-	if (lstatSync(from).isSymbolicLink()) symlinkSync(readlinkSync(from), to);
-	else copyFileSync(from, to);
+	replaceFile(to, (part) => {
+		if (lstatSync(from).isSymbolicLink()) symlinkSync(readlinkSync(from), part);
+		else copyFileSync(from, part);
+	});
 }

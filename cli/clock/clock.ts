@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beaconEvent, beaconFilter } from "../../spec/beacon-match.ts";
@@ -7,13 +7,14 @@ import type { ClockRecord, GuestClock } from "../../spec/clock-record.ts";
 import { quote } from "../../spec/quote.ts";
 import { type Domain, findDomain, stackOption } from "../card.ts";
 import { inOrder } from "../ending.ts";
-import { LabError } from "../errors.ts";
+import { LabError, orFault } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { runInGuest } from "../guest/process.ts";
+import { onHost } from "../host.ts";
 import { domainProcess, mustRun } from "../libvirt.ts";
 import { print, say, table } from "../terminal.ts";
 import { unseenQemu } from "../trace/causes.ts";
-import { lttng } from "../trace/lttng.ts";
+import { lttng, sessionStates } from "../trace/lttng.ts";
 import { beaconsOf, checkBound, checkOffsets, fitRun, type TracedBeacon } from "./run-clock.ts";
 import { exchangeClocks, exchangeLines, guestSystemClock, hostClock, type SystemClock } from "./system-clock.ts";
 
@@ -116,6 +117,7 @@ async function recordBeacons(
 	if (pid === undefined) {
 		throw new LabError(`domain ${quote(domain.name)} has no process`, `./lab${stackOption(domain.stack)} up starts it`);
 	}
+	await endKilled();
 	const session = `tracelab-clock-${process.pid}`;
 	await lttng("create", session, `--output=${output}`);
 	try {
@@ -130,6 +132,14 @@ async function recordBeacons(
 		return { lines, beacons };
 	} finally {
 		await lttng("destroy", session).catch(() => {});
+	}
+}
+
+/** Ends the sessions of measurements that had no time to do so. */
+export async function endKilled(): Promise<void> {
+	for (const session of (await sessionStates()).keys()) {
+		const pid = /^tracelab-clock-(\d+)$/.exec(session)?.[1];
+		if (pid !== undefined && !existsSync(onHost(`/proc/${pid}`))) await orFault(() => lttng("destroy", session));
 	}
 }
 

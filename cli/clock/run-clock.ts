@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import {
 	beaconEvent,
@@ -20,15 +20,20 @@ import {
 } from "../../spec/clock-record.ts";
 import type { CtfLine } from "../../spec/ctf-line.ts";
 import { quote } from "../../spec/quote.ts";
+import type { Run } from "../../spec/run.ts";
 import { LabError } from "../errors.ts";
+import { replaceFile } from "../replace-file.ts";
 import { ctfClock, ctfEvents, ctfRange, ctfTraces, earliest, latest } from "../runs/ctf.ts";
 import { hostClock, readExchanges, type SystemClock } from "./system-clock.ts";
 
 export interface FitRunOptions {
-	/** What the guests say of their clocks, by domain: where it is not given, their traces are not checked against it. */
+	/** What the guests say of their clocks at the end, by domain: where it is not given, their traces are not checked against it. */
 	guests?: Readonly<Record<string, SystemClock>>;
-	/** Process of each domain's QEMU: tells their beacons apart where more than one is traced with the context vpid. */
-	pids?: Readonly<Record<string, number>>;
+	/**
+	 * What the run has of its domains: the process of QEMU tells their beacons apart where more than one is traced with the
+	 * context vpid, and the clocksource is the guest's at the start.
+	 */
+	domains?: Readonly<Record<string, Pick<Run["domains"][string], "pid" | "clocksource">>>;
 	/** Those in QEMU's traces, where they were read already. */
 	beacons?: readonly TracedBeacon[];
 }
@@ -40,25 +45,24 @@ export interface FitRunOptions {
  * @throws LabError for a guest that nothing puts on the host's clock
  */
 export async function fitRun(folder: string, options: FitRunOptions = {}): Promise<ClockRecord> {
-	const { guests = {}, pids = {}, beacons = await beaconsOf(join(folder, "qemu")) } = options;
+	const { guests = {}, domains = {}, beacons = await beaconsOf(join(folder, "qemu")) } = options;
 	const host = hostClock();
 	const traces = await checkedTraces(folder, host, guests);
 	const record: ClockRecord = { clocksource: host.clocksource, guests: {}, traces };
 	for (const name of clockedDomains(folder)) {
 		const clocksource = guests[name]?.clocksource;
+		const { pid, clocksource: first = clocksource } = domains[name] ?? {};
 		const fitting: ClockFitOptions = {
-			granule: granuleOf(clocksource),
+			// Where it changed, nobody knows which pairs were read of which.
+			granule: Math.max(granuleOf(first), granuleOf(clocksource)),
 			hostGranule: granuleOf(host.clocksource),
 			...(await guestInterval(join(folder, "guest", name))),
 		};
-		const pid = pids[name];
 		const ours = pid === undefined ? beacons : beacons.filter((beacon) => beacon.pid === pid || beacon.pid === -1);
 		const clock = fitGuest(folder, name, ours, fitting);
 		record.guests[name] = clocksource === undefined ? clock : { ...clock, clocksource };
 	}
-	const file = join(folder, "clock.json");
-	writeFileSync(`${file}.part`, `${JSON.stringify(record, null, "\t")}\n`);
-	renameSync(`${file}.part`, file);
+	replaceFile(join(folder, "clock.json"), (part) => writeFileSync(part, `${JSON.stringify(record, null, "\t")}\n`));
 	return record;
 }
 
@@ -83,9 +87,9 @@ export function checkOffsets({ traces }: ClockRecord): string[] {
 }
 
 /** The clock.json of a run, which is fitted where it has none yet. */
-export async function runClock(folder: string, pids: NonNullable<FitRunOptions["pids"]>): Promise<ClockRecord> {
+export async function runClock(folder: string, domains: NonNullable<FitRunOptions["domains"]>): Promise<ClockRecord> {
 	const file = join(folder, "clock.json");
-	if (!existsSync(file)) return fitRun(folder, { pids });
+	if (!existsSync(file)) return fitRun(folder, { domains });
 	const record = clockRecordSchema.safeParse(JSON.parse(readFileSync(file, "utf8")));
 	if (record.success) return record.data;
 	throw new LabError(`${file} is none of this version`, "remove it: it is made anew from the run");
@@ -112,7 +116,7 @@ export async function beaconsOf(folder: string): Promise<TracedBeacon[]> {
 }
 
 /** The beacon that an event of QEMU's is, if it is one. */
-export function beaconIn(event: CtfLine): TracedBeacon | undefined {
+export function beaconIn(event: Pick<CtfLine, "name" | "fields" | "cycles">): TracedBeacon | undefined {
 	if (event.name !== beaconEvent) return undefined;
 	const { addr, value, vpid = -1 } = event.fields;
 	if (addr !== beaconPort) return undefined;

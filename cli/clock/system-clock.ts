@@ -46,12 +46,15 @@ function wallClockOffset(): { offset: bigint; offsetBound: number } {
 	return { offset: (best.low + best.high) / 2n, offsetBound: Math.ceil(Number(best.high - best.low) / 2) };
 }
 
-/** Has the kernel's own number of the offset, exact to the nanosecond; root reads it, and the agent is root. */
+/**
+ * Has the kernel's own number of the offset, exact to the nanosecond; root reads it, and the agent is root. The wall clock has
+ * the index 1: Linux 6.18 does not name the clocks' functions any more.
+ */
 const timerList = "/proc/timer_list";
 
 export async function guestSystemClock(agent: GuestAgent): Promise<SystemClock> {
 	const said = await agent.shell(
-		`cat "$1" "$2" && awk '$1 == ".get_time:" {wall = $2 == "ktime_get_real"} wall && $1 == ".offset:" {print $2; exit}' "$3"`,
+		`cat "$1" "$2" && awk '$1 == ".index:" {wall = $2 == 1} wall && $1 == ".offset:" {print $2; exit}' "$3"`,
 		clocksourceFile,
 		bootIdFile,
 		timerList,

@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { quote } from "../../spec/quote.ts";
@@ -7,7 +7,7 @@ import { inOrder } from "../ending.ts";
 import { LabError } from "../errors.ts";
 import { onHost } from "../host.ts";
 import { definition } from "../libvirt.ts";
-import { run } from "../program.ts";
+import { notOutliving, run } from "../program.ts";
 import { makeRunFolder } from "../runs/run-folder.ts";
 import { duration, say } from "../terminal.ts";
 import { recorder } from "../trace/recorder.ts";
@@ -35,12 +35,19 @@ export async function record(
 			await makeDisks(domain, folder, command);
 			say(`lab: recording a boot of ${name}, and: ${command.join(" ")}`);
 			const begun = performance.now();
-			const args = recordingArguments("record", machine);
-			const ran = await run(onHost(machine.emulator), args, "", { cwd: folder, detached: true, cancelSignal });
+			const qemu = notOutliving(onHost(machine.emulator), recordingArguments("record", machine));
+			const ran = await run(...qemu, "", { cwd: folder, detached: true, cancelSignal });
 			if (cancelSignal.aborted) throw new LabError("interrupted: nothing of the recording is kept");
 			return { ...ran, seconds: (performance.now() - begun) / 1000 };
 		});
 		if (code !== 0) throw new LabError(`QEMU ended with ${code}: ${stderr}`);
+		// It goes on without a recording, and ends well.
+		if (stderr.includes("replay write error")) {
+			throw new LabError(
+				"QEMU found no room for the recording",
+				"make room (df -h shows on which disk), then record it again",
+			);
+		}
 		const { output, status } = commandOutput(readFileSync(join(folder, files.console), "latin1"));
 		if (status === undefined) {
 			const last = output.trimEnd().split("\n").slice(-5).join("\n  | ");
@@ -52,7 +59,7 @@ export async function record(
 		say(`lab: recorded ${taken} in ${duration(seconds)}; replay it in gdb: ./lab${stackOption(stack)} replay ${taken}`);
 		return status;
 	} catch (error) {
-		rmSync(folder, { recursive: true });
+		rmSync(folder, { recursive: true, force: true });
 		throw error;
 	}
 }
@@ -62,6 +69,8 @@ async function described(
 	domain: Domain,
 ): Promise<Omit<Recording, "stack" | "domain" | "command" | "status" | "seconds">> {
 	const { kernel, card } = domain;
+	if (!existsSync(onHost(card.emulator)))
+		throw new LabError(`${card.emulator} is gone`, `./lab${stackOption(domain.stack)} up makes it again`);
 	const { memory, commandLine } = await definition(domain);
 	const { hostKernel: _, ...by } = await recorder();
 	return {

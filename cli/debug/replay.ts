@@ -7,7 +7,7 @@ import { stackOption } from "../card.ts";
 import { inOrder } from "../ending.ts";
 import { LabError, systemCode } from "../errors.ts";
 import { onHost, project } from "../host.ts";
-import { handOver } from "../program.ts";
+import { handOver, notOutliving } from "../program.ts";
 import { say } from "../terminal.ts";
 import { quietPython } from "./debugger.ts";
 import { ElfError, readElf } from "./elf.ts";
@@ -29,7 +29,8 @@ export async function replay(stack: string, run: string, args: readonly string[]
 		for (const file of [files.log, files.lab]) symlinkSync(join(folder, file), join(own, file));
 		// Once it has powered off, it waits for its debugger to leave.
 		const options = ["-S", "-no-shutdown", "-gdb", `unix:${gdbSocket},server=on,wait=off`];
-		const qemu = execa(onHost(recording.emulator), [...recordingArguments("replay", recording), ...options], {
+		const arguments_ = [...recordingArguments("replay", recording), ...options];
+		const qemu = execa(...notOutliving(onHost(recording.emulator), arguments_), {
 			cwd: own,
 			reject: false,
 			stdin: "ignore",
@@ -91,7 +92,7 @@ async function listening(
 	}
 }
 
-export function replayArguments({ kernel }: Recording, socket: string, args: readonly string[]): string[] {
+function replayArguments({ kernel }: Recording, socket: string, args: readonly string[]): string[] {
 	return [
 		"-q",
 		...quietPython,

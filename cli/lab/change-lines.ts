@@ -43,7 +43,8 @@ function buildLine({ name, what, drift, prefix, previous }: Change): string {
 	if (prefix === undefined) return "moment";
 	const there = isWhole(prefix);
 	if (!there && isWhole(cachedAt(prefix))) return `takes ${thing} from the cache`;
-	const asItIs = what !== "update" || drift === "" || /not yet used by stack/.test(drift);
+	const asItIs =
+		what !== "update" || drift === "" || /not yet used by stack|is another build than at the last up/.test(drift);
 	if (there && asItIs) return what === "update" ? "moment" : `uses ${thing}, which is there already`;
 	const kind = prefix.split("/")[3] ?? "";
 	const last = builtIn(prefix) ?? (previous === undefined ? undefined : builtIn(previous));

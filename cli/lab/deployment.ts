@@ -1,18 +1,19 @@
 import { quote } from "../../spec/quote.ts";
 import { checkStack, labsHere, readCard, stackOption } from "../card.ts";
+import { confirm } from "../confirm.ts";
 import { LabError } from "../errors.ts";
 import { asRoot, giveBack } from "../privilege.ts";
 import { runScript } from "../script.ts";
 import { print, say } from "../terminal.ts";
 import { changeLines } from "./change-lines.ts";
 import { readOutlook } from "./changes.ts";
-import { confirm } from "./confirm.ts";
 import { pulumi, pulumiHere, readState, stateFolder } from "./engine.ts";
 import { withEventLog } from "./engine-events.ts";
-import { breakStaleLock, clearPending, releaseUnknown, undoUnknown } from "./interruption.ts";
+import { breakStaleLock, clearPending, releaseUnknown, removeUnknownDomains, undoUnknown } from "./interruption.ts";
 import { nextCommands } from "./next-commands.ts";
-import { takeOver } from "./ownership.ts";
-import { readStepTimes, stepTimesText } from "./step-times.ts";
+import { checkOwner, takeOver } from "./ownership.ts";
+import { endRuns } from "./sessions.ts";
+import { readStepTimes, setUpSeconds, stepTimesText } from "./step-times.ts";
 
 /** Brings the lab up; `args` go to pulumi as they are. Returns the exit status. */
 export async function up(stack: string, args: readonly string[]): Promise<number> {
@@ -21,15 +22,17 @@ export async function up(stack: string, args: readonly string[]): Promise<number
 	if (there !== undefined) return there;
 	const begun = performance.now();
 	try {
+		checkOwner(stack);
 		await select(stack);
 		await breakStaleLock(stack);
 		await clearPending(stack);
 		await releaseUnknown(stack);
 		await takeOver(stack);
+		await removeUnknownDomains(stack);
 		const code = await withEventLog(async ({ file, options, env }) => {
 			const own = ["--yes", "--skip-preview", "--stack", stack, "--suppress-outputs", ...options];
 			const code = await pulumiHere(["up", ...own, ...args], env);
-			say(stepTimesText(await readStepTimes(file), (performance.now() - begun) / 1000));
+			say(stepTimesText(await readStepTimes(file), (performance.now() - begun) / 1000, setUpSeconds()));
 			return code;
 		});
 		if (code === 0) print(nextCommands(readCard(stack)));
@@ -75,10 +78,13 @@ export async function destroy(stack: string, args: readonly string[], sure: bool
 	const there = await asRoot();
 	if (there !== undefined) return there;
 	try {
+		checkOwner(stack);
 		await breakStaleLock(stack);
 		await clearPending(stack);
 		await startLibvirtd(stack);
+		await endRuns(stack);
 		await undoUnknown(stack);
+		await removeUnknownDomains(stack);
 		await releaseUnknown(stack);
 		return await pulumiHere(["destroy", "--yes", "--skip-preview", "--stack", stack, ...args]);
 	} finally {

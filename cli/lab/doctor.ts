@@ -36,7 +36,7 @@ export async function doctor(): Promise<number> {
 	return missing.length === 0 ? 0 : 1;
 }
 
-export async function examine(): Promise<Finding[]> {
+async function examine(): Promise<Finding[]> {
 	const [facts, engine, plugins, root, packages, libvirtd, sessiond] = await Promise.all([
 		hostFacts(),
 		engineFinding(),
@@ -59,7 +59,7 @@ export async function examine(): Promise<Finding[]> {
 		},
 		plugins,
 		root,
-		await packagesFinding(),
+		await packagesFinding(facts),
 		packages,
 		diskSpace(
 			Math.min(facts.free.opt, facts.free.cache),
@@ -124,13 +124,15 @@ async function rootFinding(): Promise<Finding> {
 		: { name: "root", state: "missing", found: "not root, and no sudo: use su", why };
 }
 
-async function packagesFinding(): Promise<Finding> {
+async function packagesFinding({ os }: HostFacts): Promise<Finding> {
 	const why = "up installs QEMU's and the kernel's build dependencies";
 	const apt = (await run("bash", ["-c", "command -v apt-get"])).code === 0;
+	const tried = os.id === "debian" && os.version === "12";
+	const here = `on ${os.id} ${os.version}`.trimEnd();
 	return {
 		name: "apt-get",
-		state: apt ? "ok" : "missing",
-		found: apt ? "there" : "not there: Debian 12 is what this was made on",
+		state: !apt ? "missing" : tried ? "ok" : "note",
+		found: `${apt ? "there" : "not there"}, ${here}${tried ? "" : ": Debian 12 is what the lab was tried on"}`,
 		why,
 	};
 }

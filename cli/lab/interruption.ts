@@ -76,10 +76,12 @@ function doing({ resource, type }: PendingOperation): string {
 	return `${type} ${resourceName(resource.urn)}`;
 }
 
+const domainType = "libvirt:index/domain:Domain";
+
 async function removeOrphan({ type, inputs }: StateResource, known: readonly StateResource[]): Promise<void> {
 	const name = String(inputs?.["name"] ?? "");
 	if (name === "" || known.some((other) => other.type === type && other.inputs?.["name"] === name)) return;
-	if (type === "libvirt:index/domain:Domain") await removeDomain(name);
+	if (type === domainType) await removeDomain(name);
 	else if (type === "libvirt:index/volume:Volume") await removeVolume(name, String(inputs?.["pool"] ?? ""));
 	else if (type === "libvirt:index/pool:Pool") await removePool(name);
 }
@@ -99,6 +101,22 @@ export async function undoUnknown(stack: string): Promise<void> {
 		const { code, stderr } = await undo(step);
 		if (code === 0) continue;
 		throw new LabError(`${name} cannot be undone:\n${stderr}`, `mend that, then: ./lab${stackOption(stack)} destroy`);
+	}
+}
+
+/**
+ * Removes domains of this lab that are in no state of Pulumi's: libvirt starts one as it is created, and where that failed, as for
+ * want of memory, it is defined for good, and in the way of the next try.
+ */
+export async function removeUnknownDomains(stack: string): Promise<void> {
+	const libvirts = (readState(stack)?.resources ?? []).filter(({ type }) => type === domainType);
+	const known = new Set(libvirts.map(({ inputs }) => String(inputs?.["name"] ?? "")));
+	for (const step of begunSteps(stack).filter((step) => step.project === project)) {
+		// What a domain needs first.
+		const domain = /^domain-(.+)-share$/.exec(step.name)?.[1];
+		if (domain === undefined || known.has(`${stack}-${domain}`) || !(await removeDomain(`${stack}-${domain}`)))
+			continue;
+		say(`lab: domain ${domain} was defined, and is in no state of pulumi's: undefining it`);
 	}
 }
 

@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import type { Build } from "../builds/builds.ts";
-import { diskUse } from "../builds/disk-use.ts";
+import { diskUse } from "../disk-use.ts";
 import { onHost } from "../host.ts";
 
 /** What the lab keeps of one kind on this machine. */

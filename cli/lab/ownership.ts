@@ -45,24 +45,30 @@ function checkRenamed(stack: string): void {
 }
 
 /**
- * Makes a stack's lab on this host ours. Where its state was lost, with the project or by itself, each step finds its way
- * back; but libvirt's objects would stand in the way of their like, and go.
+ * That a state knows the stack says nothing: a copy of a project has one, too. A project that was moved is not where it was.
  *
- * @throws LabError where it is up from another project: that would take it for drift, and mend it
+ * @throws LabError where the stack's lab is up from another project, which would be mended as drift, or destroyed
+ */
+export function checkOwner(stack: string): void {
+	const other = begunSteps(stack).find((step) => step.project !== project && existsSync(`${step.project}/Pulumi.yaml`));
+	if (other === undefined) return;
+	throw new LabError(
+		`the lab of stack ${quote(stack)} is up from another project: ${other.project}`,
+		`work with it there; or have one beside it: a file stacks/NAME.yaml with "extends: ${stack}", and a processName of its own for each domain`,
+	);
+}
+
+/**
+ * Makes a stack's lab on this host, which is no other project's, ours. Where its state was lost, with the project or by itself,
+ * each step finds its way back; but libvirt's objects would stand in the way of their like, and go.
  */
 export async function takeOver(stack: string): Promise<void> {
 	checkRenamed(stack);
 	const steps = begunSteps(stack);
-	const other = steps.find((step) => step.project !== project && existsSync(`${step.project}/Pulumi.yaml`));
-	if (other !== undefined) {
-		throw new LabError(
-			`the lab of stack ${quote(stack)} is up from another project: ${other.project}`,
-			`work with it there; or have one beside it: a file stacks/NAME.yaml with "extends: ${stack}", and a processName of its own for each domain`,
-		);
-	}
 	const state = readState(stack);
 	if (state === undefined || (state.resources ?? []).some(({ type }) => type.startsWith("libvirt:"))) return;
-	if (steps.length === 0) return;
+	// Before that step an up has made none, and there may be no virsh yet.
+	if (!steps.some(({ name }) => name === "libvirt-daemon")) return;
 	const gone = [];
 	for (const step of steps) {
 		const domain = /^domain-(.+)-guest$/.exec(step.name)?.[1];

@@ -1,7 +1,16 @@
+import { existsSync } from "node:fs";
 import type { LabCard } from "../../spec/lab-card.ts";
+import { quote } from "../../spec/quote.ts";
+import { endKilled } from "../clock/clock.ts";
 import { LabError } from "../errors.ts";
-import { tracedRuns } from "../runs/run-file.ts";
-import { lttng } from "../trace/lttng.ts";
+import { isHeld } from "../hold.ts";
+import { onHost } from "../host.ts";
+import { tracedRuns, writeRun } from "../runs/run-file.ts";
+import { runsFolder } from "../runs/run-folder.ts";
+import { say } from "../terminal.ts";
+import { sessionStates } from "../trace/lttng.ts";
+import { ended } from "../trace/record.ts";
+import { endSession, trialSession } from "../trace/session.ts";
 
 /** What records on the host for a lab. */
 export interface Session {
@@ -32,14 +41,30 @@ export async function listSessions(stack: string, lab: LabCard): Promise<Session
 	return all.map(({ session, ...shown }) => ({ ...shown, state: states.get(session) ?? "absent" }));
 }
 
-async function sessionStates(): Promise<Map<string, string>> {
-	try {
-		const xml = await lttng("--mi", "xml", "list");
-		const sessions = xml.matchAll(/<session><name>([^<]*)<\/name>.*?<enabled>(true|false)</gs);
-		return new Map([...sessions].map(([, name = "", enabled]) => [name, enabled === "true" ? "active" : "inactive"]));
-	} catch (error) {
-		// No daemon, no session.
-		if (!(error instanceof LabError)) throw error;
-		return new Map();
+/** Ends what still records runs of a lab that goes: the host's kernel would be recorded on and on. */
+export async function endRuns(stack: string): Promise<void> {
+	await endKilled();
+	const goesOn = (session: string) => existsSync(onHost(`/var/lib/tracelab/traces/${session}`));
+	const recording = tracedRuns(stack).filter(({ ended }) => ended === undefined);
+	for (const { run } of recording) {
+		if (await isHeld(`${runsFolder(stack)}/${run}`)) {
+			throw new LabError(
+				`another command records run ${quote(run)}, or stops it`,
+				"wait until that has ended, or end it by Ctrl-C; then destroy the lab",
+			);
+		}
+	}
+	for (const recorded of recording) {
+		const { run, session } = recorded;
+		const folder = `${runsFolder(stack)}/${run}`;
+		const trial = trialSession(stack, run);
+		if (goesOn(trial)) await endSession(stack, trial, `${folder}/calibration/qemu`);
+		if (goesOn(session)) {
+			say(`lab: run ${run} was being recorded: its session goes with the lab`);
+			await endSession(stack, session, `${folder}/qemu`);
+		}
+		ended(recorded);
+		recorded.notes.push("its lab was destroyed while it recorded");
+		writeRun(folder, recorded);
 	}
 }

@@ -39,10 +39,13 @@ export async function readStepTimes(eventLog: string): Promise<StepTime[]> {
 	return times.sort((a, b) => b.seconds - a.seconds || (a.name < b.name ? -1 : 1));
 }
 
-/** Where the time went. Steps run beside each other, so they add up to more than the whole. */
-export function stepTimesText(times: readonly StepTime[], whole: number): string {
-	const long = times.filter(({ seconds }) => seconds > 0);
-	const head = paint("bold", `where the time went: ${duration(whole)} in all`);
+/** What ./lab's own set-up took, before this program began: whole seconds. */
+export const setUpSeconds = (): number => Number(process.env["TRACELAB_SETUP_SECONDS"] ?? 0);
+
+/** Where the time went: `up` seconds, and those of set-up before them. Steps run beside each other, so they add up to more than the whole. */
+export function stepTimesText(times: readonly StepTime[], up: number, setUp = 0): string {
+	const long = [{ name: "set-up", what: "done", seconds: setUp }, ...times].filter(({ seconds }) => seconds > 0);
+	const head = paint("bold", `where the time went: ${duration(setUp + up)} in all`);
 	if (long.length === 0) return head;
 	const rows = long.slice(0, shown).map(({ name, what, seconds }) => [`  ${name}`, what, duration(seconds)]);
 	const rest = long.length > shown ? `\n  and ${long.length - shown} shorter ones` : "";

@@ -53,5 +53,5 @@ async function stap(folder: string, module: string, { script, domain }: Pick<Pro
 		modules: Object.keys(card.modules).sort().join(" "),
 		corrections: correctionLines,
 	};
-	await runScript("systemtap-compile", inputs, module, folder);
+	await runScript("systemtap-compile", inputs, [module, folder]);
 }

@@ -54,7 +54,7 @@ export function findProbe(stack: string, what: string, domain: string | undefine
 }
 
 /** What is in a script now. */
-export function readScript(script: string): string {
+function readScript(script: string): string {
 	const text = tryRead(script);
 	if (text !== undefined) return text;
 	throw new UsageError(`${script} cannot be read`, "give the path of a SystemTap script that is there");

@@ -1,4 +1,4 @@
-import { createWriteStream, existsSync, mkdirSync } from "node:fs";
+import { createWriteStream, existsSync, readFileSync } from "node:fs";
 import { finished } from "node:stream/promises";
 import { quote } from "../../spec/quote.ts";
 import { stackOption } from "../card.ts";
@@ -7,8 +7,9 @@ import { inOrder } from "../ending.ts";
 import { LabError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { runInGuest } from "../guest/process.ts";
+import { onHost } from "../host.ts";
 import { mustRun } from "../libvirt.ts";
-import { runsFolder } from "../runs/run-folder.ts";
+import { makeRunFolder } from "../runs/run-folder.ts";
 import { duration, say } from "../terminal.ts";
 import { type Compiled, compileOnce } from "./compile.ts";
 import { countHits, HitReport } from "./hit-report.ts";
@@ -53,13 +54,16 @@ async function compiledProbe(probe: Probe): Promise<Compiled> {
 	return compileOnce(probe);
 }
 
-/** @throws LabError where that is gone */
+/** @throws LabError where that is gone, or is another */
 export function whatUpCompiled({ name, domain }: Probe, { prefix, module }: NonNullable<Probe["built"]>): Compiled {
 	const points = compiledPoints({ prefix });
 	const kernel = compiledFor({ prefix });
-	if (points === undefined || kernel === undefined || !existsSync(`${probesFolder(domain)}/${module}.ko`)) {
-		throw new LabError(`probe ${quote(name)} is not compiled`, `./lab${stackOption(domain.stack)} up compiles it`);
-	}
+	const [built, installed] = [onHost(`${prefix}/${module}.ko`), `${probesFolder(domain)}/${module}.ko`];
+	const todo = `./lab${stackOption(domain.stack)} up compiles it`;
+	if (points === undefined || kernel === undefined || !existsSync(built) || !existsSync(installed))
+		throw new LabError(`probe ${quote(name)} is not compiled`, todo);
+	if (!readFileSync(built).equals(readFileSync(installed)))
+		throw new LabError(`${installed} is not the ${module}.ko that was compiled`, todo);
 	return { module, points, kernel, remove: () => {} };
 }
 
@@ -108,6 +112,9 @@ async function run(probe: Probe, { module, points }: Compiled, agent: GuestAgent
 	const { name, domain } = probe;
 	const file = outputFile(probe);
 	const kept = createWriteStream(file);
+	// Where it finds no room, the run ends in order, as by a Ctrl-C.
+	const lost = new AbortController();
+	kept.once("error", () => lost.abort());
 	const report = new HitReport();
 	const show = (bytes: Buffer) => {
 		process.stdout.write(bytes);
@@ -117,14 +124,14 @@ async function run(probe: Probe, { module, points }: Compiled, agent: GuestAgent
 	const { code, ended } = await inOrder(async (signal) => {
 		const { code, timedOut } = await runInGuest(agent, ["staprun", inGuest(module)], {
 			timeout,
-			signal,
+			signal: AbortSignal.any([signal, lost.signal]),
 			stdout: (bytes) => show(report.take(bytes)),
 			stderr: (bytes) => process.stderr.write(bytes),
 		});
 		show(report.rest());
 		kept.end();
-		await finished(kept);
 		await unload(agent, module);
+		await finished(kept);
 		return { code, ended: timedOut || signal.aborted };
 	});
 	if (code !== 0 && !ended) {
@@ -144,11 +151,8 @@ export async function unload(agent: GuestAgent, module: string): Promise<void> {
 
 /** A file of its own for each run: /var/lib/tracelab/runs/STACK/probe-NAME-TIME/output. */
 function outputFile({ name, domain }: Probe): string {
-	const time = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
 	const plain = name.slice(name.lastIndexOf("/") + 1).replace(/\.stp$/, "");
-	const folder = `${runsFolder(domain.stack)}/probe-${plain}-${time}`;
-	mkdirSync(folder, { recursive: true });
-	return `${folder}/output`;
+	return `${makeRunFolder(domain.stack, `probe-${plain}`).folder}/output`;
 }
 
 function hitsIn(report: HitReport, { name, domain }: Probe): ReadonlyMap<string, number> {

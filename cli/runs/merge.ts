@@ -5,7 +5,7 @@ import { CausalityWatch } from "../../spec/causality-watch.ts";
 import { ClockMap } from "../../spec/clock-map.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
 import type { CtfLine, Fields } from "../../spec/ctf-line.ts";
-import { pidsOf, type Run } from "../../spec/run.ts";
+import type { Run } from "../../spec/run.ts";
 import { runClock } from "../clock/run-clock.ts";
 import { LabError } from "../errors.ts";
 import { ctfEvents, ctfTraces, earliest } from "./ctf.ts";
@@ -68,17 +68,20 @@ export interface MergedRun {
 	events: AsyncGenerator<MergedEvent>;
 }
 
-/** The events of all layers of a run in one order: the guests' are put on the host's clock. */
-export async function mergedEvents(folder: string): Promise<MergedRun> {
-	const record = readRun(folder);
-	const pids = record === undefined ? {} : pidsOf(record);
-	const clock = await runClock(folder, pids);
+/**
+ * The events of all layers of a run in one order: the guests' are put on the host's clock.
+ *
+ * @param record what the run says of itself; by default its run.json
+ */
+export async function mergedEvents(folder: string, record = readRun(folder)): Promise<MergedRun> {
+	const domains = record?.domains ?? {};
+	const clock = await runClock(folder, domains);
 	const { guests } = clock;
 	const guestNames = existsSync(join(folder, "guest")) ? readdirSync(join(folder, "guest")).sort() : [];
 	const base = earliest(Object.values(guests).map(({ reference }) => BigInt(reference.host))) ?? 0n;
-	const names = new Set([...guestNames, ...Object.keys(guests), ...Object.keys(pids)]);
+	const names = new Set([...guestNames, ...Object.keys(guests), ...Object.keys(domains)]);
 	const [only] = names.size === 1 ? names : [];
-	const byPid = new Map(Object.entries(pids).map(([name, pid]) => [pid, name]));
+	const byPid = new Map(Object.entries(domains).map(([name, { pid }]) => [pid, name]));
 	const domainOf = (line: CtfLine) => only ?? (byPid.size === 0 ? undefined : byPid.get(line.pid));
 	const sources: Source[] = [];
 	for (const layer of ["qemu", "host"] as const) {
@@ -113,8 +116,8 @@ export async function mergedEvents(folder: string): Promise<MergedRun> {
 }
 
 /** Checks on what the guests' disks do that no effect comes before its cause. */
-export async function causality(folder: string): Promise<Causality> {
-	const { record, events } = await mergedEvents(folder);
+export async function causality(folder: string, run?: Run): Promise<Causality> {
+	const { record, events } = await mergedEvents(folder, run);
 	const watch = new CausalityWatch(record);
 	for await (const event of events) watch.see(event);
 	return watch.result();

@@ -18,7 +18,7 @@ import type { ClockFacts, DomainFacts, RunFacts } from "../../report/facts.ts";
 import { page } from "../../report/page.ts";
 import { perfettoJson } from "../../report/perfetto.ts";
 import { runFacts } from "../../report/run-record.ts";
-import { beaconEvent, beaconPort, type HostBeacon, matchBeacons, readBeacons } from "../../spec/beacon-match.ts";
+import { type HostBeacon, matchBeacons, readBeacons } from "../../spec/beacon-match.ts";
 import { CausalityWatch } from "../../spec/causality-watch.ts";
 import type { ClockPair } from "../../spec/clock-fit.ts";
 import { ClockMap } from "../../spec/clock-map.ts";
@@ -26,6 +26,7 @@ import type { GuestClock } from "../../spec/clock-record.ts";
 import { quote } from "../../spec/quote.ts";
 import type { Run } from "../../spec/run.ts";
 import { stackOption } from "../card.ts";
+import { beaconIn } from "../clock/run-clock.ts";
 import { readExchanges } from "../clock/system-clock.ts";
 import { LabError, systemCode, UsageError } from "../errors.ts";
 import { onHost } from "../host.ts";
@@ -110,16 +111,18 @@ class Watch {
 	async *over(events: AsyncIterable<MergedEvent>): AsyncGenerator<TraceEvent> {
 		for await (const event of events) {
 			this.causality.see(event);
-			if (event.name === beaconEvent && event.domain !== undefined) this.#beacon(event, event.domain);
+			this.#beacon(event);
 			yield event;
 		}
 	}
 
-	#beacon({ fields: { addr, value }, cycles }: MergedEvent, domain: string): void {
-		if (addr !== beaconPort) return;
+	#beacon(event: MergedEvent): void {
+		const { domain } = event;
+		const beacon = beaconIn(event);
+		if (domain === undefined || beacon === undefined) return;
 		const known = this.beacons.get(domain) ?? [];
 		if (known.length === 0) this.beacons.set(domain, known);
-		known.push({ time: cycles, value: Number(value) & 0xff });
+		known.push(beacon);
 	}
 }
 
@@ -178,17 +181,17 @@ function recordedFacts(stack: string, run: string, record: Run | undefined): Rec
 	return { ...facts, domains: facts.domains.map((domain) => withVersions(domain, record.domains[domain.name])) };
 }
 
-/** Versions of what a domain ran on, as long as these builds are there. */
+/** Versions of what a domain ran on: as the run has them, or of runs of before, as long as these builds are there. */
 function withVersions({ name, facts }: DomainFacts, domain: Run["domains"][string] | undefined): DomainFacts {
-	const { emulator = "", kernel } = domain ?? {};
+	const { emulator = "", kernel, qemuVersion, kernelRelease } = domain ?? {};
 	const versions = [
-		["QEMU", emulator === "" ? "" : line(join(dirname(dirname(emulator)), "version"))],
-		["kernel", kernel === undefined ? "" : kernelRelease(kernel)],
+		["QEMU", qemuVersion ?? (emulator === "" ? "" : line(join(dirname(dirname(emulator)), "version")))],
+		["kernel", kernelRelease ?? (kernel === undefined ? "" : releaseOf(kernel))],
 	] as const;
 	return { name, facts: [...versions.filter(([, version]) => version !== ""), ...facts] };
 }
 
-function kernelRelease(buildId: string): string {
+function releaseOf(buildId: string): string {
 	const builds = onHost("/opt/tracelab/kernel");
 	const prefix = (existsSync(builds) ? readdirSync(builds) : [])
 		.map((hash) => join(builds, hash))

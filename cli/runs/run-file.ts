@@ -1,9 +1,10 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ZodError } from "zod";
 import { type Run, runSchema } from "../../spec/run.ts";
 import { errorText, LabError } from "../errors.ts";
 import { giveBack } from "../privilege.ts";
+import { replaceFile } from "../replace-file.ts";
 import { say } from "../terminal.ts";
 import { runFolder, runNames, runsFolder } from "./run-folder.ts";
 
@@ -28,11 +29,20 @@ function firstIssue(error: ZodError | SyntaxError): string {
 	return `${issue?.path.join(".") || "all of it"}: ${issue?.message}`;
 }
 
+/** Is it a run that `trace stop` ends? Where its run.json cannot be read, it is of another version, which is not at work here. */
+export function goesOn(folder: string): boolean {
+	try {
+		const run = readRun(folder);
+		return run !== undefined && run.ended === undefined;
+	} catch (error) {
+		if (error instanceof LabError) return false;
+		throw error;
+	}
+}
+
 /** A run is of whoever owns the project, as far as it was recorded by now. */
 export function writeRun(folder: string, run: Run): void {
-	const file = join(folder, "run.json");
-	writeFileSync(`${file}.part`, `${JSON.stringify(run, null, "\t")}\n`);
-	renameSync(`${file}.part`, file);
+	replaceFile(join(folder, "run.json"), (part) => writeFileSync(part, `${JSON.stringify(run, null, "\t")}\n`));
 	giveBack([folder]);
 }
 

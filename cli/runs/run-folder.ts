@@ -3,9 +3,10 @@ import { didYouMean } from "../../spec/did-you-mean.ts";
 import { quote } from "../../spec/quote.ts";
 import { checkStack, stackOption } from "../card.ts";
 import { systemCode, UsageError } from "../errors.ts";
+import { holdUntilEnd } from "../hold.ts";
 import { onHost } from "../host.ts";
 
-/** Where the traced runs of a stack are kept. */
+/** Where the runs of a stack are kept: traced ones, recordings, and what probes printed. */
 export const runsFolder = (stack: string): string => onHost(`/var/lib/tracelab/runs/${stack}`);
 
 /** The names of a stack's runs. */
@@ -28,7 +29,7 @@ export function runFolder(stack: string, run: string): string {
 }
 
 /**
- * Makes the folder of a new run. Of those that begin at once, each gets one of its own.
+ * Makes the folder of a new run, and holds it until this process ends. Of those that begin at once, each gets one of its own.
  *
  * @param asked its name; by default WHAT and the time
  * @throws UsageError for a name that a run cannot have, or that one has
@@ -45,6 +46,7 @@ export function makeRunFolder(stack: string, what: string, asked?: string): { ru
 		const folder = `${runsFolder(stack)}/${run}`;
 		try {
 			mkdirSync(folder);
+			holdUntilEnd(folder);
 			return { run, folder };
 		} catch (error) {
 			if (systemCode(error) !== "EEXIST") throw error;
@@ -52,7 +54,7 @@ export function makeRunFolder(stack: string, what: string, asked?: string): { ru
 		if (asked !== undefined)
 			throw new UsageError(
 				`stack ${quote(stack)} has a run ${quote(run)} already`,
-				`give another --name, or remove ${folder}`,
+				`give another --name, or remove that one: ./lab${stackOption(stack)} trace rm ${run}`,
 			);
 	}
 }

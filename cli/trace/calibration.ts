@@ -7,15 +7,16 @@ import { GuestAgent } from "../guest/agent.ts";
 import { onHost } from "../host.ts";
 import { say, size } from "../terminal.ts";
 import { fetchPart, guestBytes, stopped, takePart } from "./guest.ts";
+import { convertHost, takeHost } from "./host-kernel.ts";
 import { layerOf, moveKernel } from "./layers.ts";
 import { lossesIn, lttng } from "./lttng.ts";
 import type { Recording } from "./record.ts";
-import { makeSession, removeSession, type TraceSession } from "./session.ts";
+import { makeSession, removeSession, type TraceSession, trialSession } from "./session.ts";
 
 /** Seconds that a command has run when its run is taken for a long one. */
 const longAfter = 5;
 
-type Calibrated = Pick<Recording, "folder" | "session">;
+type Calibrated = Pick<Recording, "folder" | "session" | "run">;
 
 /** What a layer cost while it was calibrated. */
 interface Cost {
@@ -66,8 +67,9 @@ async function warn(recording: Calibrated, layers: readonly Layer[]): Promise<vo
 }
 
 /** Records a second of the same in a session of its own, and reads it back. */
-async function calibrate({ folder, session }: Calibrated, layers: readonly Layer[]): Promise<Cost[]> {
-	const trial = trialOf({ folder, session }, layers);
+async function calibrate(recording: Calibrated, layers: readonly Layer[]): Promise<Cost[]> {
+	const { folder, session } = recording;
+	const trial = trialOf(recording, layers);
 	const base = join(folder, "calibration");
 	try {
 		await makeSession(trial);
@@ -77,7 +79,11 @@ async function calibrate({ folder, session }: Calibrated, layers: readonly Layer
 		moveKernel(base);
 		const costs: Cost[] = [];
 		if (layers.includes("qemu")) costs.push(await costOf(base, { layer: "qemu", path: "qemu" }, lossesIn(said, "UST")));
-		if (existsSync(`${base}/host`))
+		const host = await takeHost(trial, "stream");
+		if (host !== undefined) {
+			const { losses } = await convertHost(host, `${base}/host`, "stream");
+			costs.push(await costOf(base, { layer: "host", path: "host" }, losses));
+		} else if (existsSync(`${base}/host`))
 			costs.push(await costOf(base, { layer: "host", path: "host" }, lossesIn(said, "KERNEL")));
 		for (const domain of layers.includes("guest") ? session.domains : []) {
 			const path = `guest/${domain.name}`;
@@ -88,20 +94,21 @@ async function calibrate({ folder, session }: Calibrated, layers: readonly Layer
 		}
 		return costs;
 	} finally {
-		await endCalibration({ folder, session });
+		await endCalibration(recording);
 	}
 }
 
-const trialOf = ({ folder, session }: Calibrated, layers: readonly Layer[]): TraceSession => ({
+const trialOf = ({ folder, session, run }: Calibrated, layers: readonly Layer[]): TraceSession => ({
 	...session,
-	session: `${session.session}-calibration`,
+	session: trialSession(run.stack, run.run),
 	layers,
 	folder: join(folder, "calibration", "qemu"),
 });
 
 /** Ends what is there of a calibration, such as that of a recording that was killed. */
-export async function endCalibration({ folder, session }: Calibrated): Promise<void> {
-	const trial = trialOf({ folder, session }, session.layers);
+export async function endCalibration(recording: Calibrated): Promise<void> {
+	const { folder, session } = recording;
+	const trial = trialOf(recording, session.layers);
 	if (existsSync(onHost(`/var/lib/tracelab/traces/${trial.session}`))) await removeSession(trial);
 	rmSync(join(folder, "calibration"), { recursive: true, force: true });
 }

@@ -1,5 +1,4 @@
 import { globSync, readFileSync, statSync } from "node:fs";
-import { release } from "node:os";
 import { matches } from "../../spec/profile.ts";
 import type { Run } from "../../spec/run.ts";
 import { type Domain, stackOption } from "../card.ts";
@@ -40,10 +39,6 @@ export async function emptyGuest(domain: Domain, agent: GuestAgent, names: reado
 /** The same for the host's kernel, and for a guest's that ftrace recorded: either began with such events only. */
 export const emptyKernel = (names: readonly string[]): Cause => nothingHappened(names);
 
-/** What scripts/trace-session.sh says where the host's kernel cannot be traced. */
-export const untracedHost = (): string =>
-	`the kernel of this host is not traced: it has no lttng-modules (${release()})`;
-
 async function firstOf(looks: readonly Look[]): Promise<Cause | undefined> {
 	for (const look of looks) {
 		const cause = await look();
@@ -53,7 +48,7 @@ async function firstOf(looks: readonly Look[]): Promise<Cause | undefined> {
 }
 
 /** The process that was traced is not, or not any more, the QEMU that this lab built for the domain. */
-export function anotherProgram(domain: Domain, pid: number): Cause | undefined {
+function anotherProgram(domain: Domain, pid: number): Cause | undefined {
 	const { name, card, stack } = domain;
 	const process = domainProcess(domain);
 	const todo = `./lab${stackOption(stack)} up starts it on this lab's QEMU`;
@@ -93,7 +88,7 @@ export function notLetIn({ name, stack }: Domain, pid: number): Cause | undefine
 }
 
 /** QEMU looks for the session daemon when it starts, and again when that one comes back. */
-export async function notRegistered({ name, stack }: Domain, pid: number): Promise<Cause | undefined> {
+async function notRegistered({ name, stack }: Domain, pid: number): Promise<Cause | undefined> {
 	if ((await tracepointsOf(pid)) !== undefined) return undefined;
 	return {
 		why: `process ${pid} of ${name} is not registered with root's session daemon, as lttng list -u shows: the daemon was down or was started again, and QEMU did not come back to it`,
@@ -101,11 +96,7 @@ export async function notRegistered({ name, stack }: Domain, pid: number): Promi
 	};
 }
 
-export async function notBuiltIn(
-	{ name, card }: Domain,
-	pid: number,
-	names: readonly string[],
-): Promise<Cause | undefined> {
+async function notBuiltIn({ name, card }: Domain, pid: number, names: readonly string[]): Promise<Cause | undefined> {
 	const there = (await tracepointsOf(pid)) ?? [];
 	if (names.some((pattern) => there.some((event) => matches(`qemu:${pattern}`, event)))) return undefined;
 	return {
@@ -114,7 +105,7 @@ export async function notBuiltIn(
 	};
 }
 
-export async function noModules({ name }: Domain, agent: GuestAgent): Promise<Cause | undefined> {
+async function noModules({ name }: Domain, agent: GuestAgent): Promise<Cause | undefined> {
 	const { code } = await agent.exec(["/bin/sh", "-c", "modinfo lttng-tracer >/dev/null 2>&1"]);
 	if (code === 0) return undefined;
 	return {
@@ -139,18 +130,29 @@ export async function unknownEvents(
 	const qemu = userspace.get(domains[name]?.pid ?? 0) ?? [];
 	const asksGuest = asked.guest.length > 0 && agent !== undefined;
 	const guest = enabled ?? (asksGuest ? await kernelEvents(agent).catch(() => []) : []);
-	const unknown = (whose: string, names: readonly string[], there: readonly string[]) => {
-		const missing = names.filter((pattern) => !there.some((event) => matches(pattern, event)));
-		if (missing.length === 0 || missing.length === names.length) return [];
-		return [`${whose} of ${name} has no tracepoint ${missing.join(", ")}: nothing of that was recorded`];
-	};
 	const qemuNames = asked.qemu.map((pattern) => `qemu:${pattern}`);
-	return [...unknown("the QEMU", qemuNames, qemu), ...unknown("the kernel", asked.guest, guest)];
+	return [...unknown(`the QEMU of ${name}`, qemuNames, qemu), ...unknown(`the kernel of ${name}`, asked.guest, guest)];
 }
 
+/** The same of the host's kernel. */
+export async function unknownHostEvents({ asked }: Run, enabled?: readonly string[]): Promise<string[]> {
+	const there = enabled ?? eventsIn((await run("lttng", listKernel)).stdout);
+	return unknown("the kernel of this host", asked.host, there);
+}
+
+function unknown(whose: string, names: readonly string[], there: readonly string[]): string[] {
+	const missing = names.filter((pattern) => !there.some((event) => matches(pattern, event)));
+	if (missing.length === 0 || missing.length === names.length) return [];
+	return [`${whose} has no tracepoint ${missing.join(", ")}: nothing of that was recorded`];
+}
+
+const listKernel = ["--no-sessiond", "list", "--kernel"];
+
+const eventsIn = (listed: string): string[] =>
+	[...listed.matchAll(/^ +(\w+) \(loglevel/gm)].map(([, event = ""]) => event);
+
 async function kernelEvents(agent: GuestAgent): Promise<string[]> {
-	const { stdout } = await agent.exec(["lttng", "--no-sessiond", "list", "--kernel"]);
-	return [...stdout.toString().matchAll(/^ +(\w+) \(loglevel/gm)].map(([, event = ""]) => event);
+	return eventsIn((await agent.exec(["lttng", ...listKernel])).stdout.toString());
 }
 
 async function notInKernel({ name }: Domain, agent: GuestAgent, names: readonly string[]): Promise<Cause | undefined> {

@@ -7,7 +7,7 @@ import { type FtracePage, pageSize, readPage } from "../../spec/ftrace-page.ts";
 import type { Run } from "../../spec/run.ts";
 import { LabError } from "../errors.ts";
 
-/** What became of a guest's part. */
+/** What became of a kernel's part. */
 export interface FtracePart {
 	/** LTTng's names of the events that were recorded. */
 	readonly chosen: readonly string[];
@@ -15,7 +15,7 @@ export interface FtracePart {
 }
 
 /**
- * Makes a CTF trace of what scripts/lib/ftrace.sh left of a guest's part: `events`, `formats`, `system` and `stats`, and
+ * Makes a CTF trace of what scripts/lib/ftrace.sh left of a kernel's part: `events`, `formats`, `system` and `stats`, and
  * a file of pages for each processor.
  *
  * @param mode of a snapshot, what was written over is no loss
@@ -52,8 +52,8 @@ function systemIn(text: string): FtraceSystem {
 	const [hostname = "", release = "", uuid = "", offset = ""] = text.split("\n");
 	if (!/^\d+$/.test(offset)) {
 		throw new LabError(
-			"the guest's /proc/timer_list does not say how its wall clock stands to CLOCK_MONOTONIC",
-			"see that its kernel has CONFIG_HIGH_RES_TIMERS",
+			"/proc/timer_list of the traced kernel does not say how its wall clock stands to CLOCK_MONOTONIC",
+			"see that the kernel has CONFIG_HIGH_RES_TIMERS",
 		);
 	}
 	return { hostname, release, uuid, offset: BigInt(offset) };
@@ -61,7 +61,7 @@ function systemIn(text: string): FtraceSystem {
 
 /** Events that a processor lost, of per_cpu/cpuN/stats. */
 function lostIn(stats: string, cpu: string, mode: Run["mode"]): number {
-	// Entries are what nobody read, as where the guest's memory for traces was full.
+	// Entries are what nobody read, as where there was no room for traces.
 	const counters = ["commit overrun", "dropped events", ...(mode === "stream" ? ["overrun", "entries"] : [])];
 	return counters
 		.map((counter) => Number(new RegExp(`/${cpu}/stats:${counter}: (\\d+)$`, "m").exec(stats)?.[1] ?? 0))
@@ -93,7 +93,7 @@ async function writeStream(
 	}
 }
 
-/** What is no whole page is where a guest's memory was full. */
+/** What is no whole page is where there was no more room. */
 async function nextPage(pages: Awaited<ReturnType<typeof open>>): Promise<FtracePage | undefined> {
 	const { buffer, bytesRead } = await pages.read(Buffer.alloc(pageSize), 0, pageSize);
 	return bytesRead < pageSize ? undefined : readPage(buffer);

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Run } from "../../spec/run.ts";
-import type { Domain } from "../card.ts";
+import { type Domain, readCard } from "../card.ts";
 import { clockBeacon } from "../clock/clock.ts";
 import { buildIdIn } from "../debug/elf.ts";
 import type { LabError } from "../errors.ts";
@@ -16,37 +16,52 @@ import { guestFolder } from "./session.ts";
 /** What the guest's beacons say, while they are recorded. */
 const beaconFile = (session: string): string => `/run/tracelab-${session}.clock`;
 
-// A good number at both ends, where the clocks' lines would be known least, and three every two seconds between: three a
-// second cost up to 0.16 % of a vCPU (docs/architecture.md), and the goal is 0.1 %. Their numbers go on: two series of the same
-// numbers have one rhythm, and would be taken for each other.
+// Of a command that was killed, they go on; where they have ended, another process may have their number.
+const endsBeacons = `{ read -r pid <"$f.pid"; } 2>/dev/null
+while { read -r comm <"/proc/$pid/comm"; } 2>/dev/null && [ "$comm" = clock-beacon ] && kill "$pid"; do sleep 0.1; done`;
+
+// A good number at both ends, where the clocks' lines would be known least, and three every three seconds between: all of them cost
+// 0.17 % of a vCPU in a run of two minutes, most of it the starts of three processes; the goal is 0.1 %. Their numbers go on: two
+// series of the same numbers have one rhythm, and would be taken for each other.
 const beacons = `f=$1 b=$2
 [ -x "$b" ] || exit 3
-"$b" 30 10000 >"$f" || exit
-"$b" 0 2000000 30 >>"$f" 2>/dev/null </dev/null &
+${endsBeacons}
+"$b" 30 10000 0 >"$f" || exit
+"$b" 0 3000000 30 >>"$f" 2>/dev/null </dev/null &
 echo $! >"$f.pid"`;
 
 const lastBeacons = `f=$1 b=$2
 [ -e "$f.pid" ] || exit 3
-read -r pid <"$f.pid"
-kill "$pid"
-while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+${endsBeacons}
 last=$(tail -n 1 "$f")
-"$b" 30 10000 $((\${last%% *} + 1)) >>"$f" && cat "$f" && rm -f "$f" "$f.pid"`;
+"$b" 30 10000 $((\${last%% *} + 1)) >>"$f" && cat "$f"`;
 
 /** Starts clock-beacon in the guest; false where the guest has none. */
 export async function startBeacons(agent: GuestAgent, session: string): Promise<boolean> {
 	return (await beacon(agent, beacons, session)) !== undefined;
 }
 
-/** Ends the beacons with a last few; returns what they printed, or nothing where none were started. */
+/** Ends the beacons with a last few; returns what they printed, which the guest keeps, or nothing where none were started. */
 export const endBeacons = (agent: GuestAgent, session: string): Promise<string | undefined> =>
 	beacon(agent, lastBeacons, session);
+
+/** Has a guest forget what its beacons printed, once that is kept here. */
+export async function dropBeacons(agent: GuestAgent, session: string): Promise<void> {
+	await agent.shell('rm -f "$1" "$1.pid"', beaconFile(session));
+}
 
 async function beacon(agent: GuestAgent, script: string, session: string): Promise<string | undefined> {
 	const argv = ["/bin/sh", "-c", script, "sh", beaconFile(session), clockBeacon];
 	const { code, stdout, stderr } = await agent.exec(argv);
 	if (code === 3) return undefined;
 	if (code === 0) return stdout.toString();
+	// It takes its arguments for wrong ones.
+	if (code === 2) {
+		throw new GuestRefusal(
+			"the guest's clock-beacon is an older tracelab's",
+			"./lab up builds and shows it this one's",
+		);
+	}
 	throw new GuestRefusal(
 		`clock-beacon ended with ${code} in the guest: ${stderr.toString().trim()}`,
 		`run it by hand in the guest: ${clockBeacon} 30 10000`,
@@ -74,13 +89,16 @@ export async function tracedDomain(domain: Domain): Promise<Run["domains"][strin
 	}
 	const kernel = await note("/sys/kernel/notes");
 	const { acceleration, image, qemu } = domain.card;
+	const built = process?.program === domain.card.emulator ? readCard(domain.stack).qemu[qemu] : undefined;
 	return {
 		libvirtName: domain.card.libvirtName,
 		pid: process?.pid ?? 0,
 		emulator: process?.program ?? "",
 		acceleration: acceleration.kind,
 		builds: [`image-${image}`, `kernel-${domain.card.kernel}`, `qemu-${qemu}`],
-		...(kernel === undefined ? {} : { kernel }),
+		...(built !== undefined && { qemuVersion: built.version }),
+		...(kernel === domain.kernel.buildId && { kernelRelease: domain.kernel.release }),
+		...(kernel !== undefined && { kernel }),
 		modules,
 	};
 }
@@ -95,7 +113,7 @@ export interface GuestTaking {
  * A script for either tracer. An instance of ftrace (scripts/lib/ftrace.sh) is stopped and all that it has is taken, which
  * it then forgets; `ends` is done before that, and `goesOn` behind it.
  */
-const taking = (lttng: string, ends: string, goesOn: string): string => `i=/sys/kernel/tracing/instances/$1
+export const taking = (lttng: string, ends: string, goesOn: string): string => `i=/sys/kernel/tracing/instances/$1
 if [ -d "$i" ]; then
 	echo 0 >"$i/tracing_on"
 	${ends}
@@ -111,13 +129,16 @@ else
 fi
 cd "$2" && find . -type f && echo "room $(df --output=avail --block-size=1 . | tail -n 1)"`;
 
-/** Stops a guest's session, which wrote all. */
+/**
+ * What `ends` and `goesOn` are of an instance of ftrace that wrote all, and of one that goes on behind a snapshot. Where who
+ * wrote has ended before, another process may have its number.
+ */
+export const endsWriter = `read -r pid <"$2.pid" && while grep -zqxF "$i" "/proc/$pid/cmdline" 2>/dev/null && kill "$pid" 2>/dev/null; do sleep 0.1; done`;
+export const recordsAgain = `echo 1 >"$i/tracing_on"`;
+
+/** Stops a guest's session, which wrote all; one that was stopped before is none the less to be taken. */
 export const stopped = (session: string): GuestTaking => ({
-	script: taking(
-		`lttng --no-sessiond stop "$1"`,
-		`read -r pid <"$2.pid" && while kill "$pid" 2>/dev/null; do sleep 0.1; done`,
-		"",
-	),
+	script: taking(`{ lttng --no-sessiond stop "$1" || :; }`, endsWriter, ""),
 	folder: guestFolder(session),
 });
 
@@ -127,7 +148,7 @@ export const snapshot = (session: string): GuestTaking => ({
 ${taking(
 	`lttng --no-sessiond snapshot record --session="$1" "file://$2"`,
 	`cp "\${2%.snapshot}"/* "$2"`,
-	`echo 1 >"$i/tracing_on"`,
+	recordsAgain,
 )}`,
 	folder: `${guestFolder(session)}.snapshot`,
 });
@@ -145,9 +166,15 @@ export type GuestParts = ReadonlyMap<string, GuestPart | LabError>;
 
 /** Ends a guest's part. */
 export async function takePart(agent: GuestAgent, session: string, taking: GuestTaking): Promise<GuestPart> {
-	const said = await agent.shell(taking.script, session, taking.folder);
-	return { said, folder: taking.folder, room: Number(/^room +(\d+)$/m.exec(said)?.[1] ?? Number.POSITIVE_INFINITY) };
+	return partIn(taking.folder, await agent.shell(taking.script, session, taking.folder));
 }
+
+/** @param said what `taking` printed */
+export const partIn = (folder: string, said: string): GuestPart => ({
+	said,
+	folder,
+	room: Number(/^room +(\d+)$/m.exec(said)?.[1] ?? Number.POSITIVE_INFINITY),
+});
 
 /** What is known of a guest's part when it is here. */
 export interface FetchedPart {
@@ -172,13 +199,18 @@ export async function fetchPart(
 	const raw = mkdtempSync(join(tmpdir(), "tracelab-ftrace-"));
 	try {
 		await fetchFiles(agent, part, raw);
-		const counters = part.said.split("\n").filter((line) => line.includes("/stats:"));
-		writeFileSync(join(raw, "stats"), `${counters.join("\n")}\n`);
-		const { chosen, discarded } = await ftraceToCtf(raw, join(to, "kernel"), mode);
-		return { losses: { discarded, lostPackets: 0 }, ftrace: chosen };
+		return await ftracePart({ ...part, folder: raw }, to, mode);
 	} finally {
 		rmSync(raw, { recursive: true });
 	}
+}
+
+/** Makes CTF, in `to`, of what ftrace left of a part. */
+export async function ftracePart({ said, folder }: GuestPart, to: string, mode: Run["mode"]): Promise<FetchedPart> {
+	const counters = said.split("\n").filter((line) => line.includes("/stats:"));
+	writeFileSync(join(folder, "stats"), `${counters.join("\n")}\n`);
+	const { chosen, discarded } = await ftraceToCtf(folder, join(to, "kernel"), mode);
+	return { losses: { discarded, lostPackets: 0 }, ftrace: chosen };
 }
 
 /**
@@ -187,6 +219,8 @@ export async function fetchPart(
  */
 async function fetchFiles(agent: GuestAgent, { said, folder }: GuestPart, to: string): Promise<void> {
 	for (const [, file = ""] of said.matchAll(/^\.\/(.+)$/gm)) {
+		// What a guest says is not to be trusted with the host's files.
+		if (file.split("/").includes("..")) throw new GuestRefusal(`the guest names a file outside of its part: ${file}`);
 		const target = join(to, file);
 		mkdirSync(dirname(target), { recursive: true });
 		await pipeline(agent.read(`${folder}/${file}`), createWriteStream(target));

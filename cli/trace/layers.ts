@@ -2,38 +2,44 @@ import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import type { CtfLine } from "../../spec/ctf-line.ts";
 import { buffersFor } from "../../spec/profile.ts";
-import { pidsOf, type RunLayer, titleOf } from "../../spec/run.ts";
+import { type Run, type RunLayer, titleOf } from "../../spec/run.ts";
 import { type Domain, stackOption } from "../card.ts";
 import { beaconIn, checkBound, checkOffsets, fitRun, type TracedBeacon } from "../clock/run-clock.ts";
 import { guestSystemClock, type SystemClock } from "../clock/system-clock.ts";
 import { LabError, orFault } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
+import { PausedError } from "../libvirt.ts";
 import { causalityText, clockText, orderText } from "../runs/events.ts";
 import { causality } from "../runs/merge.ts";
-import { writeRun } from "../runs/run-file.ts";
-import { emptyGuest, emptyKernel, emptyQemu, registered, unknownEvents, untracedHost } from "./causes.ts";
+import { emptyGuest, emptyKernel, emptyQemu, registered, unknownEvents, unknownHostEvents } from "./causes.ts";
 import { bytesIn, countEvents, plainName } from "./event-counts.ts";
 import { fetchPart, type GuestPart, type GuestParts } from "./guest.ts";
+import { convertHost } from "./host-kernel.ts";
 import { type Losses, lossesIn } from "./lttng.ts";
 import type { Recording } from "./record.ts";
-import { clockEvents } from "./session.ts";
+import { clockEvents, untracedHost } from "./session.ts";
 
 /**
  * Makes a whole run of what the sessions wrote: brings the guests' parts in, counts what is there, and puts the guests'
  * clocks on the host's. Returns what is to be said of the clocks.
  *
- * @param said what `lttng --mi xml list` says of the host's session
+ * @param said what `lttng --mi xml list` says of the host's session, or why that is gone
+ * @param host what ftrace has of the host's kernel, where it recorded that, or why that cannot be had
+ * @throws PausedError where a debugger stops a guest of a run while its part is fetched
  */
-export async function completeRun(recording: Recording, said: string, parts: GuestParts) {
+export async function completeRun(
+	recording: Recording,
+	said: string | LabError,
+	parts: GuestParts,
+	host: GuestPart | LabError | undefined,
+) {
 	const { folder, session, run } = recording;
 	moveKernel(folder);
-	const { layer, beacons, processes } = await qemuLayer(recording, lossesIn(said, "UST"));
-	run.layers.unshift(layer);
-	recording.processes = processes;
-	if (existsSync(`${folder}/host`))
-		run.layers.push(await layerOf(folder, { layer: "host", path: "host" }, lossesIn(said, "KERNEL")));
-	else if (run.asked.host.length > 0 && !run.layers.some(({ layer }) => layer === "host"))
-		run.layers.push(absentHost(untracedHost()));
+	const qemu = said instanceof LabError ? said : await orFault(() => qemuLayer(recording, lossesIn(said, "UST")));
+	if (qemu instanceof LabError) recording.qemuFault = qemu;
+	else recording.processes = qemu.processes;
+	run.layers.unshift(qemu instanceof LabError ? absentQemu(qemu) : qemu.layer);
+	run.layers.push(...(await hostLayer(recording, said, host)));
 	const guests: Record<string, SystemClock> = {};
 	const userspace = await registered();
 	for (const domain of session.domains) {
@@ -42,10 +48,15 @@ export async function completeRun(recording: Recording, said: string, parts: Gue
 		// Whoever gave no part says nothing else either, and would be waited for each time.
 		const silent = part instanceof LabError;
 		const clock = silent ? part : await orFault(() => guestSystemClock(agent));
-		if (!(clock instanceof LabError)) guests[domain.name] = clock;
+		if (!(clock instanceof LabError)) {
+			guests[domain.name] = clock;
+			run.notes.push(...clocksourceChange(domain, run, clock));
+		}
 		let enabled: readonly string[] | undefined;
 		if (part !== undefined) {
 			const fetched = await orFault(() => guestLayer(recording, domain, agent, part));
+			// A run's guest gives it once it goes on; of a snapshot, the others go on meanwhile.
+			if (fetched instanceof PausedError && run.mode === "stream") throw fetched;
 			if (fetched instanceof LabError) recording.guestFaults.set(domain.name, fetched);
 			else enabled = fetched.enabled;
 			run.layers.push(fetched instanceof LabError ? absentGuest(domain, fetched) : fetched.layer);
@@ -53,10 +64,10 @@ export async function completeRun(recording: Recording, said: string, parts: Gue
 		run.notes.push(...(await unknownEvents(domain, run, { userspace, agent: silent ? undefined : agent, enabled })));
 	}
 	run.notes.push(...run.layers.flatMap((layer) => lossOf(layer, recording)));
-	writeRun(folder, run);
 	if (!existsSync(join(folder, "clock"))) return [];
 	try {
-		recording.clock = await fitRun(folder, { guests, pids: pidsOf(run), beacons });
+		const beacons = qemu instanceof LabError ? [] : qemu.beacons;
+		recording.clock = await fitRun(folder, { guests, domains: run.domains, beacons });
 		run.notes.push(...checkOffsets(recording.clock));
 		return [...clockText(recording.clock), ...(await orderOf(recording))];
 	} catch (error) {
@@ -66,6 +77,12 @@ export async function completeRun(recording: Recording, said: string, parts: Gue
 		run.notes.push(error.message);
 		return [];
 	}
+}
+
+/** That a guest's clocksource is another than at the start, whether or not its clock shows that. */
+function clocksourceChange({ name }: Domain, { domains }: Run, { clocksource: to }: SystemClock): string[] {
+	const from = domains[name]?.clocksource ?? to;
+	return from === to ? [] : [`the clocksource of guest ${name} changed from ${from} to ${to} in the run`];
 }
 
 /** What was lost of a layer, and why; what a flight recorder writes over, it is there to forget. */
@@ -95,21 +112,66 @@ async function orderOf(recording: Recording): Promise<string[]> {
 	const lab = `./lab${stackOption(run.stack)}`;
 	if (total > readable)
 		return [`whether causes come first is not looked at in ${total} events; ${lab} events ${run.run} >/dev/null does`];
-	recording.causality = await causality(folder);
+	recording.causality = await causality(folder, run);
 	return orderText(recording.causality);
 }
 
 const nothing = { events: {}, total: 0, discarded: 0, lostPackets: 0, bytes: 0 };
 
 /** The host's kernel as a layer of a run where it cannot be traced. */
-export const absentHost = (absent: string): RunLayer => ({ layer: "host", path: "host", ...nothing, absent });
+export const absentHost = (absent: string): RunLayer => ({ ...ofHost, ...nothing, absent });
+
+const absentQemu = ({ message }: LabError): RunLayer => ({
+	...{ layer: "qemu", path: "qemu", ...nothing },
+	absent: `QEMU's part is not to be had: ${message}`,
+});
 
 const absentGuest = ({ name }: Domain, { message }: LabError): RunLayer => ({
 	...{ layer: "guest", domain: name, path: `guest/${name}`, ...nothing },
 	absent: `the part of guest ${name} is not to be had: ${message}`,
 });
 
-/** Which of the two tracers of a guest's kernel it was, where it was not LTTng's. */
+const ofHost = { layer: "host", path: "host" } as const;
+
+/** The host's layer, or why it is absent; nothing where nobody asked for it, or where that was said before. */
+async function hostLayer(
+	recording: Recording,
+	said: string | LabError,
+	part: GuestPart | LabError | undefined,
+): Promise<RunLayer[]> {
+	const { folder, session, run } = recording;
+	const lost = (fault: LabError) => {
+		recording.hostFault = fault;
+		return [absentHost(`the part of this host's kernel is not to be had: ${fault.message}`)];
+	};
+	const read = async (work: () => Promise<RunLayer>) => {
+		const layer = await orFault(work);
+		return layer instanceof LabError ? lost(layer) : [layer];
+	};
+	if (part instanceof LabError) return lost(part);
+	if (part !== undefined) {
+		return read(async () => {
+			const { losses, ftrace } = await convertHost(part, `${folder}/host`, run.mode);
+			run.notes.push(hostByFtrace, ...(await unknownHostEvents(run, ftrace)));
+			return { ...(await layerOf(folder, ofHost, losses)), tracer: "ftrace" };
+		});
+	}
+	if (existsSync(`${folder}/host`)) {
+		if (said instanceof LabError) return [absentHost("the part of this host's kernel went with QEMU's")];
+		return read(async () => {
+			run.notes.push(...(await unknownHostEvents(run)));
+			return layerOf(folder, ofHost, lossesIn(said, "KERNEL"));
+		});
+	}
+	if (run.asked.host.length === 0 || run.layers.some(({ layer }) => layer === "host")) return [];
+	const untraced = await untracedHost(session);
+	if (untraced !== "") return [absentHost(untraced)];
+	const todo = run.mode === "stream" ? "record it again" : `./lab${stackOption(run.stack)} up records it again`;
+	return lost(new LabError("nothing recorded it any more", todo));
+}
+
+/** Which of the two tracers of a kernel it was, where it was not LTTng's. */
+export const hostByFtrace = "the kernel of this host has no lttng-modules: ftrace recorded it";
 export const byFtrace = (domain: string) => `guest ${domain} has no lttng-modules for its kernel: ftrace recorded it`;
 
 /** A guest's layer, and where ftrace recorded it, the events that were enabled. */
@@ -180,13 +242,16 @@ export async function layerOf(
  *
  * @throws LabError for such layers, and where all recorded, for clocks that nothing puts on the host's
  */
-export async function checkLayers({ session, run, clockFault, processes, guestFaults }: Recording): Promise<void> {
+export async function checkLayers(recording: Recording): Promise<void> {
+	const { session, run, clockFault, processes, guestFaults, qemuFault, hostFault } = recording;
 	const found: { title: string; why: string; todo: string }[] = [];
 	const { qemu, guest, host } = run.asked;
 	const absent = run.layers.find(({ layer }) => layer === "host")?.absent;
-	if (absent !== undefined && qemu.length + guest.length === 0)
+	if (absent !== undefined && hostFault === undefined && qemu.length + guest.length === 0)
 		throw new LabError(absent, "leave --layer host out, or install lttng-modules-dkms on this host");
-	if (qemu.length > 0) {
+	if (qemuFault !== undefined && qemu.length === 0) throw qemuFault;
+	if (qemuFault !== undefined) found.push({ title: "qemu", why: qemuFault.message, todo: qemuFault.todo });
+	else if (qemu.length > 0) {
 		for (const domain of session.domains) {
 			const pid = run.domains[domain.name]?.pid ?? 0;
 			if ((processes?.get(pid) ?? 0) > 0) continue;
@@ -207,6 +272,7 @@ export async function checkLayers({ session, run, clockFault, processes, guestFa
 	}
 	if (run.layers.some(({ layer, total, absent }) => layer === "host" && total === 0 && absent === undefined))
 		found.push({ title: "host", ...emptyKernel(host) });
+	if (hostFault !== undefined) found.push({ title: "host", why: hostFault.message, todo: hostFault.todo });
 	if (found.length === 0 && clockFault !== undefined) throw clockFault;
 	if (found.length === 0) return;
 	throw new LabError(

@@ -38,3 +38,16 @@ export function lossesIn(xml: string, of: "UST" | "KERNEL"): Losses {
 
 /** 2.13.9, of `lttng (LTTng Trace Control) 2.13.9 - Nordicité`. */
 export const versionIn = (text: string): string => /\) (\S+)/.exec(text)?.[1] ?? "unknown";
+
+/** All sessions of the daemon by their names, each active or inactive. */
+export async function sessionStates(): Promise<Map<string, string>> {
+	try {
+		const xml = await lttng("--mi", "xml", "list");
+		const sessions = xml.matchAll(/<session><name>([^<]*)<\/name>.*?<enabled>(true|false)</gs);
+		return new Map([...sessions].map(([, name = "", enabled]) => [name, enabled === "true" ? "active" : "inactive"]));
+	} catch (error) {
+		// No daemon, no session.
+		if (!(error instanceof LabError)) throw error;
+		return new Map();
+	}
+}

@@ -7,15 +7,18 @@ import { type Layer, layers, type Profile } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
 import type { Run } from "../../spec/run.ts";
 import { type Domain, findDomain, readCard, stackOption } from "../card.ts";
-import { LabError, orFault, UsageError } from "../errors.ts";
+import { guestSystemClock } from "../clock/system-clock.ts";
+import { errorText, LabError, orFault, systemCode, UsageError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { domainState, mustRun, PausedError } from "../libvirt.ts";
 import { keepStack } from "../runs/own-stack.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { makeRunFolder } from "../runs/run-folder.ts";
+import { say } from "../terminal.ts";
 import { exchange, overAgent, seesBeacons } from "./agent-clock.ts";
 import { endCalibration, warnBeforehand } from "./calibration.ts";
 import {
+	dropBeacons,
 	endBeacons,
 	type GuestParts,
 	type GuestTaking,
@@ -25,10 +28,11 @@ import {
 	takePart,
 	tracedDomain,
 } from "./guest.ts";
+import { takeHost } from "./host-kernel.ts";
 import { absentHost, completeRun } from "./layers.ts";
 import { lttng, versionIn } from "./lttng.ts";
 import { recorder } from "./recorder.ts";
-import { makeSession, removeSession, type TraceSession } from "./session.ts";
+import { makeSession, removeSession, runSession, type TraceSession } from "./session.ts";
 
 export interface RecordOptions {
 	/** Names of the domains; none: the only one. */
@@ -58,6 +62,10 @@ export interface Recording {
 	processes?: ReadonlyMap<number, number>;
 	/** Why a guest's part could not be had, by its domain's name. */
 	readonly guestFaults: Map<string, LabError>;
+	/** Why QEMU's part could not be had, where it could not. */
+	qemuFault?: LabError;
+	/** Why that of the host's kernel could not be had, where it could not. */
+	hostFault?: LabError;
 }
 
 /** Starts to record a run. Its clock-beacons begin by `startClocks`, once the guests can run them. */
@@ -68,16 +76,10 @@ export async function startRecording(stack: string, what: string, options: Recor
 	for (const domain of domains) await mustRun(domain, "not paused");
 	if (options.layer !== undefined && Object.keys(profile[options.layer]).length === 0)
 		throw new UsageError(`profile ${quote(profile.name)} has nothing in ${options.layer}`, "leave --layer out");
-	// Both would be one session of LTTng.
-	if (options.name !== undefined && Object.hasOwn(readCard(stack).traces, options.name))
-		throw new UsageError(
-			`${quote(options.name)} is a flight recorder of the stack file`,
-			"give the run another --name",
-		);
 	const { run, folder } = makeRunFolder(stack, what, options.name);
 	const session: TraceSession = {
 		stack,
-		session: `tracelab-${stack}-${run}`,
+		session: runSession(stack, run),
 		profile,
 		layers: layers.filter((layer) => options.layer === undefined || options.layer === layer),
 		domains,
@@ -146,24 +148,29 @@ export function ended(run: Run): void {
 
 /**
  * Starts clock-beacon in each guest; without one, the guests' events stay on a clock of their own. Where LTTng does not
- * see QEMU's side of the beacons, the guest's agent is asked instead.
+ * see QEMU's side of the beacons, the guest's agent is asked instead. Before that, a guest is asked for its clocksource.
  */
 export async function startClocks({ folder, session, run }: Recording): Promise<void> {
 	for (const domain of session.domains) {
-		if (!(await seesBeacons(run.domains[domain.name]?.pid ?? 0))) {
+		const agent = new GuestAgent(domain);
+		const traced = run.domains[domain.name];
+		const clock = await orFault(() => guestSystemClock(agent));
+		if (traced !== undefined && !(clock instanceof LabError)) traced.clocksource = clock.clocksource;
+		if (!(await seesBeacons(traced?.pid ?? 0))) {
 			await exchange(folder, domain);
 			continue;
 		}
-		if (await startBeacons(new GuestAgent(domain), session.session)) continue;
+		if (await startBeacons(agent, session.session)) continue;
 		run.notes.push(`guest ${domain.name} has no clock-beacon: its clock is not put on the host's`);
 	}
 }
 
 /**
  * Ends the beacons, and keeps what they printed; or asks the agents whose guests have none once more. A guest that does not answer,
- * such as one that crashed, has said its last, and its run is a run all the same.
+ * such as one that crashed, has said its last, and its run is a run all the same. Returns the names of such guests' domains.
  */
-export async function endClocks({ folder, session, run }: Recording): Promise<void> {
+export async function endClocks({ folder, session, run }: Recording): Promise<ReadonlySet<string>> {
+	const silent = new Set<string>();
 	for (const domain of session.domains) {
 		if (overAgent(folder, domain.name)) {
 			await exchange(folder, domain);
@@ -173,10 +180,15 @@ export async function endClocks({ folder, session, run }: Recording): Promise<vo
 			continue;
 		}
 		const lines = await orFault(() => endBeacons(new GuestAgent(domain), session.session));
-		if (lines instanceof LabError) run.notes.push(`the beacons of ${domain.name} are not to be had: ${lines.message}`);
+		if (lines instanceof LabError) {
+			run.notes.push(`the beacons of ${domain.name} are not to be had: ${lines.message}`);
+			silent.add(domain.name);
+		}
 		if (lines === undefined || lines instanceof LabError) continue;
 		keepBeacons(folder, domain.name, lines);
+		await orFault(() => dropBeacons(new GuestAgent(domain), session.session));
 	}
+	return silent;
 }
 
 /** Records while `work` goes on; what was recorded up to a failure is a run as well. */
@@ -191,7 +203,9 @@ export async function recordWhile(
 		failure = error;
 	}
 	const clocks = await stopRecording(recording).catch((error: unknown) => {
-		throw failure ?? error;
+		const words = failure instanceof Error ? failure.message : "";
+		if (failure !== undefined && !errorText(error).includes(words)) say(errorText(failure));
+		throw error;
 	});
 	return { clocks, failure };
 }
@@ -200,39 +214,78 @@ export async function recordWhile(
  * Stops a recording, and makes a whole run of it; returns what is to be said of the clocks.
  *
  * @throws PausedError where a debugger holds a guest, which has its part still and gives it once it goes on
+ * @throws LabError where there is no room for it: all its parts stay where they are, for another stop
  */
 export async function stopRecording(recording: Recording): Promise<string[]> {
-	const { session, run, folder } = recording;
+	const { session, run } = recording;
 	for (const domain of session.domains) if ((await domainState(domain)) === "paused") throw new PausedError(domain);
-	await endClocks(recording);
+	try {
+		return await endRecording(recording);
+	} catch (error) {
+		if (systemCode(error) !== "ENOSPC") throw error;
+		throw new LabError(
+			`run ${run.run} is not whole yet: ${(error as Error).message}`,
+			`make room (df -h shows on which disk), then: ./lab${stackOption(run.stack)} trace stop ${run.run}; until then, nothing of it is removed`,
+		);
+	}
+}
+
+async function endRecording(recording: Recording): Promise<string[]> {
+	const { session, run } = recording;
+	const clocks = await noRoomLater(() => endClocks(recording));
 	ended(run);
 	await endCalibration(recording);
 	const name = session.session;
 	// All parts at once: whichever went on would record what the others did not.
-	const [said, parts] = await Promise.all([orFault(() => stopHost(name)), takeParts(recording, stopped(name))]);
-	if (said instanceof LabError) {
-		run.notes.push(`trace session ${name} was gone when the run ended`);
-		await removeSession(session);
-		writeRun(folder, run);
-		throw new LabError(
-			`trace session ${name} is gone: root's session daemon was ended or started again while it recorded, somebody destroyed it, or what made it was killed before\n${said.message}`,
-			`./lab${stackOption(session.stack)} up starts the daemon; then record it again`,
-		);
+	const [said, host, parts] = await Promise.all([
+		orFault(() => stopHost(name)),
+		orFault(() => takeHost(session, "stream")),
+		takeParts(recording, stopped(name)),
+	]);
+	// Nothing is recorded any more.
+	const silent = clocks();
+	for (const domain of session.domains) {
+		const lacks = silent.has(domain.name) || parts.get(domain.name) instanceof LabError;
+		if (lacks && (await domainState(domain)) === "paused") throw new PausedError(domain);
 	}
+	const gone =
+		said instanceof LabError
+			? new LabError(
+					`trace session ${name} is gone: root's session daemon was ended or started again while it recorded, somebody destroyed it, or what made it was killed before\n${said.message}`,
+					`./lab${stackOption(session.stack)} up starts the daemon; then record it again`,
+				)
+			: undefined;
+	const text = await completeRun(recording, gone ?? said, parts, host).catch(async (error: unknown) => {
+		// What there is then is a run that has ended, but for one that only wants room, or its debugger to let go.
+		if (systemCode(error) !== "ENOSPC" && !(error instanceof PausedError)) await keep(recording);
+		throw error;
+	});
+	await keep(recording);
+	return text;
+}
+
+/** Has some work that finds no room say so when it is asked what it came to. */
+async function noRoomLater<T>(work: () => Promise<T>): Promise<() => T> {
 	try {
-		return await completeRun(recording, said, parts);
-	} finally {
-		// Where that failed half-way, what there is is a run that has ended.
-		try {
-			writeRun(folder, run);
-		} finally {
-			await removeSession(session);
-		}
+		const result = await work();
+		return () => result;
+	} catch (error) {
+		if (systemCode(error) !== "ENOSPC") throw error;
+		return () => {
+			throw error;
+		};
 	}
 }
 
+/** Writes that a run has ended, and what it came to; only then may what recorded it go. */
+async function keep({ session, run, folder }: Recording): Promise<void> {
+	writeRun(folder, run);
+	await removeSession(session);
+}
+
 async function stopHost(session: string): Promise<string> {
-	await lttng("stop", session);
+	// It fails for one that was stopped before, by who was then cut off: what there is of it is for the list to say.
+	await orFault(() => lttng("stop", session));
 	return lttng("--mi", "xml", "list", session);
 }
 

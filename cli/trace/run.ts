@@ -1,12 +1,9 @@
-import { setTimeout as pause } from "node:timers/promises";
-import { quote } from "../../spec/quote.ts";
 import type { Run } from "../../spec/run.ts";
-import { type Domain, stackOption } from "../card.ts";
 import { inOrder } from "../ending.ts";
 import { LabError, UsageError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { runInGuest } from "../guest/process.ts";
-import { virsh } from "../libvirt.ts";
+import { reset } from "../guest/reset.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { duration, say } from "../terminal.ts";
 import { exchangeWhile } from "./agent-clock.ts";
@@ -21,9 +18,6 @@ import {
 	whatToRecord,
 } from "./record.ts";
 import { summary } from "./summary.ts";
-
-/** Seconds that a guest that was reset has to boot. */
-const bootLimit = 480;
 
 /**
  * Records what a profile, or a trace session of the stack's, names while a command runs in the first domain's guest; its
@@ -51,13 +45,16 @@ export async function traceRun(
 		say(`lab: ${run.run} records ${run.profile} of ${Object.keys(run.domains).join(", ")}`);
 		const recorded = await recordWhile(recording, async () => {
 			begun();
-			if (profile.reset) for (const domain of session.domains) await boot(domain, begun);
+			if (profile.reset) {
+				for (const domain of session.domains)
+					say(`lab: ${domain.name} booted in ${duration(await reset(domain, begun))}`);
+			}
 			await startClocks(recording);
 			begun();
 			if (command.length === 0) return;
 			run.command = [...command];
-			run.exitStatus = await exchangeWhile(folder, session.domains, () => runCommand(recording, command, interrupted));
 			writeRun(folder, run);
+			run.exitStatus = await exchangeWhile(folder, session.domains, () => runCommand(recording, command, interrupted));
 		});
 		return { recording, ...recorded };
 	});
@@ -86,27 +83,4 @@ async function runCommand(recording: Recording, command: readonly string[], sign
 		ended.abort();
 		await calibration;
 	}
-}
-
-/**
- * Resets a guest, as the button on a machine does, and waits until its agent answers: its QEMU stays the same process.
- *
- * @param goOn throws where nobody waits for it any more
- */
-async function boot(domain: Domain, goOn: () => void): Promise<void> {
-	const { name, card, stack } = domain;
-	const agent = new GuestAgent(domain);
-	await agent.shell("sync");
-	const begun = Date.now();
-	const { code, stderr } = await virsh("reset", card.libvirtName);
-	if (code !== 0) throw new LabError(`libvirt does not reset ${quote(name)}: ${stderr}`);
-	do {
-		await pause(200);
-		goOn();
-		if (Date.now() - begun > bootLimit * 1000) {
-			const todo = `see its console: ./lab${stackOption(stack)} console --log ${name}`;
-			throw new LabError(`guest ${quote(name)} did not boot within ${bootLimit} s of its reset`, todo);
-		}
-	} while (!(await agent.answers(5)));
-	say(`lab: ${name} booted in ${duration((Date.now() - begun) / 1000)}`);
 }

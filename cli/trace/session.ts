@@ -4,7 +4,7 @@ import { recordsBeacon, sessionInputs } from "../../spec/session-inputs.ts";
 import type { Domain } from "../card.ts";
 import { runScript } from "../script.ts";
 
-/** A session of LTTng over some domains that no stack file names. */
+/** A session of LTTng over some domains: of a run, of its calibration, or a flight recorder that is read. */
 export interface TraceSession {
 	readonly stack: string;
 	readonly session: string;
@@ -15,6 +15,13 @@ export interface TraceSession {
 	/** Where the host's part is written to. */
 	readonly folder: string;
 }
+
+/**
+ * The session of a run, and that of its calibration. No stack's name, and no flight recorder's, has a dot, and no run's begins
+ * with one: nothing else has these names.
+ */
+export const runSession = (stack: string, run: string): string => `tracelab-${stack}.${run}`;
+export const trialSession = (stack: string, run: string): string => `tracelab-${stack}..${run}`;
 
 /** Where a guest's part is written to, in the guest: scripts/lib/lttng.sh. */
 export const guestFolder = (session: string): string => `/dev/shm/tracelab/${session}`;
@@ -29,6 +36,13 @@ export async function removeSession(session: TraceSession): Promise<void> {
 	await script("remove", session);
 }
 
+/** Runs a script on the host's tracefs, where an instance is ftrace's part of the session; returns what it printed. */
+export const onTracefs = (session: TraceSession, ...words: readonly string[]): Promise<string> =>
+	script("tracefs", session, ...words);
+
+/** Why the host's kernel cannot be traced; nothing where it can. */
+export const untracedHost = (session: TraceSession): Promise<string> => script("untraced", session);
+
 /** QEMU's events that are there for the clock alone, as counts have them. */
 export function clockEvents(names: readonly string[]): string[] {
 	return recordsBeacon(names) ? [] : [beaconEvent.replace(/^qemu:/, "")];
@@ -38,7 +52,17 @@ export function clockEvents(names: readonly string[]): string[] {
 export const domainLines = (domains: readonly Domain[]): string =>
 	domains.map(({ name, card }) => `${name} ${card.libvirtName} ${card.emulator}`).join("\n");
 
-async function script(verb: "apply" | "remove", { stack, session, profile, layers, domains, folder }: TraceSession) {
+/** Ends the session of a run whose lab goes; of the script's inputs, the others are for one that is made. */
+export async function endSession(stack: string, session: string, folder: string): Promise<void> {
+	const made = { mode: "stream", domains: "", qemu: "none", guest: "", host: "", size: "1", count: "1" };
+	await runScript("trace-record", { stack, step: "trace", session, folder, ...made }, ["remove"], { detached: true });
+}
+
+async function script(
+	verb: "apply" | "remove" | "tracefs" | "untraced",
+	{ stack, session, profile, layers, domains, folder }: TraceSession,
+	...words: readonly string[]
+) {
 	const inputs = {
 		stack,
 		step: "trace",
@@ -48,5 +72,6 @@ async function script(verb: "apply" | "remove", { stack, session, profile, layer
 		domains: domainLines(domains),
 		...sessionInputs(profile, layers),
 	};
-	return runScript("trace-record", inputs, verb);
+	// One that a Ctrl-C cuts off leaves a session that records.
+	return runScript("trace-record", inputs, [verb, ...words], { detached: true });
 }

@@ -1,5 +1,6 @@
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { withBudget } from "../../spec/budget.ts";
 import { didYouMean } from "../../spec/did-you-mean.ts";
 import { layers } from "../../spec/profile.ts";
@@ -8,13 +9,16 @@ import { findDomain, readCard, stackOption } from "../card.ts";
 import { inOrder } from "../ending.ts";
 import { LabError, orFault, UsageError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
+import { tryToHold } from "../hold.ts";
+import { onHost } from "../host.ts";
 import { mustRun } from "../libvirt.ts";
 import { ctfRange, ctfTraces, earliest } from "../runs/ctf.ts";
 import { keepStack } from "../runs/own-stack.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { makeRunFolder } from "../runs/run-folder.ts";
-import { print } from "../terminal.ts";
+import { print, say } from "../terminal.ts";
 import { dropSnapshot, snapshot } from "./guest.ts";
+import { takeHost, written } from "./host-kernel.ts";
 import { checkClocks, checkLayers, checkOrder, completeRun } from "./layers.ts";
 import { lttng } from "./lttng.ts";
 import { endClocks, ended, newRun, type Recording, readProfile, startClocks, takeParts } from "./record.ts";
@@ -52,19 +56,21 @@ export async function traceSnapshot(
 		folder: join(folder, "qemu"),
 	};
 	const { recording, clocks } = await inOrder(async (interrupted) => {
+		let recording: Recording | undefined;
 		try {
-			const recording: Recording = {
-				folder,
-				session,
-				run: await newRun(session, run, "snapshot"),
-				guestFaults: new Map(),
+			const begun = () => {
+				if (interrupted.aborted) throw new LabError("interrupted before there was a snapshot");
 			};
+			await alone(trace.session, begun);
+			recording = { folder, session, run: await newRun(session, run, "snapshot"), guestFaults: new Map() };
 			keepStack(folder, recording.run);
 			await compareClocks(recording);
-			if (interrupted.aborted) throw new LabError("interrupted before there was a snapshot");
+			begun();
 			return { recording, clocks: await takeAll(recording) };
 		} catch (error) {
-			rmSync(folder, { recursive: true, force: true });
+			if (recording?.run.ended === undefined) rmSync(folder, { recursive: true, force: true });
+			// What it was there for will not be in the next one.
+			else say(`lab: what was taken by then stays in ${folder}`);
 			throw error;
 		}
 	});
@@ -73,6 +79,16 @@ export async function traceSnapshot(
 	checkOrder(recording);
 	// Its beacons are all at its end, and how far back it goes is not ours to say: what is usual for runs is not, here.
 	if (clockBound !== undefined) checkClocks(recording, clockBound);
+}
+
+/** Waits until nobody else takes a snapshot of a flight recorder: a guest has one place for it. */
+async function alone(session: string, begun: () => void): Promise<void> {
+	const record = onHost(`/var/lib/tracelab/traces/${session}`);
+	if (!existsSync(record)) return;
+	while (!tryToHold(record)) {
+		begun();
+		await pause(100);
+	}
 }
 
 /** A few beacons, or answers of the agents, beside what is snapshot. */
@@ -92,12 +108,18 @@ async function compareClocks(recording: Recording): Promise<void> {
 async function takeAll(recording: Recording): Promise<string[]> {
 	const { session, domains } = recording.session;
 	// All parts at once: each forgets its oldest events while another is taken.
-	const [taken, parts] = await Promise.all([orFault(() => take(recording)), takeParts(recording, snapshot(session))]);
+	const [taken, host, parts] = await Promise.all([
+		orFault(() => take(recording)),
+		orFault(() => takeHost(recording.session, "snapshot")),
+		takeParts(recording, snapshot(session)),
+	]);
 	if (taken instanceof LabError) throw taken;
 	const said = await lttng("--mi", "xml", "list", session);
-	const clocks = await completeRun(recording, said, parts);
-	for (const domain of domains) await orFault(() => dropSnapshot(new GuestAgent(domain), session));
+	const clocks = await completeRun(recording, said, parts, host);
 	await begins(recording);
+	writeRun(recording.folder, recording.run);
+	rmSync(written(recording.session), { recursive: true, force: true });
+	for (const domain of domains) await orFault(() => dropSnapshot(new GuestAgent(domain), session));
 	return clocks;
 }
 
@@ -115,11 +137,12 @@ async function take({ session, run }: Recording): Promise<void> {
 
 /** A snapshot begins with the oldest event that was still there. */
 async function begins({ folder, run }: Recording): Promise<void> {
-	const ranges = await Promise.all(ctfTraces(join(folder, "qemu")).map(ctfRange));
+	const ranges = await orFault(() => Promise.all(ctfTraces(join(folder, "qemu")).map(ctfRange)));
+	// A part that cannot be read is said by its layer.
+	if (ranges instanceof LabError) return;
 	const first = earliest(ranges.flatMap((range) => range?.[0] ?? []));
 	if (first === undefined || run.ended === undefined || run.monotonic.ended === undefined) return;
 	const milliseconds = Number((BigInt(run.monotonic.ended) - first) / 1_000_000n);
 	run.monotonic.started = String(first);
 	run.started = new Date(Date.parse(run.ended) - milliseconds).toISOString();
-	writeRun(folder, run);
 }

@@ -1,12 +1,13 @@
-import { cpSync, existsSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { withBudget } from "../../spec/budget.ts";
-import { layers } from "../../spec/profile.ts";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
+import { cp } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { type Layer, layers, type Profile } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
 import { type Run, secondsOf } from "../../spec/run.ts";
 import { checkStack, type Domain, findDomain, readCard, stackOption } from "../card.ts";
 import { inOrder } from "../ending.ts";
 import { LabError, UsageError } from "../errors.ts";
+import { tryToHold } from "../hold.ts";
 import { findRun, tracedRuns, writeRun } from "../runs/run-file.ts";
 import { runsFolder } from "../runs/run-folder.ts";
 import { duration, print, say, size, table } from "../terminal.ts";
@@ -16,7 +17,6 @@ import {
 	endClocks,
 	type Recording,
 	type RecordOptions,
-	readProfile,
 	startClocks,
 	startRecording,
 	stopRecording,
@@ -52,8 +52,16 @@ export async function traceStart(stack: string, what: string, options: RecordOpt
 
 /** Ends a run that `trace start` began, or that was left when `trace run` or `start` was killed. */
 export async function traceStop(stack: string, name: string | undefined, clockBound?: number): Promise<void> {
-	const recording = recordingOf(stack, name);
-	const clocks = await stopRecording(recording);
+	const { run } = recordingOf(stack, name);
+	if (!tryToHold(`${runsFolder(stack)}/${run.run}`)) {
+		throw new LabError(
+			`another command records run ${quote(run.run)}, or stops it`,
+			"wait until that has ended, or end it by Ctrl-C",
+		);
+	}
+	// As it is by now.
+	const recording = recordingOf(stack, run.run);
+	const clocks = await inOrder(() => stopRecording(recording));
 	for (const line of [...summary(recording.run, recording.folder), ...clocks]) print(line);
 	await checkLayers(recording);
 	checkOrder(recording);
@@ -89,14 +97,23 @@ export function listRuns(stack: string): void {
 }
 
 /** Copies a run's folder: CTF that babeltrace2 and Trace Compass open. */
-export function fetchRun(stack: string, name: string, target = "."): void {
+export async function fetchRun(stack: string, name: string, target = "."): Promise<void> {
 	const { folder, run } = findRun(stack, name);
 	if (run.ended === undefined) {
 		throw new LabError(`run ${quote(name)} is being recorded`, `end it: ./lab${stackOption(stack)} trace stop ${name}`);
 	}
 	const to = join(resolve(target), name);
 	if (existsSync(to)) throw new UsageError(`${to} is there already`, "name another folder, or move that one away");
-	cpSync(folder, to, { recursive: true });
+	mkdirSync(dirname(to), { recursive: true });
+	const part = mkdtempSync(`${to}.part-`);
+	try {
+		await cp(folder, part, { recursive: true });
+		chmodSync(part, statSync(folder).mode);
+		renameSync(part, to);
+	} catch (error) {
+		rmSync(part, { recursive: true, force: true });
+		throw error;
+	}
 	print(to);
 }
 
@@ -105,7 +122,7 @@ function recordingOf(stack: string, name: string | undefined): Recording {
 	const run = name === undefined && recorded.length === 1 ? recorded[0] : recorded.find((one) => one.run === name);
 	const lab = `./lab${stackOption(stack)}`;
 	if (run !== undefined) {
-		const { profile, budget, asked, session } = run;
+		const { asked, session } = run;
 		const chosen = layers.filter((layer) => layer === "qemu" || asked[layer].length > 0);
 		return {
 			run,
@@ -114,7 +131,7 @@ function recordingOf(stack: string, name: string | undefined): Recording {
 			session: {
 				stack,
 				session,
-				profile: withBudget(readProfile(profile), budget),
+				profile: recordedBy(run),
 				layers: chosen,
 				domains: thereStill(stack, run),
 				folder: `${runsFolder(stack)}/${run.run}/qemu`,
@@ -127,6 +144,15 @@ function recordingOf(stack: string, name: string | undefined): Recording {
 	}
 	if (recorded.length === 0) throw new LabError("nothing is being recorded", `start it: ${lab} trace start PROFILE`);
 	throw new UsageError("which run?", `those that are being recorded: ${recorded.map((one) => one.run).join(", ")}`);
+}
+
+/** What a run records, by itself: its profile may be another by now. */
+function recordedBy({ profile, budget, asked }: Run): Profile {
+	const events = (layer: Layer) => Object.fromEntries(asked[layer].map((name) => [name, ""]));
+	return {
+		...{ name: profile, description: "", reset: false, budget },
+		...{ qemu: events("qemu"), guest: events("guest"), host: events("host") },
+	};
 }
 
 /** The domains of a run, but for those that the lab has lost since: their parts went with them. */

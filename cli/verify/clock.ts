@@ -8,6 +8,7 @@ import { LabError, systemCode } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { causalityText } from "../runs/events.ts";
 import { causality } from "../runs/merge.ts";
+import { goesOn } from "../runs/run-file.ts";
 import { runsFolder } from "../runs/run-folder.ts";
 import { byFtrace, checkLayers, checkOrder } from "../trace/layers.ts";
 import { type Recording, recordWhile, startClocks, startRecording } from "../trace/record.ts";
@@ -61,11 +62,19 @@ export async function trace(domain: Domain): Promise<string> {
 		const before = new Set(recording.run.notes);
 		const noted = (expected?: string) => recording.run.notes.find((note) => !before.has(note) && note !== expected);
 		const again = `./lab${stackOption(domain.stack)} trace run block-io -d ${domain.name} -- ${reads.join(" ")}`;
-		const { failure } = await recordWhile(recording, async () => {
+		const work = async () => {
 			await startClocks(recording);
 			const clockless = noted();
 			if (clockless !== undefined) throw new LabError(clockless, `${up(domain)} brings it in`);
 			await readDisk(domain);
+		};
+		const { failure } = await recordWhile(recording, work).catch((error: unknown) => {
+			const end = `trace stop ${name}`;
+			if (!(error instanceof LabError) || !goesOn(folder) || error.todo.includes(end)) throw error;
+			throw new LabError(
+				`${error.message}: run ${name} is still being recorded`,
+				`${error.todo}; then end it: ./lab${stackOption(domain.stack)} ${end}`,
+			);
 		});
 		if (failure !== undefined) throw failure;
 		await checkLayers(recording);
@@ -79,8 +88,11 @@ export async function trace(domain: Domain): Promise<string> {
 		if (note !== undefined) throw new LabError(note, `a run of the same says so as well, and stays: ${again}`);
 		return `events: ${seen}; none lost; ${await order(domain, recording)}`;
 	} finally {
-		rmSync(folder, { recursive: true, force: true });
-		removeEmpty(dirname(folder));
+		// What could not be stopped is a run for `trace stop`, which knows by its folder what records it.
+		if (!goesOn(folder)) {
+			rmSync(folder, { recursive: true, force: true });
+			removeEmpty(dirname(folder));
+		}
 	}
 }
 

@@ -2,7 +2,7 @@ import { sessionInputs } from "../../spec/session-inputs.ts";
 import { type Domain, findDomain } from "../card.ts";
 import { LabError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
-import { findProbe } from "../probe/probe.ts";
+import { findProbe, isEdited } from "../probe/probe.ts";
 import { checkFits, whatUpCompiled } from "../probe/run.ts";
 import { runScript } from "../script.ts";
 import { lttng } from "../trace/lttng.ts";
@@ -18,6 +18,8 @@ export async function probes(domain: Domain): Promise<string> {
 	for (const [name, built] of Object.entries(probesOf(domain)).sort()) {
 		const probe = findProbe(domain.stack, name, undefined);
 		const compiled = whatUpCompiled(probe, built);
+		if (isEdited(built))
+			throw new LabError(`${probe.script} was edited since probe ${name} was compiled`, `${up(domain)} compiles it`);
 		await checkFits(probe, compiled, agent);
 		seen.push(`${compiled.module}.ko for build-id ${compiled.kernel}`);
 	}
@@ -34,7 +36,7 @@ export async function recorders(domain: Domain): Promise<string> {
 			...sessionInputs(whatToRecord(stack, name).profile),
 		};
 		// As a preview looks at it.
-		const drift = (await runScript("trace-record", inputs, "probe")).trim();
+		const drift = (await runScript("trace-record", inputs, ["probe"])).trim();
 		if (drift !== "") throw new LabError(drift, `${up(domain)} mends it`);
 		const shown = (await lttng("list", session)).split("\n").find((line) => line.includes(session));
 		seen.push(shown?.trim() ?? session);

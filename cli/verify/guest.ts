@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { sha256 } from "../../spec/content-hash.ts";
 import { factNames } from "../../spec/hypervisor.ts";
 import { type Domain, stackOption } from "../card.ts";
 import { checkGdbstub, checkVmlinux, gdbArguments, letGo, readSymbols } from "../debug/debugger.ts";
@@ -8,6 +9,7 @@ import { buildIdIn } from "../debug/elf.ts";
 import { LabError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { runInGuest } from "../guest/process.ts";
+import { onHost } from "../host.ts";
 import { type Compiled, compileOnce } from "../probe/compile.ts";
 import { HitReport } from "../probe/hit-report.ts";
 import { checkFits, inGuest, unload } from "../probe/run.ts";
@@ -45,7 +47,12 @@ export async function modules(domain: Domain): Promise<string> {
 				`${up(domain)} loads the one that is built`,
 			);
 		}
-		seen.push(where.stdout.toString().trim());
+		// What gdb and SystemTap read, and the next boot loads.
+		const installed = where.stdout.toString().trim();
+		const sum = (await agent.exec(["sha256sum", installed])).stdout.toString().split(" ")[0];
+		if (sum !== sha256(readFileSync(onHost(file))))
+			throw new LabError(`${installed} in the guest is not ${file}`, `${up(domain)} installs the one that is built`);
+		seen.push(installed);
 	}
 	return seen.join(", ");
 }

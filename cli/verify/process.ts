@@ -93,7 +93,14 @@ export async function listeners(domain: Domain): Promise<string> {
 export async function sockets(domain: Domain): Promise<string> {
 	const { pid } = processOf(domain);
 	const paths = await listening(pid, "-x");
-	// Whoever may write to a socket may connect to it.
+	// Whoever may write to a socket may connect to it; and anybody to one that is no file (unix(7), abstract).
+	const unnamed = paths.filter((path) => path.startsWith("@"));
+	if (unnamed.length > 0) {
+		throw new LabError(
+			`process ${pid} listens on ${unnamed.join(", ")}, which is no file, so that everybody may connect`,
+			startedAgain(domain, "has none"),
+		);
+	}
 	const open = paths.filter((path) => (mode(path) & 0o002) !== 0);
 	if (open.length === 0)
 		return `ss -lxp: ${paths.map((path) => `${basename(path)} ${mode(path).toString(8)}`).join(", ") || "none"}`;

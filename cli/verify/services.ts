@@ -15,7 +15,7 @@ export async function services(domain: Domain): Promise<string> {
 		throw libvirtFault(stderr) ?? new LabError(`virsh list: ${stderr.trim()}`, "./lab doctor says more of this host");
 	const cause = await noSessionDaemon(domain);
 	if (cause !== undefined) throw new LabError(cause.why, cause.todo);
-	const [libvirtd, sessiond] = Object.values(pidFiles).map((file) => text(file) || "unknown");
+	const [libvirtd, sessiond] = Object.values(pidFiles).map((file) => pidIn(file) || "unknown");
 	return `virsh is answered by process ${libvirtd}, lttng by process ${sessiond}`;
 }
 
@@ -25,7 +25,7 @@ const pidFiles = { libvirtd: "/run/libvirtd.pid", "lttng-sessiond": "/run/lttng/
 export async function daemons(domain: Domain): Promise<string> {
 	const systemd = existsSync(onHost("/run/systemd/system"));
 	const seen = Object.entries(pidFiles).map(([name, file]) => {
-		const pid = text(file);
+		const pid = pidIn(file);
 		const runs = text(`/proc/${pid}/comm`);
 		if (runs !== name) {
 			throw new LabError(
@@ -44,6 +44,12 @@ export async function daemons(domain: Domain): Promise<string> {
 	});
 	return `systemd ${systemd ? "runs" : "does not run"}; ${seen.join(", ")}`;
 }
+
+/**
+ * The number in a daemon's file. lttng-sessiond writes over what one that was killed left and cuts nothing off, so
+ * the end of a longer number may follow on a line of its own (seen with 2.13: 997 over 30912).
+ */
+const pidIn = (file: string): string => text(file).split("\n", 1)[0] ?? "";
 
 /** What is in a file, without the end of its last line; nothing where it cannot be read. */
 function text(file: string): string {

@@ -13,7 +13,7 @@ export interface Verdict {
 	claim: string;
 	/** The tutorial or the contract that the claim is of. */
 	about: string;
-	/** Of a guest that waits for its debugger, or has no modules or probes, some things cannot be looked at. */
+	/** Of a guest that waits for its debugger as its stack file asks, or has no modules or probes, some things cannot be looked at. */
 	verdict: "pass" | "fail" | "not looked at";
 	/** One line of what was really seen, or what is wrong. */
 	evidence: string;
@@ -60,7 +60,7 @@ async function look(domain: Domain, { on, evidence }: Claim): Promise<Omit<Verdi
 		if (!(error instanceof LabError))
 			return { verdict: "fail", evidence: faultOf(error), todo: "nobody foresaw it: report it, with these words" };
 		return {
-			verdict: error instanceof PausedError ? "not looked at" : "fail",
+			verdict: error instanceof PausedError && domain.card.gdb.paused ? "not looked at" : "fail",
 			evidence: oneLine(error.message),
 			...(error.todo !== "" && { todo: error.todo }),
 		};

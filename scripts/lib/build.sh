@@ -77,7 +77,8 @@ work=$root$prefix.work
 # whole FOLDER: does it hold a finished build?
 whole() { [ -e "$1/.tracelab-build" ]; }
 
-# build_probe NAME: drift for a prefix that is absent, not held by this stack, or not as it was built.
+# build_probe NAME: drift for a prefix that is absent, not held by this stack, not as it was built, or of another result than
+# the last apply printed.
 build_probe() {
 	local what=$1 stale
 	if ! whole "$root$prefix"; then
@@ -90,7 +91,22 @@ build_probe() {
 	if [ -n "$stale" ]; then
 		drift "$stale"
 		hold_here
+	else
+		probe_result "$what"
 	fi
+}
+
+# probe_result NAME: stacks share a build, so that another one may have made it again, and Pulumi has of this one what it was before.
+probe_result() {
+	local of='' printed='' known='' there is was
+	{ read -r of && read -r printed; } 2>/dev/null <"$printed_file" || :
+	# Of an older tracelab, or of another prefix before, nothing is known.
+	[[ $printed == *"\"prefix\":\"$prefix\""* ]] || return 0
+	if [ "$of" = "$(stamped)" ] && [[ $printed =~ \"result\":\"([0-9a-f]*)\" ]]; then known=${BASH_REMATCH[1]}; fi
+	there=$(recorded "$root$prefix" result)
+	is=${there:0:12} was=${known:0:12}
+	[ "$there" = "$known" ] ||
+		drift "$1 is another build than at the last up of stack $stack: its result is ${is:-not noted}, and was ${was:-not noted}"
 }
 
 # hold_here: holds what can be known of a build at once, for a probe that finds it is to be made.
@@ -165,7 +181,7 @@ undo_begun() {
 	local begun
 	begun=$(begun_with prefix 2>/dev/null || :)
 	[ -n "$begun" ] && [ "$begun" != "$prefix" ] || return 0
-	[ "$(begun_with generation)" != "$(cat "$stamp_file" 2>/dev/null || :)" ] || return 0
+	[ "$(begun_with generation)" != "$(stamped)" ] || return 0
 	say "$step: undoing what was begun in $begun"
 	bash "$undo_file" remove >/dev/null
 }
@@ -251,16 +267,29 @@ show_difference() {
 	diffoscope --text - "$@" >>"$log_file" 2>&1 || :
 }
 
-# move_build FROM TO: never two builds that look whole and aren't, even across file systems, where mv copies. The last
-# rename gives the folder its time: for one in the cache, that at which the last lab let it go (./lab gc goes by it).
+# move_build FROM TO: never two builds that look whole and aren't, even across file systems. The last rename gives the
+# folder its time: for one in the cache, that at which the last lab let it go (./lab gc goes by it). Where there is no
+# room for a copy, FROM stays the build that it is.
 move_build() {
+	local error
 	mkdir -p "${2%/*}"
 	rm -f -- "$2/.tracelab-build"
 	rm -rf --one-file-system -- "$2"
 	mv "$1/.tracelab-build" "$1/.tracelab-build-moved"
-	mv -T "$1" "$2"
+	if [ "$(device "$1")" = "$(device "${2%/*}")" ]; then
+		mv -T "$1" "$2"
+	else
+		error=$(cp -aT "$1" "$2" 2>&1) || {
+			rm -rf --one-file-system -- "$2"
+			mv "$1/.tracelab-build-moved" "$1/.tracelab-build"
+			die "$1 cannot be moved to $2: ${error%%$'\n'*}" "mend that (a full disk: df -h /opt /var), then do it again"
+		}
+	fi
 	mv "$2/.tracelab-build-moved" "$2/.tracelab-build"
+	rm -rf --one-file-system -- "$1"
 }
+
+device() { stat -c %d "$1"; }
 
 # build_remove NAME: gives up this stack's hold, where no other of its steps has the same build.
 build_remove() {
@@ -341,11 +370,9 @@ recall() { cat "$cache_dir/durations/$identity.$1" 2>/dev/null || cat "$cache_di
 
 # run_long WHAT COMMAND…: as run, for minutes: every 10 s says how far it is. COMMAND is no shell function.
 run_long() {
-	local what=$1 rc=0 start begun=$SECONDS pid ticks=0
+	local what=$1 rc=0 log_start begun=$SECONDS pid ticks=0
 	shift
-	mkdir -p "${log_file%/*}"
-	printf '\n$ %s\n' "${*@Q}" >>"$log_file"
-	start=$(wc -c <"$log_file")
+	log_command "$@"
 	# A build must not outlive its step: whether that is told to stop or killed outright.
 	setpriv --pdeathsig TERM -- "$@" >>"$log_file" 2>&1 </dev/null &
 	pid=$!
@@ -353,26 +380,26 @@ run_long() {
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.5
 		ticks=$((ticks + 1))
-		[ $((ticks % 20)) != 0 ] || say_progress "$what" $((SECONDS - begun)) "$start"
+		[ $((ticks % 20)) != 0 ] || say_progress "$what" $((SECONDS - begun))
 	done
 	wait "$pid" || rc=$?
 	trap 'exit 143' TERM INT HUP
-	[ "$rc" = 0 ] || failed "$what" "$rc" "$start"
+	[ "$rc" = 0 ] || failed "$what" "$rc"
 	remember seconds $((SECONDS - begun))
-	remember lines "$(tail -c "+$((start + 1))" "$log_file" | wc -l)"
+	remember lines "$(logged | wc -l)"
 }
 
-# say_progress WHAT ELAPSED START: how much, by the last [done/total] that the command printed, or by how many lines
+# say_progress WHAT ELAPSED: how much, by the last [done/total] that the command printed, or by how many lines
 # it logged the last time; how long, by the last time's duration, or by this one's pace.
 say_progress() {
 	local what=$1 elapsed=$2 pair ready total from='' last
-	pair=$(tail -c "+$(($3 + 1))" "$log_file" | tail -c 4000 | grep -oE '\[[0-9]+/[0-9]+\]' | tail -n 1 || :)
+	pair=$(logged | tail -c 4000 | grep -oE '\[[0-9]+/[0-9]+\]' | tail -n 1 || :)
 	last=$(recall seconds)
 	if [ -n "$pair" ]; then
 		IFS=/ read -r ready total <<<"${pair//[\[\]]/}"
 		from=", $ready of $total"
 	else
-		ready=$(tail -c "+$(($3 + 1))" "$log_file" | wc -l)
+		ready=$(logged | wc -l)
 		total=$(recall lines)
 	fi
 	if [ "${total:-0}" -le "$ready" ] || [ "$ready" = 0 ]; then

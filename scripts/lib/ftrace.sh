@@ -1,12 +1,26 @@
 #!/usr/bin/env bash
-# A guest's part of a trace session by ftrace, the kernel's own, for a guest without lttng-modules; for trace-session.sh.
-# Each of these is a script for the guest, in which an instance of tracefs is the session. What it leaves in its folder
-# cli/trace/ftrace.ts makes CTF of.
-# shellcheck disable=SC2016,SC2034  # expanded in the guest; read by the script that sources this
+# A kernel's part of a trace session by ftrace, its own tracer, where there are no lttng-modules for it; for trace-session.sh.
+# Each of these is a script for a guest or, by in_tracefs, for this host. An instance of tracefs is the session. What it
+# leaves in its folder cli/trace/ftrace.ts makes CTF of.
+# shellcheck disable=SC2016,SC2034  # expanded there; read by the script that sources this
+
+# in_tracefs SCRIPT ARGUMENT…: runs one of these on this host; 4: there is no tracefs, or root may not mount it. Where nobody has
+# mounted it, only the script and what it starts see the mount, which goes with the last of them.
+in_tracefs() {
+	local at=${TRACELAB_ROOT:-}/sys/kernel/tracing
+	[ -d "$at" ] || return 4
+	# What the whole host does is for nobody else to read.
+	set -- sh -c "umask 077; ${1//\/sys\/kernel\/tracing/$at}" sh "${@:2}"
+	[ -e "$at/available_events" ] ||
+		set -- unshare --mount --propagation slave sh -c 'mount -t tracefs tracefs "$0" 2>/dev/null || exit 4; exec "$@"' "$at" "$@"
+	"$@"
+}
 
 # What LTTng, by whose names profiles know events, calls SUBSYSTEM:EVENT: in most cases SUBSYSTEM_EVENT, and EVENT alone
 # where that begins so. Before it goes the one name, behind it the other. System calls are none of LTTng's tracepoints.
 ftrace_names='/^\(raw_\)\{0,1\}syscalls:/d; h
+/^kvm:kvm_\(ack_irq\|age_\|async_pf_\|dirty_ring_\|fpu\|halt_poll_\|ioapic_set_\|mmio\|msi_set_\|set_irq\|test_age_\|try_async_\|unmap_\|userspace_\|vcpu_wakeup\)/! s/^kvm:\(kvm_\)\{0,1\}/kvm_x86_/
+s/^kvmmmu://
 s/^irq_vectors:/x86_irq_vectors_/
 s/^exceptions:/x86_exceptions_/
 s/^vmscan:mm_\(vmscan_\)\{0,1\}/mm_vmscan_/
@@ -17,12 +31,12 @@ s/^\([^:]*\):\1_/\1_/
 s/:/_/
 G; s/\n/ /'
 
-# session folder
+# session folder. Where who wrote the pages has ended before, another process may have its number.
 ftrace_end='i=/sys/kernel/tracing/instances/$1
 if [ -d "$i" ]; then
 	echo 0 >"$i/tracing_on"
 	[ ! -e "$2.pid" ] || read -r pid <"$2.pid"
-	while [ -n "${pid:-}" ] && kill "$pid" 2>/dev/null; do sleep 0.1; done
+	while [ -n "${pid:-}" ] && grep -zqxF "$i" "/proc/$pid/cmdline" 2>/dev/null && kill "$pid" 2>/dev/null; do sleep 0.1; done
 	rmdir "$i"
 fi
 rm -rf "$2" "$2.pid"
@@ -30,8 +44,8 @@ rm -rf "$2" "$2.pid"
 
 # session folder mode names events kilobytes pages: the events as an extended regular expression. 4: the kernel has no
 # tracepoints in tracefs; 5: it has none of these.
-# CLOCK_MONOTONIC is what clock-beacon reads, and LTTng. Of a set_event that is written in larger pieces than a line, the kernel
-# takes names apart.
+# CLOCK_MONOTONIC is what clock-beacon reads, and LTTng; the wall clock is that of index 1 in timer_list. Of a set_event that
+# is written in larger pieces than a line, the kernel takes names apart.
 ftrace_start="$ftrace_end"'t=/sys/kernel/tracing
 [ -e $t/available_events ] || exit 4
 mkdir -p "$2"
@@ -39,11 +53,11 @@ sed "$4" $t/available_events | grep -xE "($5) .*" >"$2/events" || exit 5
 tail -v -n +1 $(sed "s|.* \(.*\):\(.*\)|$t/events/\1/\2/format|" "$2/events") >"$2/formats"
 uname -n >"$2/system"
 { uname -r; cat /proc/sys/kernel/random/boot_id; } >>"$2/system"
-awk "\$1 == \".get_time:\" {wall = \$2 == \"ktime_get_real\"} wall && \$1 == \".offset:\" {print \$2; exit}" /proc/timer_list >>"$2/system"
+awk "\$1 == \".index:\" {wall = \$2 == 1} wall && \$1 == \".offset:\" {print \$2; exit}" /proc/timer_list >>"$2/system"
 mkdir "$i" && echo 0 >"$i/tracing_on" && echo mono >"$i/trace_clock" && echo "$6" >"$i/buffer_size_kb" &&
 	while read -r _ event; do echo "$event" || exit; done <"$2/events" >"$i/set_event" || exit
 [ "$3" = stream ] || { echo 1 >"$i/tracing_on"; exit; }
-perl -e "$7" "$i" "$2" </dev/null >/dev/null 2>&1 &
+setsid perl -e "$7" "$i" "$2" </dev/null >/dev/null 2>&1 &
 echo $! >"$2.pid"
 until grep -q 1 "$i/tracing_on"; do
 	kill -0 $! 2>/dev/null || { echo "perl, which is to write the pages, ended at once" >&2; exit 1; }
@@ -52,7 +66,7 @@ done'
 
 # In perl, with the instance and the folder: begins the recording, and writes the pages of each processor to a file of its
 # own until it is ended; what is there then is for who ends it. To write a page is traced as well, so who took all that is
-# there would never be done.
+# there would never be done. Where the folder is gone, as of a run that somebody removed, nobody else knows of the instance.
 ftrace_pages='use Fcntl;
 my ($from, $to) = @ARGV;
 my ($ended, @cpus);
@@ -76,7 +90,16 @@ until ($ended) {
 		}
 	}
 	select undef, undef, undef, 0.5;
+	next if -d $to;
+	@cpus = ();
+	rmdir $from;
+	last;
 }'
+
+# session names events: 4, 5: as above.
+ftrace_there='[ -e /sys/kernel/tracing/available_events ] || exit 4
+sed "$2" /sys/kernel/tracing/available_events | grep -qxE "($3) .*" || exit 5
+'
 
 # session names events kilobytes where: what the instance has other than wanted, in the words of trace-session.sh.
 ftrace_differs='t=/sys/kernel/tracing i=/sys/kernel/tracing/instances/$1

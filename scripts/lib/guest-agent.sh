@@ -6,8 +6,19 @@ source lib/step.sh
 
 virsh_() { virsh --quiet --connect qemu:///system "$@"; }
 
-# guest_answers SECONDS: does the agent answer within that time?
+# domain_state: what libvirt calls it; nothing of a domain that it does not know.
+domain_state() { virsh_ domstate "$domain" 2>/dev/null | head -n 1 || :; }
+
+# guest_answers SECONDS: does the agent answer within that time? Of a domain that is off or paused, libvirt does not ask it.
 guest_answers() { virsh_ qemu-agent-command --timeout "$1" "$domain" '{"execute":"guest-ping"}' >/dev/null 2>&1; }
+
+# only_paused: a guest that does not answer is an error, but for one that is paused.
+only_paused() {
+	local now
+	now=$(domain_state)
+	[ "$now" = paused ] || die "the guest of $domain does not answer; libvirt calls it ${now:-unknown}" \
+		"see the guest's console: ./lab console --log ${domain#"$stack"-}"
+}
 
 # guest_run SCRIPT ARGUMENT…: runs a POSIX shell script in the guest; its output here, its exit status ours, 128 and
 # the signal's number where a signal ended it, 255 where the agent stopped answering. It stands in conditions, where

@@ -17,3 +17,16 @@ listener() {
 		printf 'an unknown process'
 	fi
 }
+
+# domain_of PID: the domain of this stack whose QEMU that is, if it is one's. Another stack's name may begin as this one's does,
+# so that only the steps of this one tell.
+domain_of() {
+	local file name
+	for file in "$state_dir/undo/$stack"/domain-*-gdb-port; do
+		name=${file##*/domain-} name=$stack-${name%-gdb-port}
+		if grep -qsx "$1" "$root/run/libvirt/qemu/$name.pid"; then
+			printf '%s' "$name"
+			return
+		fi
+	done
+}

@@ -4,11 +4,12 @@
 # The .deb files stay in /var/cache/tracelab/apt, so that the next installation downloads nothing.
 # No jq here: this is what installs it.
 source lib/debian.sh
+source lib/ledger.sh
 
 entry=$state_dir/ledger/packages
 
 # installed: names of the packages that are there, whole, sorted.
-installed() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null | sed -n 's/^.i  //p' | sort -u; }
+installed() { in_state '.i ' | sort -u; }
 
 # not_installed NAME…: those that are absent or not whole.
 not_installed() { comm -23 <(printf '%s\n' "$@" | sort -u) <(installed); }
@@ -30,10 +31,10 @@ install_packages() {
 	if ! apt_get --download-only install "$@" >>"$log_file" 2>&1 </dev/null; then
 		# The lists may name versions that the archive has replaced since.
 		read_lists
-		apt_get -s install "$@" >"$plan"
 		drop_altered "$@"
 		run "downloading $*" apt_get --download-only install "$@"
 	fi
+	apt_get -s install "$@" >"$plan"
 	journal <"$plan"
 	rm "$plan"
 	run "installing $*" apt_get -o APT::Status-Fd=5 --no-download install "$@" 5> >(progress)
@@ -63,6 +64,7 @@ journal() {
 	} | sort -u | write_file "$entry/planned" 644
 	[ -e "$entry/accounts-before" ] || accounts | write_file "$entry/accounts-before" 644
 	[ -e "$entry/leftovers-before" ] || leftovers | write_file "$entry/leftovers-before" 644
+	ledger_keep packages
 }
 
 # accounts: `passwd NAME` and `group NAME` for all in the files that packages make, sorted; people have 1000 to 59999.
@@ -80,27 +82,46 @@ note_accounts() {
 		cat "$entry/accounts" 2>/dev/null || :
 		comm -13 "$entry/accounts-before" <(accounts)
 	} | sort -u | write_file "$entry/accounts" 644
-	rm "$entry/accounts-before"
+	ledger_keep packages
+	rm -f "$state_dir/ledger-copy/packages/accounts-before" "$entry/accounts-before"
 }
 
-# What packages make by themselves and don't take along when they are purged: what goes whole, and folders that
-# go unless somebody put a file in them, such as a disk image in /var/lib/libvirt/images.
-generated=(
-	/etc/apparmor.d/libvirt /etc/apparmor.d/local/abstractions/libvirt-lxc /etc/apparmor.d/local/abstractions/libvirt-qemu
-	/run/libvirt /var/cache/libvirt /var/log/libvirt # libvirt-daemon-system
-	/run/lttng                                       # lttng-tools
-	/etc/machine-id /etc/mtab                        # systemd
+# What packages make by themselves and don't take along when they are purged, by a pattern of their names: what goes whole,
+# and folders that go unless somebody put a file in them, such as a disk image in /var/lib/libvirt/images.
+# liblttng-ust makes its own for all programs with tracepoints, and for those of an account: root's, and libvirt-qemu's, whose number
+# is the same on each Debian.
+declare -A generated=(
+	["/dev/shm/lttng-ust-wait-8"]='liblttng-ust*'
+	["/dev/shm/lttng-ust-wait-8-0"]='liblttng-ust*'
+	["/dev/shm/lttng-ust-wait-8-64055"]='liblttng-ust*'
+	["/etc/apparmor.d/libvirt"]='libvirt-daemon*'
+	["/etc/apparmor.d/local/abstractions/libvirt-lxc"]='libvirt-daemon*'
+	["/etc/apparmor.d/local/abstractions/libvirt-qemu"]='libvirt-daemon*'
+	["/etc/machine-id"]=systemd
+	["/etc/mtab"]=systemd
+	["/run/libvirt"]='libvirt-daemon*'
+	["/run/libvirtd.pid"]='libvirt-daemon*'
+	["/run/lttng"]=lttng-tools
+	["/run/virtlogd.pid"]='libvirt-daemon*'
+	["/var/cache/libvirt"]='libvirt-daemon*'
+	["/var/log/libvirt"]='libvirt-daemon*'
 )
-folders=(
-	/etc/libvirt /var/lib/libvirt /etc/apparmor.d                                             # libvirt-daemon-system
-	/etc/xml                                                                                  # xml-core
-	/var/cache/private /var/lib/machines /var/lib/portables /var/lib/private /var/log/private # systemd
+declare -A folders=(
+	["/etc/apparmor.d"]='libvirt-daemon*'
+	["/etc/libvirt"]='libvirt-daemon*'
+	["/etc/xml"]=xml-core
+	["/var/cache/private"]=systemd
+	["/var/lib/libvirt"]='libvirt-daemon*'
+	["/var/lib/machines"]=systemd
+	["/var/lib/portables"]=systemd
+	["/var/lib/private"]=systemd
+	["/var/log/private"]=systemd
 )
 
 # leftovers: prints which of these are there.
 leftovers() {
 	local path
-	for path in "${generated[@]}" "${folders[@]}"; do
+	for path in "${!generated[@]}" "${!folders[@]}"; do
 		if [ -e "$root$path" ] || [ -L "$root$path" ]; then printf '%s\n' "$path"; fi
 	done | sort
 }
@@ -113,13 +134,15 @@ await_dpkg() { await_lock "dpkg's lock" "$root/var/lib/dpkg/lock-frontend"; }
 
 # await_lock WHICH FILE: until nobody else holds it. apt waits by itself for dpkg's alone, and tells nobody for whom.
 await_lock() {
-	local holder begun=$SECONDS told=''
+	local holder begun now told=''
+	begun=$(seconds_up)
 	while holder=$(lock_holder "$2") && [ -n "$holder" ]; do
-		[ $((SECONDS - begun)) -lt "$lock_wait" ] ||
+		now=$(seconds_up)
+		[ $((now - begun)) -lt "$lock_wait" ] ||
 			die "$holder has held $1 for $lock_wait s" "let it end (or end it), then run up again"
-		if [ -z "$told" ] || [ $((SECONDS - told)) -ge 15 ]; then
+		if [ -z "$told" ] || [ $((now - told)) -ge 15 ]; then
 			say "$step: waiting for $holder, which holds $1"
-			told=$SECONDS
+			told=$now
 		fi
 		sleep 1
 	done
@@ -130,8 +153,44 @@ lock_holder() {
 		awk -v lock="$1" '$3 == lock {print "process " $1 " (" $2 ")"; exit}' || :
 }
 
-# mend_dpkg: finishes what a killed run left half done.
-mend_dpkg() { [ -z "$(dpkg --audit 2>/dev/null)" ] || run "dpkg --configure -a" dpkg_frontend dpkg --configure -a --force-confdef --force-confold; }
+# mend_dpkg: finishes what a killed run left half done: first what it configured and removed, then what apt alone knows how to
+# finish: packages that it unpacked before another that they need, and the one in whose files it was cut off, which dpkg neither
+# configures nor purges. What cannot be finished fails in the command after this one, which says why. Of what is somebody else's, no
+# more is done than to configure it.
+mend_dpkg() {
+	local cut=()
+	is_interrupted || return 0
+	say "$step: finishing what dpkg was at when it was interrupted"
+	try dpkg_frontend dpkg --configure -a --force-confdef --force-confold
+	[ -e "$entry/planned" ] || return 0
+	mapfile -t cut < <(in_state '[rp]H ' | among_planned)
+	[ ${#cut[@]} = 0 ] || try dpkg_frontend dpkg --force-depends --remove "${cut[@]}"
+	repair --fix-broken
+	mapfile -t cut < <(in_state '(.H.|..R)' | among_planned)
+	[ ${#cut[@]} = 0 ] || repair --reinstall "${cut[@]}"
+}
+
+# among_planned: of the names on standard input, those of packages that steps installed, sorted.
+among_planned() { sort -u | comm -12 - <(sort -u "$entry/planned"); }
+
+# is_interrupted: has dpkg something half done, or in the journal without which apt does nothing?
+is_interrupted() {
+	compgen -G "$root/var/lib/dpkg/updates/[0-9]*" >/dev/null || [ -n "$(in_state '(.[^nci].|..R)')" ]
+}
+
+repair() {
+	drop_altered "$@"
+	try apt_get --no-remove install "$@"
+}
+
+# in_state PATTERN: names of the packages whose state is such, as dpkg -l abbreviates it.
+in_state() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null | sed -nE "s/^$1 //p"; }
+
+# try COMMAND…: runs a command with its output in the step's log, and goes on where it fails.
+try() {
+	log_command "$@"
+	"$@" >>"$log_file" 2>&1 </dev/null || :
+}
 
 dpkg_frontend() { DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none "$@"; }
 

@@ -55,8 +55,8 @@ only_in() {
 # record FACT VALUE: notes what the build is made of, or came to, and holds it to the lock.
 record() {
 	hold "$1" "$2"
-	mkdir -p "$work/record"
-	printf '%s\n' "$2" >"$work/record/$1"
+	{ mkdir -p "$work/record" && printf '%s\n' "$2" >"$work/record/$1"; } ||
+		die "cannot write $work/record/$1" "mend what the line above says (a full disk: df -h / /opt /var), then run up again"
 }
 
 # recorded FOLDER FACT: what a build noted of itself, if anything.

@@ -19,7 +19,8 @@ service_units() {
 }
 
 # service_pid PROGRAM: prints the process id, or fails. A pid file can outlive its process, so the name is compared;
-# an ended process may wait for a parent that never looks.
+# an ended process may wait for a parent that never looks; lttng-sessiond leaves the end of a longer number behind its
+# own, on a second line.
 service_pid() {
 	local program=$1 pid='' name='' state='' file
 	case $program in
@@ -113,9 +114,10 @@ service_pending() { printf '%s' "$state_dir/restart/$1"; }
 
 # service_await NAME: until it answers, not only runs.
 service_await() {
-	local name=$1 deadline=$((SECONDS + service_wait)) answer=''
+	local name=$1 deadline answer=''
+	deadline=$(($(seconds_up) + service_wait))
 	until answer=$(service_answers "$name" 2>&1 >/dev/null </dev/null); do
-		[ "$SECONDS" -lt "$deadline" ] || die "$name does not answer after $service_wait s: ${answer:-no error text}" \
+		[ "$(seconds_up)" -lt "$deadline" ] || die "$name does not answer after $service_wait s: ${answer:-no error text}" \
 			"see its messages (journalctl -u $name, or run $name in the foreground) and $log_file"
 		sleep 0.1
 	done

@@ -176,18 +176,22 @@ git_get() {
 # git_kept COMMIT: prints it, where it is here with all that is in it.
 git_kept() { git -C "$mirror" rev-parse --verify --quiet "refs/tracelab/kept/$1" || :; }
 
-# git_pack: prints the file that holds the commit and all that is in it: the same bytes, whatever else the mirror has.
+# git_pack: prints the file that holds the commit and all that is in it.
 git_pack() {
 	local pack=$sources/git/$commit.pack
 	! git -C "$mirror" cat-file -e "$commit:.gitmodules" 2>/dev/null ||
 		die "${source[url]} has submodules, which are fetched when it is built: no bundle has these" "give a Debian source or a tarball in the stack file"
-	[ -e "$pack" ] || run "packing $commit" pack_objects "$pack"
+	run "packing $commit" pack_objects "$pack"
 	printf '%s\n' "$pack"
 }
 
+# pack_objects FILE: the same bytes, whatever else the mirror has, and whichever server or git it came from: compressed here, with
+# no deltas, and in an order that goes by no tag, as a repository without any has it.
 pack_objects() {
-	git -C "$mirror" rev-list --objects --no-walk "$commit" |
-		git -C "$mirror" pack-objects -q --stdout --threads=1 --window=0 --no-reuse-delta >"$1.part" && mv "$1.part" "$1"
+	git init -q --bare "$work/untagged" &&
+		git -C "$mirror" rev-list --objects --no-walk "$commit" |
+		GIT_OBJECT_DIRECTORY=$mirror/objects git -C "$work/untagged" pack-objects -q --stdout --threads=1 --window=0 \
+			--no-reuse-object --compression=6 >"$1.part" && mv "$1.part" "$1"
 }
 
 # git_unpacked COMMIT: takes it from its pack, where that is here and whole; prints it, or nothing.
@@ -211,15 +215,13 @@ fetching() { git -C "$1" -c http.lowSpeedLimit=1 -c "http.lowSpeedTime=$stalled"
 
 # git_commit MIRROR URL REF: fetches REF alone; prints its commit, or nothing where the server does not give it by that name.
 git_commit() {
-	local rc=0 start
-	: >>"$log_file"
-	start=$(wc -c <"$log_file")
-	fetching "$1" --depth 1 "$2" "+$3:refs/tracelab/wanted" >>"$log_file" 2>&1 </dev/null || rc=$?
+	local rc=0 log_start fetch=(fetching "$1" --depth 1 "$2" "+$3:refs/tracelab/wanted")
+	log_command "${fetch[@]}"
+	"${fetch[@]}" >>"$log_file" 2>&1 </dev/null || rc=$?
 	if [ "$rc" = 0 ]; then
 		git -C "$1" rev-parse --verify --quiet 'refs/tracelab/wanted^{commit}' || :
-	elif ! grep -qsE "couldn't find remote ref|not our ref|unadvertised object|want [0-9a-f]+ not valid" \
-		<(tail -c "+$((start + 1))" "$log_file"); then
-		failed "fetching $3 of $2" "$rc" "$start"
+	elif ! grep -qsE "couldn't find remote ref|not our ref|unadvertised object|want [0-9a-f]+ not valid" <(logged); then
+		failed "fetching $3 of $2" "$rc"
 	fi
 }
 

@@ -28,6 +28,8 @@ state_dir=$root/var/lib/tracelab
 cache_dir=$root/var/cache/tracelab
 log_file=$root/var/log/tracelab/$stack/$step.log
 stamp_file=$state_dir/steps/$stack/$step
+# The generation of an apply, and what that printed, a line each. Where the generation is not the stamp's, the apply was killed behind it.
+printed_file=$state_dir/printed/$stack/$step
 # What undoes the step, from before it is begun until it is undone: `bash FILE remove`. Pulumi's state has no step whose
 # first apply failed or was killed, so that ./lab destroy finds it here; its first line has the project that did it.
 undo_file=$state_dir/undo/$stack/$step
@@ -81,6 +83,13 @@ join() {
 	printf '%s' "$first" "${@/#/$separator}"
 }
 
+# seconds_up: since this host started. Waits go by it, since bash's SECONDS goes by the clock that people and NTP set.
+seconds_up() {
+	local up
+	read -r up _ </proc/uptime
+	printf '%s' "${up%.*}"
+}
+
 # left SECONDS
 left() { if [ "$1" -ge 60 ]; then printf '%d min %d s left' $(($1 / 60)) $(($1 % 60)); else printf '%d s left' "$1"; fi; }
 
@@ -99,43 +108,55 @@ write_file() {
 # lock NAME: waits for and holds the lock of one shared thing until the step ends.
 lock() {
 	local lock_fd file=$root/run/tracelab/locks/$1
-	if ! try_lock "$1"; then
+	until try_lock "$1"; do
 		say "$step: waiting for another step that holds the lock $1"
 		flock --timeout 3600 "$lock_fd" || die "the lock $file was held for an hour" "see who holds it: fuser -v $file"
-	fi
+		[ ! "$file" -ef "/dev/fd/$lock_fd" ] || return 0
+	done
 }
 
-# try_lock NAME: as lock, but fails where somebody else has it.
+# try_lock NAME: as lock, but fails where somebody else has it. A file that `./lab gc` has removed meanwhile locks nothing.
 try_lock() {
 	local file=$root/run/tracelab/locks/$1
-	{ mkdir -p "${file%/*}" && exec {lock_fd}>>"$file"; } || die "cannot open the lock $file" "mend what the line above says"
-	flock --nonblock "$lock_fd"
+	while :; do
+		{ mkdir -p "${file%/*}" && exec {lock_fd}>>"$file"; } || die "cannot open the lock $file" "mend what the line above says"
+		flock --nonblock "$lock_fd" || return
+		[ ! "$file" -ef "/dev/fd/$lock_fd" ] || return 0
+	done
 }
 
 # run WHAT COMMAND…: runs a command with its output in the step's log; its failure ends the step with the
 # last lines of that output and the log's name.
 run() {
-	local what=$1 rc=0 start
+	local what=$1 rc=0 log_start
 	shift
-	mkdir -p "${log_file%/*}"
-	printf '\n$ %s\n' "${*@Q}" >>"$log_file"
-	start=$(wc -c <"$log_file")
+	log_command "$@"
 	"$@" >>"$log_file" 2>&1 </dev/null || rc=$?
-	[ "$rc" = 0 ] || failed "$what" "$rc" "$start"
+	[ "$rc" = 0 ] || failed "$what" "$rc"
 }
 
-# failed WHAT RC OFFSET: the error for a command whose output starts at OFFSET in the log.
+# log_command COMMAND…: notes a command in the step's log, and in log_start where its output begins there.
+log_command() {
+	mkdir -p "${log_file%/*}"
+	printf '\n$ %s\n' "${*@Q}" >>"$log_file"
+	log_start=$(wc -c <"$log_file")
+}
+
+# logged: the output of that command.
+logged() { tail -c "+$((log_start + 1))" "$log_file"; }
+
+# failed WHAT RC: the error for that command.
 failed() {
 	say "tracelab: $step: $1 failed (exit $2); the last lines of $log_file:"
-	tail -c "+$(($3 + 1))" "$log_file" | tail -n 15 | sed 's/^/  | /' >&2
-	if grep -qs 'No space left on device' <(tail -c "+$(($3 + 1))" "$log_file"); then
+	logged | tail -n 15 | sed 's/^/  | /' >&2
+	if grep -qs 'No space left on device' <(logged); then
 		say "  what to do: make room on the disk (df -h / /opt /var), then run up again: it carries on"
 	elif grep -qsE 'Killed signal terminated program|out of memory allocating|virtual memory exhausted|Cannot allocate memory' \
-		<(tail -c "+$(($3 + 1))" "$log_file"); then
+		<(logged); then
 		say "  what to do: there is too little memory for it (free -h): end other programs or add swap, then run up again"
-	elif grep -qsE 'Hash Sum mismatch|signature verification|(is not|no longer) signed' <(tail -c "+$(($3 + 1))" "$log_file"); then
+	elif grep -qsE 'Hash Sum mismatch|signature verification|(is not|no longer) signed' <(logged); then
 		say "  what to do: the mirror gave other bytes than Debian signed, and nothing of them is used: run up again later, or name another mirror in /etc/apt"
-	elif grep -qs 'is not valid yet' <(tail -c "+$(($3 + 1))" "$log_file"); then
+	elif grep -qs 'is not valid yet' <(logged); then
 		say "  what to do: this host's clock is wrong, by which it is $(date -u '+%F %R') UTC: set it (timedatectl, or date --set), then run up again"
 	else
 		say "  what to do: mend what the log shows, then run up again: it carries on from what was built"
@@ -182,7 +203,7 @@ trap on_exit EXIT
 trap 'exit 143' TERM INT HUP
 trap 'on_error "$?" "$LINENO" "$BASH_COMMAND" "${PIPESTATUS[*]}"' ERR
 
-# of_this_project: ends where another project has this step of a stack of that name, which would be taken for drift.
+# of_this_project: ends where another project has this step of a stack of that name, which would be taken for drift, or undone.
 of_this_project() {
 	local other
 	other=$(sed -n '1s/^# from //p' "$undo_file" 2>/dev/null || :)
@@ -195,20 +216,26 @@ of_this_project() {
 # about to be written over, or to go.
 undo_begun() { :; }
 
+# stamped: the generation of the last apply, if any.
+stamped() {
+	local word=''
+	{ read -r word <"$stamp_file"; } 2>/dev/null || :
+	printf '%s' "$word"
+}
+
 # replaced: is what goes by the step's name its successor's? That is applied before a replaced step is removed.
 replaced() {
 	local stamp
-	stamp=$(cat "$stamp_file" 2>/dev/null || :)
+	stamp=$(stamped)
 	[ -n "$stamp" ] && [ "$stamp" != "$generation" ]
 }
 
 step_main() {
-	local stamp=''
+	local printed
 	case ${1:-} in
 	probe)
 		probe
-		[ ! -r "$stamp_file" ] || stamp=$(<"$stamp_file")
-		json_object "\"drift\":$(json_string "$(join '; ' "${drifts[@]}")")" "\"stamp\":$(json_string "$stamp")"
+		json_object "\"drift\":$(json_string "$(join '; ' "${drifts[@]}")")" "\"stamp\":$(json_string "$(stamped)")"
 		;;
 	apply)
 		need_root
@@ -217,16 +244,20 @@ step_main() {
 		undo_begun
 		printf '# from %s\n%s\n' "$(pwd -P)" "${step_program:?}" | write_file "$undo_file" 600
 		apply
+		printed=$(json_object "${outputs[@]}")
+		printf '%s\n' "$generation" "$printed" | write_file "$printed_file" 644
 		printf '%s\n' "$generation" | write_file "$stamp_file" 644
-		json_object "${outputs[@]}"
+		printf '%s\n' "$printed"
 		;;
 	remove)
 		need_root
 		rotate_log
+		# What is on the host undoes its own project's step, wherever it is run.
+		[ "$0" -ef "$undo_file" ] || of_this_project
 		undo_begun
 		remove
-		replaced || rm -f "$stamp_file" "$undo_file"
-		rmdir -p --ignore-fail-on-non-empty "${stamp_file%/*}" "${undo_file%/*}" 2>/dev/null || :
+		replaced || rm -f "$stamp_file" "$printed_file" "$undo_file"
+		rmdir -p --ignore-fail-on-non-empty "${stamp_file%/*}" "${printed_file%/*}" "${undo_file%/*}" 2>/dev/null || :
 		;;
 	rebuild | inputs | sources)
 		need_root

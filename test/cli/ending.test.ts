@@ -49,6 +49,38 @@ test("a second Ctrl-C does not wait for that", async (t) => {
 	t.deepEqual(await signalled("SIGINT", "SIGTERM"), { code: 143, by: null, said: "begun\n" });
 });
 
+test("a terminal that is closed says so twice", async (t) => {
+	t.deepEqual(await signalled("SIGHUP", "SIGHUP"), { code: 0, by: null, said: "begun\ntrue\nbehind it\n" });
+});
+
+// A Ctrl-C in a terminal goes to `tee` as well, in either order.
+for (const first of ["the signal", "the end of the reader"] as const) {
+	test(`a Ctrl-C that ends the reader of the output along with it ends all in order: ${first} first`, async (t) => {
+		t.timeout(60_000);
+		const source = program(`
+await inOrder(async (interrupted) => {
+	while (!interrupted.aborted) {
+		console.log("before");
+		await run("sleep", ["0.02"]);
+	}
+	for (let last = 0; last < 20; last++) {
+		console.log("its last words");
+		await run("sleep", ["0.02"]);
+	}
+	console.error("ended in order");
+});`);
+		const child = spawn(process.execPath, ["--input-type=module", "-e", source], { stdio: "pipe" });
+		const said = text(child.stderr);
+		const ended = once(child, "exit");
+		await once(child.stdout, "readable");
+		if (first === "the signal") child.kill("SIGINT");
+		child.stdout.destroy();
+		await pause(150);
+		if (first !== "the signal") child.kill("SIGINT");
+		t.deepEqual([await ended, await said], [[0, null], "ended in order\n"]);
+	});
+}
+
 test("behind such work a signal ends the program as any other", async (t) => {
 	const ends = program(`
 await inOrder(async () => {});

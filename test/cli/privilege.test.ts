@@ -2,6 +2,10 @@ import test from "ava";
 import { project } from "../../cli/host.ts";
 import { sudoArguments } from "../../cli/privilege.ts";
 
+test("another program of the project is named by its path in it", (t) => {
+	t.deepEqual(sudoArguments({}, ["host"], "scripts/test"), ["--", `${project}/scripts/test`, "host"]);
+});
+
 test("with nothing to keep, sudo gets the command line alone", (t) => {
 	t.deepEqual(sudoArguments({ PATH: "/bin", HOME: "/home/me" }, ["up"]), ["--", `${project}/lab`, "up"]);
 });

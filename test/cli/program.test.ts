@@ -1,6 +1,9 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import test from "ava";
 import { LabError, MissingProgramError } from "../../cli/errors.ts";
+import { project } from "../../cli/host.ts";
 import { handOver, outputOf, run } from "../../cli/program.ts";
 
 test.serial("what a program says is kept, without the last line's end", async (t) => {
@@ -67,6 +70,24 @@ test.serial("a Ctrl-C that a program outlives is not the end of us", async (t) =
 	t.is(process.listenerCount("SIGINT"), before);
 	t.is(process.listenerCount("SIGTERM"), 0);
 	t.is(process.listenerCount("SIGHUP"), 0);
+});
+
+test.serial("each signal is the program's, and we outlive it", async (t) => {
+	const hears = "trap 'echo HUP' HUP; trap 'echo TERM; exit 5' TERM; echo begun; while :; do sleep 0.05; done";
+	const source = `import { handOver } from ${JSON.stringify(`${project}/cli/program.ts`)};
+console.log("it ended with", await handOver("bash", ["-c", ${JSON.stringify(hears)}]));`;
+	const child = spawn(process.execPath, ["--input-type=module", "-e", source], {
+		stdio: ["ignore", "pipe", "inherit"],
+	});
+	const ended = once(child, "exit");
+	let said = "";
+	for await (const part of child.stdout.setEncoding("utf8")) {
+		said += part;
+		if (said === "begun\n" || said === "begun\nHUP\n") child.kill("SIGHUP");
+		if (said === "begun\nHUP\nHUP\n") child.kill("SIGTERM");
+	}
+	t.is(said, "begun\nHUP\nHUP\nTERM\nit ended with 5\n");
+	t.deepEqual(await ended, [0, null]);
 });
 
 const missing = test.macro({

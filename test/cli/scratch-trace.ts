@@ -1,6 +1,9 @@
-import { symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { ExecutionContext } from "ava";
+import { runSchema } from "../../spec/run.ts";
 import { fakeLttng } from "../scripts/fake-lttng.ts";
 import { note } from "./elf-file.ts";
 import { FakeGuest } from "./fake-guest.ts";
@@ -42,13 +45,16 @@ export async function traceableGuest(t: ExecutionContext): Promise<{ lab: Scratc
 	lab.write("lttng/ust", `UST events:\n-------------\n\nPID: ${pid} - Name: /x\n${seen}\n`);
 	lab.write(clock, "tsc\n");
 	lab.write("proc/sys/kernel/random/boot_id", `${bootIds.host}\n`);
-	lab.write(`guest/${clock}`, "hpet\n");
+	hasClocksource(lab, "hpet");
 	lab.write("guest/proc/sys/kernel/random/boot_id", `${bootIds.guest}\n`);
-	lab.write("guest/proc/timer_list", `  .get_time:   ktime_get_real\n  .offset:     ${guestWallClock} nsecs\n`);
+	lab.write("guest/proc/timer_list", `  .index:      1\n  .offset:     ${guestWallClock} nsecs\n`);
 	writeFileSync(lab.write("sys/kernel/notes", ""), note("GNU", 3, Buffer.from(buildId, "hex")));
 	runs(lab, emulator);
 	return { lab, guest };
 }
+
+/** Makes the guest of `vm` run on that clocksource from now on. */
+export const hasClocksource = (lab: ScratchLab, name: string) => lab.write(`guest/${clock}`, `${name}\n`);
 
 /** Makes the domain's process that program. */
 export function runs(lab: ScratchLab, program: string): void {
@@ -84,4 +90,59 @@ export function recordsLines(
 	const made = "../../../../../lttng/made";
 	writeTrace(lab, `${made}/host/ust/uid/64055/64-bit`, { events: qemu, bootId: bootIds.host, offset: ahead.host });
 	writeTrace(lab, `${made}/guest/kernel`, { events: guest, bootId: bootIds.guest, offset: ahead.guest });
+}
+
+/** Where the runs of the stack are, below the scratch root. */
+export const folder = "var/lib/tracelab/runs/quickstart";
+export const readRun = (lab: ScratchLab, name: string) =>
+	runSchema.parse(JSON.parse(lab.read(`${folder}/${name}/run.json`)));
+export const noBeacon = "guest vm has no clock-beacon: its clock is not put on the host's";
+/** The words of a run, but for its command. */
+export const traceRun = ["trace", "run", "block-io", "-d", "vm", "--name", "one"];
+
+/** Makes LTTng have the session of the stack's flight recorder. */
+export function flies(lab: ScratchLab, where: "host" | "guest"): void {
+	for (const [file, text] of Object.entries({ on: "", mode: "1", pids: "", events: "" }))
+		lab.write(`lttng/${where}/tracelab-quickstart-flight/${file}`, text);
+}
+
+/** What `lttng list --userspace` says where the QEMU of `vm` has these tracepoints. */
+export const listed = (...names: string[]) =>
+	`UST events:\n-------------\n\nPID: ${pid} - Name: /x\n${names.map((name) => `      qemu:${name} (loglevel: x) (type: tracepoint)\n`).join("")}`;
+
+/** Holds a file or a folder of the lab as another command does; returns what ends that. */
+export async function held(t: ExecutionContext, lab: ScratchLab, path: string): Promise<() => Promise<void>> {
+	// One process alone, so that nothing holds it once that is killed; until then it only waits.
+	const other = spawn("flock", ["--no-fork", join(lab.root, path), "sh", "-c", "echo held; exec sleep 600"]);
+	const gone = once(other, "exit");
+	t.teardown(() => other.kill("SIGKILL"));
+	await once(other.stdout, "data");
+	return async () => {
+		other.kill("SIGKILL");
+		await gone;
+	};
+}
+
+/** Stops a run where what is written to a file of its finds no room, and once more where there is some again. */
+export async function stopsOnceThereIsRoom(t: ExecutionContext, lab: ScratchLab, file: string, between = () => {}) {
+	const full = join(lab.root, folder, "one", file);
+	mkdirSync(dirname(full), { recursive: true });
+	symlinkSync("/dev/full", full);
+	const refused = await lab.lab(["trace", "stop"]);
+	t.deepEqual(
+		[refused.code, refused.stderr],
+		[
+			1,
+			[
+				"lab: run one is not whole yet: ENOSPC: no space left on device, write",
+				"  what to do: make room (df -h shows on which disk), then: ./lab trace stop one; until then, nothing of it is removed",
+			].join("\n"),
+		],
+	);
+	t.is(readRun(lab, "one").ended, undefined);
+	rmSync(full);
+	between();
+	const { code, stdout, stderr } = await lab.lab(["trace", "stop", "one"]);
+	t.is(code, 0, stderr);
+	return { run: readRun(lab, "one"), stdout };
 }

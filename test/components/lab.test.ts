@@ -80,7 +80,7 @@ test.serial("libvirt may run all emulators of the stack, sorted by their prefix"
 	const up = await runStack("versions");
 	const emulators = [prefix(up, "qemu-main"), prefix(up, "qemu-logging")].toSorted();
 	t.not(emulators[0], emulators[1]);
-	isStep(t, up, "libvirt-daemon", { script: "libvirt-host", inputs: { process_names: "1", emulators } });
+	isStep(t, up, "libvirt-daemon", { script: "libvirt-host", inputs: { emulators } });
 });
 
 test.serial("the parts wait for each other in one direction", async (t) => {

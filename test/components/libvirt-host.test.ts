@@ -25,7 +25,7 @@ const emulators = test.macro({
 		const up = await run({}, () => new LibvirtHost("libvirt", { emulators: given }));
 		isStep(t, up, "libvirt-daemon", {
 			script: "libvirt-host",
-			inputs: { process_names: "1", emulators: expected },
+			inputs: { emulators: expected },
 		});
 		t.deepEqual(given, before);
 	},

@@ -41,6 +41,11 @@ export interface RunOptions {
 	 * @default nothing was ever applied, so there is no stamp
 	 */
 	found?: (step: string) => Found;
+	/**
+	 * What steps are given as their interpreter; a probe by another one is an error.
+	 * @default ["bash", "-c"]
+	 */
+	interpreter?: readonly string[];
 }
 
 /** What a probe says. */
@@ -90,13 +95,14 @@ const knownTypes = [
  */
 export async function run<T>(options: RunOptions, make: () => T): Promise<Run<T>> {
 	const { stack = "t", preview = false, facts, found = () => ({ drift: "", stamp: "" }) } = options;
+	const { interpreter = ["bash", "-c"] } = options;
 	const resources: Registered[] = [];
 	const events: string[] = [];
 	await pulumi.runtime.setMocks(
 		{
 			call: ({ token, inputs }) => {
 				if (token !== "command:local:run") throw unexpected(`call of ${token}`);
-				const { about, answer } = look(inputs, facts);
+				const { about, answer } = look(inputs, interpreter, facts);
 				events.push(`look at ${about}`);
 				return { stdout: JSON.stringify(answer ?? found(about)), stderr: "" };
 			},
@@ -158,11 +164,15 @@ export async function failure(output: pulumi.Output<unknown>): Promise<unknown> 
 	return failed;
 }
 
-function look(inputs: Record<string, unknown>, facts: HostFacts | undefined): { about: string; answer?: unknown } {
+function look(
+	inputs: Record<string, unknown>,
+	through: readonly string[],
+	facts: HostFacts | undefined,
+): { about: string; answer?: unknown } {
 	const { command, stdin, interpreter, ...others } = inputs;
 	const shown = JSON.stringify(inputs).slice(0, 200);
 	if (JSON.stringify(others) !== '{"logging":"none"}') throw unexpected(`command: ${shown}`);
-	if (command === "bash -s -- probe" && JSON.stringify(interpreter) === '["bash","-c"]') {
+	if (command === "bash -s -- probe" && JSON.stringify(interpreter) === JSON.stringify(through)) {
 		return { about: probedStep(String(stdin)) };
 	}
 	if (command !== "bash -s" || stdin !== scriptText("host-facts")) throw unexpected(`command: ${shown}`);

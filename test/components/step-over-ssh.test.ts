@@ -2,14 +2,12 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import anyTest from "ava";
 import fc from "fast-check";
 import { stepProgram } from "../../components/step-program.ts";
+import { asRoot, why } from "../as-root.ts";
 import { sshServer } from "./ssh-server.ts";
 
-const test = process.getuid?.() === 0 ? anyTest : anyTest.skip;
-
-test("no text of a step is read by a shell on its way through SSH", async (t) => {
+asRoot(`no text of a step is read by a shell on its way through SSH${why}`, async (t) => {
 	t.timeout(120_000);
 	const folder = mkdtempSync(join(tmpdir(), "tracelab-ssh-"));
 	const { argv, stop } = await sshServer(folder);

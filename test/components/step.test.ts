@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import test from "ava";
-import { generationOf, Step } from "../../components/step.ts";
+import { generationOf, Step, type StepArgs } from "../../components/step.ts";
+import { stepProgram } from "../../components/step-program.ts";
 
 interface Registered {
 	type: string;
@@ -9,12 +10,14 @@ interface Registered {
 }
 
 const registered: Registered[] = [];
+const probed: Record<string, unknown>[] = [];
 let found = { drift: "", stamp: "" };
 
 await pulumi.runtime.setMocks(
 	{
-		call: ({ token }) => {
+		call: ({ token, inputs }) => {
 			if (token !== "command:local:run") throw new Error(`unexpected call of ${token}`);
+			probed.push(inputs);
 			return { stdout: JSON.stringify(found), stderr: "" };
 		},
 		newResource: ({ type, name, inputs }) => {
@@ -30,12 +33,8 @@ function settled<T>(output: pulumi.Output<T>): Promise<T> {
 	return new Promise((resolve) => output.apply(resolve));
 }
 
-async function register(name: string, identity?: string): Promise<Registered> {
-	const step = new Step(name, {
-		script: "lab-card",
-		inputs: { card: "it's" },
-		...(identity === undefined ? {} : { identity }),
-	});
+async function register(name: string, more: Pick<StepArgs, "identity" | "interpreter"> = {}): Promise<Registered> {
+	const step = new Step(name, { script: "lab-card", inputs: { card: "it's" }, ...more });
 	t_outputs = await settled(step.outputs);
 	await settled(step.urn);
 	const one = registered.find((entry) => entry.name === name);
@@ -65,8 +64,33 @@ test.serial("a step is one command with three verbs, its program on standard inp
 	t.deepEqual(t_outputs, { port: "1234" });
 });
 
+test.serial("a step on another host goes there through its interpreter, and is otherwise the same", async (t) => {
+	found = { drift: "", stamp: "" };
+	const interpreter = ["ssh", "-p", "2222", "root@there"];
+	probed.length = 0;
+	const there = await register("there", { interpreter });
+	const { stdin, ...others } = there.inputs;
+	t.deepEqual(others, {
+		create: "bash -s -- apply",
+		update: "bash -s -- apply",
+		delete: "bash -s -- remove",
+		interpreter,
+		logging: "stderr",
+	});
+	const given = { card: "it's", stack: "t", step: "there" };
+	t.is(stdin, stepProgram("lab-card", { ...given, generation: generationIn(there) }));
+	t.deepEqual(probed, [
+		{
+			command: "bash -s -- probe",
+			interpreter,
+			logging: "none",
+			stdin: stepProgram("lab-card", { ...given, generation: "" }),
+		},
+	]);
+});
+
 test.serial("only a step with an identity is replaced, and by a change of it alone", async (t) => {
-	const { inputs } = await register("built", "/opt/tracelab/qemu/0123456789abcdef");
+	const { inputs } = await register("built", { identity: "/opt/tracelab/qemu/0123456789abcdef" });
 	t.deepEqual(inputs["triggers"], ["/opt/tracelab/qemu/0123456789abcdef"]);
 });
 

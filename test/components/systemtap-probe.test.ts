@@ -52,6 +52,7 @@ test.serial("its step gets the script's text and all that it is compiled for", a
 			folder: "/var/lib/tracelab/domains/probes-vm",
 			domain: "probes-vm",
 			modules: "lttng mymodule",
+			probed: { mymodule: prefix(up, "module-mymodule-build") },
 			corrections: correctionLines,
 		},
 	});

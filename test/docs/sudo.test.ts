@@ -59,11 +59,17 @@ test("docs/host-layout.md has each command of ./lab that calls sudo, with its wh
 	for (const { command, why } of documented) t.regex(why, /^\S.{10,}/, command);
 });
 
+test("docs/reliability.md counts them", (t) => {
+	const all = commands();
+	const sentence = `Of the ${all.length} commands of \`./lab\`, ${all.filter(({ sudo }) => sudo).length} [call sudo]`;
+	t.true(read("docs/reliability.md").replaceAll(/\s+/g, " ").includes(sentence), sentence);
+});
+
 test("README.md names the same commands", (t) => {
 	const [, sentence = ""] = /call sudo themselves: ([\s\S]*?)\. `console`/.exec(read("README.md")) ?? [];
 	const names = [...sentence.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name);
 	// Of several commands of a group, the first has its name.
-	const whole = names.map((name) => (/^(?:again|start|stop|snapshot)$/.test(name) ? `trace ${name}` : name));
+	const whole = names.map((name) => (/^(?:again|start|stop|snapshot|rm)$/.test(name) ? `trace ${name}` : name));
 	const calling = commands().filter(({ sudo }) => sudo);
 	t.deepEqual(whole.sort(), calling.map(({ words }) => words).sort());
 });
@@ -78,22 +84,20 @@ function programs(folder: string): string[] {
 	});
 }
 
-test("nothing else calls sudo: cli/privilege.ts does for commands, set-up for two kinds of packages", (t) => {
+test("nothing else calls sudo: cli/privilege.ts does for commands, scripts/test for itself, set-up for two kinds of packages", (t) => {
 	const folders = ["cli", "components", "scripts", "spec", "toolchain", "report", "bench"].flatMap(programs);
 	const calling = ["lab", "index.ts", ...folders].filter((file) => /["'`]sudo["'`]|\bsudo "\$/.test(read(file)));
-	t.deepEqual(calling.sort(), ["cli/privilege.ts", "toolchain/debian-packages.sh"]);
+	t.deepEqual(calling.sort(), ["cli/privilege.ts", "scripts/test", "toolchain/debian-packages.sh"]);
 	const installing = (file: string) =>
 		read(file)
 			.split("\n")
 			.filter((line) => /debian-?packages/i.test(line))
 			.map((line) => line.trim());
-	t.deepEqual(installing("scripts/setup"), [
-		`[ \${#missing[@]} = 0 ] || timed "\${missing[*]} from Debian" toolchain/debian-packages.sh "\${missing[@]}"`,
-	]);
+	t.deepEqual(installing("scripts/setup"), ['toolchain/debian-packages.sh "${missing[@]}"']);
 	t.deepEqual(installing("toolchain/go.ts"), [
 		'const debianPackages = fileURLToPath(new URL("debian-packages.sh", import.meta.url));',
 		'await run([debianPackages, "python3-pip"], { ...options, advice });',
 	]);
 	const told = documented.map(({ command }) => command).filter((command) => !command.startsWith("./lab "));
-	t.deepEqual(told, ["scripts/setup --test", "scripts/setup"]);
+	t.deepEqual(told, ["scripts/test", "scripts/setup --test", "scripts/setup"]);
 });

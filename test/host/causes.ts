@@ -114,7 +114,7 @@ test("a session daemon that is down, or that went while it recorded, is the caus
 		t.is(stopped.code, 1, stopped.all);
 		t.true(
 			stopped.all.includes(
-				`lab: trace session tracelab-${stack}-gone is gone: root's session daemon was ended or started again while it recorded, somebody destroyed it, or what made it was killed before\n`,
+				`lab: the layer qemu recorded nothing: trace session tracelab-${stack}.gone is gone: root's session daemon was ended or started again while it recorded, somebody destroyed it, or what made it was killed before\n`,
 			),
 			stopped.all,
 		);

@@ -1,7 +1,18 @@
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import test, { type ExecutionContext } from "ava";
-import { edited, restart, virsh } from "./definition.ts";
+import { guestToolsPrefix } from "../../spec/build-prefixes.ts";
+import {
+	answers,
+	booted,
+	bzImage,
+	edited,
+	ofAnotherBuild,
+	otherBzImage,
+	otherKernel,
+	restart,
+	virsh,
+} from "./definition.ts";
 import { noteAbsent, unlikeDocs } from "./drift-table.ts";
 import { type Drift, drifted, drifts } from "./drifted.ts";
 import { ProjectCopy } from "./project-copy.ts";
@@ -40,10 +51,22 @@ test("libvirtd killed", drift, {
 	guest: "goes on",
 });
 
-test("/dev/kvm closed", async (t) => {
-	if (!existsSync("/dev/kvm")) {
+test("virtlogd stopped", async (t) => {
+	if (existsSync("/run/systemd/system")) {
 		noteAbsent(t.title);
-		return skip(t, "this host has no /dev/kvm");
+		return skip(t, "systemd starts virtlogd whenever it is asked");
+	}
+	await drift.exec(t, {
+		byHand: () => "pkill -x virtlogd; while pgrep -x -r R,S,D virtlogd; do sleep 0.1; done",
+		said: ["virtlogd is not running"],
+		guest: "goes on",
+	});
+});
+
+test("/dev/kvm closed", async (t) => {
+	if (!existsSync("/var/lib/tracelab/ledger/kvm-access")) {
+		noteAbsent(t.title);
+		return skip(t, "this host has no /dev/kvm that the lab opened");
 	}
 	await drift.exec(t, {
 		byHand: () => "chmod 600 /dev/kvm",
@@ -75,11 +98,12 @@ const kernel = () => String(card().kernels["main"]?.prefix);
 const builds = "/var/cache/tracelab/builds";
 
 test("vmlinux replaced by another ELF file: another kernel's, where one is built", drift, {
-	byHand: () => {
+	byHand: async () => {
+		const vmlinux = `${kernel()}/vmlinux`;
 		const others = host(`ls -d /opt/tracelab/kernel/*/vmlinux ${builds}/kernel/*/vmlinux 2>/dev/null || :`)
 			.split("\n")
-			.filter((path) => path !== "" && path !== `${kernel()}/vmlinux`);
-		return `cp ${others[0] ?? domainCard().emulator} ${kernel()}/vmlinux`;
+			.filter((path) => path !== "" && path !== vmlinux);
+		writeFileSync(vmlinux, others[0] === undefined ? ofAnotherBuild(vmlinux) : readFileSync(others[0]));
 	},
 	said: [/^\/opt\/tracelab\/kernel\/[0-9a-f]{16}\/vmlinux is not as it was built$/],
 	guest: "goes on",
@@ -100,6 +124,25 @@ test("a kernel's build moved into the cache", drift, {
 	guest: "goes on",
 });
 
+test("QEMU's build moved into the cache", async (t) => {
+	const { emulator } = domainCard();
+	const prefix = String(card().qemu["main"]?.prefix);
+	const cached = prefix.replace("/opt/tracelab", builds);
+	host(`mkdir -p ${builds}/qemu`);
+	if (statSync(prefix).dev !== statSync(`${builds}/qemu`).dev) {
+		noteAbsent(t.title);
+		return skip(t, "/opt and /var/cache are two file systems here: it would be copied, and the guest's own be gone");
+	}
+	await drift.exec(t, {
+		byHand: () => `rm -rf ${cached}; mv -T ${prefix} ${cached}`,
+		said: [
+			`QEMU is not built (${prefix} is absent)`,
+			`domain ${libvirtName} runs on ${emulator.replace(prefix, cached)}, not on ${emulator}`,
+		],
+		guest: "goes on",
+	});
+});
+
 test("a module's source deleted", drift, {
 	byHand: () => `rm -r ${domainCard().modules["mymodule"]?.source}/source`,
 	said: [/^\/opt\/tracelab\/module\/[0-9a-f]{16}\/source is not as it was built$/],
@@ -109,6 +152,18 @@ test("a module's source deleted", drift, {
 test("the module's file in the guest changed", drift, {
 	byHand: () => `echo >>$(echo /var/lib/tracelab/domains/${libvirtName}/root/lib/modules/*/extra/mymodule.ko)`,
 	said: [`module mymodule in /var/lib/tracelab/domains/${libvirtName} is not the one that was built`],
+	guest: "goes on",
+});
+
+test("a program of the lab deleted from what the guest sees", drift, {
+	byHand: () => `rm /var/lib/tracelab/domains/${libvirtName}/root/bin/clock-beacon`,
+	said: [`in /var/lib/tracelab/domains/${libvirtName}/root/bin, not as built: clock-beacon`],
+	guest: "goes on",
+});
+
+test("the build of the lab's programs for guests deleted", drift, {
+	byHand: () => `rm -r ${guestToolsPrefix()}`,
+	said: [`the guests' toolset is not built (${guestToolsPrefix()} is absent)`],
 	guest: "goes on",
 });
 
@@ -126,14 +181,13 @@ test("the guest paused", drift, {
 
 // Some seconds later, since the agent has to say first how that command ended.
 const stopsItsAgent = "sleep 5; systemctl stop --no-block tracelab-agent";
-const agentAnswers = `${virsh} qemu-agent-command --timeout 2 ${libvirtName} '{"execute":"guest-ping"}' >/dev/null 2>&1`;
 
 test("the guest agent stopped", drift, {
 	byHand: async () => {
 		const detached = `setsid sh -c '${stopsItsAgent}' >/dev/null 2>&1 </dev/null &`;
 		const { code, all } = await lab("exec", "vm", "--", "sh", "-c", detached);
 		if (code !== 0) throw new Error(all);
-		host(`while ${agentAnswers}; do sleep 0.5; done`);
+		host(`while ${answers}; do sleep 0.5; done`);
 	},
 	said: [`the guest agent of ${libvirtName} does not answer`],
 	guest: "starts again",
@@ -172,6 +226,22 @@ test("the domain started on another QEMU", async (t) => {
 		byHand: () => `cp ${emulator} ${other}; ${edited(`s,${emulator},${other},`)}; ${restart}`,
 		said: [
 			new RegExp(`^the definition of domain ${libvirtName} was edited; domain ${libvirtName} runs on .*/other-qemu`),
+		],
+		guest: "starts again",
+	});
+});
+
+test("the domain started on another kernel", async (t) => {
+	t.teardown(() => rmSync(otherBzImage, { force: true }));
+	await drift.exec(t, {
+		byHand: () => {
+			otherKernel();
+			return `${edited(`s,${bzImage()},${otherBzImage},`)}; ${restart}; ${booted}`;
+		},
+		said: [
+			new RegExp(
+				`^the definition of domain ${libvirtName} was edited; ${libvirtName} runs a kernel with build-id [0-9a-f]{40}, gdb's vmlinux has ${card().kernels["main"]?.buildId}$`,
+			),
 		],
 		guest: "starts again",
 	});
@@ -218,19 +288,35 @@ test("the pool's folder deleted", drift, {
 
 test("the image deleted", async (t) => {
 	const prefix = card().images["main"]?.prefix;
-	// Made again, it is another one, which the disk does not fit: a lab of somebody's own would lose what its guests wrote.
+	const done = async (...args: string[]) => {
+		const { code, stdout, all } = await lab(...args);
+		t.is(code, 0, all);
+		return stdout.trim();
+	};
+	// Of the packages that it was made of, whatever Debian has by now.
+	await done("lock", "image-main");
+	await done("up");
+	await done("exec", "vm", "--", "sh", "-c", "echo kept >/root/kept; sync");
+	// Where it came out as another one, a lab of somebody's own would lose what its guests wrote.
 	const aside = `${prefix}.aside`;
 	try {
 		await drift.exec(t, {
 			byHand: () => `mv ${prefix} ${aside}`,
 			said: [/^the guest image is not built \(\/opt\/tracelab\/image\/[0-9a-f]{16} is absent\)$/],
-			guest: "starts again",
+			guest: "goes on",
 		});
+		// From now on its QEMU reads the image that was made again.
+		host(`${virsh} destroy ${libvirtName}`);
+		await done("up");
+		t.is(await done("exec", "vm", "--", "cat", "/root/kept"), "kept");
 	} finally {
 		host(`rm -rf ${prefix}; mv ${aside} ${prefix}`);
+		rmSync(`${copy.folder}/stacks/${stack}.lock.yaml`, { force: true });
 	}
-	const { code, all } = await lab("up");
-	t.is(code, 0, all);
+	const pid = pidOf();
+	await done("up");
+	t.is(pidOf(), pid);
+	await done("exec", "vm", "--", "rm", "/root/kept");
 });
 
 test("the gdb port taken while the domain is down", async (t) => {
@@ -263,6 +349,37 @@ test("an entry of the ledger deleted", drift, {
 	guest: "goes on",
 });
 
+test("the ledger's entries deleted, all but /dev/kvm's", drift, {
+	// Each for all stacks; what was there before them, the last test of all looks for.
+	byHand: () =>
+		"cd /var/lib/tracelab/ledger; rm -r libvirtd lttng-sessiond packages set-process-name tracing-group tracing-member",
+	said: [
+		"the ledger entry packages is missing",
+		"the ledger entry set-process-name is missing; the ledger entry libvirtd is missing",
+		"the ledger entry tracing-group is missing; the ledger entry tracing-member is missing; the ledger entry lttng-sessiond is missing",
+	],
+	guest: "goes on",
+});
+
+test("the ledger's entry of /dev/kvm deleted", async (t) => {
+	const entry = "/var/lib/tracelab/ledger/kvm-access";
+	if (!existsSync(entry)) {
+		noteAbsent(t.title);
+		return skip(t, "this host has no /dev/kvm that the lab opened");
+	}
+	await drift.exec(t, {
+		byHand: () => `rm -r ${entry}`,
+		said: ["the ledger entry kvm-access is missing"],
+		guest: "goes on",
+	});
+});
+
+test("the copy of an entry of the ledger deleted", drift, {
+	byHand: () => "rm -r /var/lib/tracelab/ledger-copy/packages",
+	said: ["the copy of the ledger entry packages is missing"],
+	guest: "goes on",
+});
+
 test("the lab card deleted", drift, {
 	byHand: () => `rm /var/lib/tracelab/labs/${stack}.json`,
 	said: [`the lab card /var/lib/tracelab/labs/${stack}.json is not what the stack says`],
@@ -287,6 +404,25 @@ test("an up from another project is an error that names ours, and touches nothin
 	t.is(code, 1);
 	t.true(all.includes(`the lab of stack "${stack}" is up from another project: ${copy.folder}\n`), all);
 	t.is(pidOf(), pid);
+});
+
+test("from a copy of the project, with its state, an up and a destroy are errors that name ours, and touch nothing", async (t) => {
+	const pid = pidOf();
+	const other = new ProjectCopy();
+	t.teardown(() => other.remove());
+	host(`cp -a ${copy.folder}/.state ${copy.folder}/stacks ${other.folder}/`);
+	const runs = [
+		await other.lab("-s", stack, "up"),
+		await other.lab("-s", stack, "destroy", "--yes"),
+		await other.pulumi(`destroy --yes --skip-preview --stack ${stack}`),
+	];
+	for (const { code, all } of runs) {
+		t.not(code, 0, all);
+		t.regex(all, new RegExp(`the lab of stack "?${stack}"? is up from another project: ${copy.folder}$`, "m"));
+	}
+	t.is(pidOf(), pid);
+	const { code, all } = await lab("preview", "--", "--expect-no-changes");
+	t.is(code, 0, all);
 });
 
 test("docs/reliability.md has each of these as it was seen, and no other", (t) => {

@@ -1,7 +1,7 @@
 import type { ExecutionContext } from "ava";
 import { changed } from "./changed.ts";
 import { noteDrift } from "./drift-table.ts";
-import { host, lab, pidOf } from "./proof.ts";
+import { bootId, host, lab, pidOf } from "./proof.ts";
 
 export interface Drift {
 	/** What somebody does to the host by hand, as a shell script or by itself. */
@@ -25,7 +25,7 @@ export async function drifted(
 	title: string,
 	{ byHand, said, guest, refused }: Drift,
 ): Promise<void> {
-	const pid = pidOf();
+	const [pid, boot] = [pidOf(), await bootId()];
 	const script = await byHand();
 	if (script !== undefined) host(script);
 	const preview = await lab("preview");
@@ -48,5 +48,6 @@ export async function drifted(
 	t.is(after.code, 0, after.all);
 	t.deepEqual(drifts(after.all), []);
 	t.is(pidOf() === pid, guest === "goes on");
+	t.is((await bootId()) === boot, guest === "goes on");
 	noteDrift({ byHand: title, said: sentences, repaired: changed(repair.all), guest });
 }

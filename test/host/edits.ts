@@ -1,17 +1,18 @@
 import test from "ava";
 import { changed } from "./changed.ts";
-import { card, copy, domainCard, lab, pidOf, stack } from "./proof.ts";
+import { bootId, card, copy, domainCard, lab, pidOf, stack } from "./proof.ts";
 
 const source = "examples/mymodule/mymodule.c";
 
 test("an edited module runs in the guest after one up: no reboot, no new image, nothing else built", async (t) => {
-	const [pid, image] = [pidOf(), card().images["main"]?.prefix];
+	const [pid, boot, image] = [pidOf(), await bootId(), card().images["main"]?.prefix];
 	copy.edit(source, "sum += number;", "sum += 2 * number;");
 	const { code, all } = await lab("up");
 	t.is(code, 0, all);
 	const ran = await lab("exec", "vm", "--", "sh", "-c", "echo 21 >/proc/mymodule; cat /proc/mymodule");
 	t.is(ran.stdout, "42");
 	t.is(pidOf(), pid);
+	t.is(await bootId(), boot);
 	t.is(card().images["main"]?.prefix, image);
 	t.deepEqual(changed(all), ["card", "domain-vm-module-load", "domain-vm-share", "module-mymodule-build"]);
 });

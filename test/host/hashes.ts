@@ -39,4 +39,8 @@ test("a run is recorded again, and the two are compared", async (t) => {
 	const [one, two] = [readRun("first"), readRun("second")];
 	t.deepEqual([two.command, two.asked, two.lab], [one.command, one.asked, card().hashes]);
 	t.true((two.layers[0]?.events["virtio_blk_handle_read"] ?? 0) >= 50);
+	const removed = await lab("trace", "rm", "second", "--yes");
+	t.is(removed.code, 0, removed.all);
+	t.false(existsSync(`${runs}/second`));
+	t.true(existsSync(`${runs}/first`));
 });

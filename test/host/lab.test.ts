@@ -23,3 +23,4 @@ import "./hostile.ts";
 import "./stacks.ts";
 import "./killed.ts";
 import "./goes-away.ts";
+import "./killed-alone.ts";

@@ -1,6 +1,6 @@
 import test from "ava";
 import { difference, hostState } from "./host-state.ts";
-import { before, copy, host, libvirtName, pidOf } from "./proof.ts";
+import { before, copy, family, host, libvirtName, pause, pidOf, stack } from "./proof.ts";
 
 // Who may come in, as docs/host-layout.md has it.
 
@@ -21,13 +21,16 @@ function listening(pid: string, kind: "-tu" | "-x"): string[] {
 	return lines.filter((line) => line.includes(`pid=${pid},`)).map((line) => line.trim().split(/\s+/)[4] ?? "");
 }
 
-/** Modes and owners of unix sockets, where whoever may write to one may connect to it. */
+/**
+ * Modes and owners of unix sockets, where whoever may write to one may connect to it. libvirt makes QEMU's for their group as well,
+ * and lets all read them, which is of no use.
+ */
 const sockets: readonly (readonly [path: RegExp, mode: RegExp])[] = [
 	[
 		/^\/var\/lib\/libvirt\/qemu\/.*\/(?:monitor\.sock|org\.qemu\.guest_agent\.0)$/,
-		/^[0-7]{2}[0145] (?:root|libvirt-qemu):/,
+		/^[0-7]{2}[0145] (?:root:root|libvirt-qemu:libvirt-qemu)$/,
 	],
-	[/^\/var\/lib\/tracelab\/domains\/[^/]+\/console\.sock$/, /^[0-7]{2}[0145] libvirt-qemu:/],
+	[/^\/var\/lib\/tracelab\/domains\/[^/]+\/console\.sock$/, /^[0-7]{2}[0145] libvirt-qemu:libvirt-qemu$/],
 	// Whom it lets in is polkit's to say.
 	[/^\/run\/libvirt\/libvirt-sock(?:-ro)?$/, /^(?:777|666) root:root$/],
 	[/^\/run\/libvirt\/(?:libvirt-admin|virtlogd|virtlogd-admin)-sock$/, /^(?:700|600) root:root$/],
@@ -36,7 +39,7 @@ const sockets: readonly (readonly [path: RegExp, mode: RegExp])[] = [
 	[/^\/run\/lttng\/(?:client-lttng-sessiond|sessiond-notification|sessiond-health)$/, /^660 root:tracing$/],
 	[/^\/run\/lttng\/(?:k|ust)consumerd(?:32|64)?\/error$/, /^660 root:root$/],
 	[/^\/run\/lttng\/(?:k|ust)consumerd(?:32|64)?\/health$/, /^660 root:tracing$/],
-	[/^\/run\/lttng\/(?:k|ust)consumerd(?:32|64)?\/command$/, /^[0-7]{2}[0145] root:/],
+	[/^\/run\/lttng\/(?:k|ust)consumerd(?:32|64)?\/command$/, /^[0-7]{2}[0145] root:root$/],
 ];
 
 test("QEMU listens on 127.0.0.1, as LTTng's daemons do; libvirt's on no address: neither TCP nor UDP", (t) => {
@@ -70,6 +73,42 @@ test("each unix socket of QEMU, libvirt's daemons and LTTng's is one that the do
 		if (wanted === undefined) t.fail(`nobody knows of ${line}`);
 		else t.regex(mode, wanted, path);
 	}
+});
+
+test("while up runs, Pulumi's engine and its plugins listen on 127.0.0.1, and on unix sockets that are root's", async (t) => {
+	const running = copy.startLab("--stack", stack, "up");
+	let going = true;
+	const ended = running.finally(() => {
+		going = false;
+	});
+	const seen = new Set<string>();
+	for (; going; await pause(100)) {
+		const lines = host("ss -Hlntxp").split("\n");
+		const pids = new Set(family(running.pid ?? 0).map(({ pid }) => pid));
+		for (const line of lines) {
+			const [, , , , address = "*"] = line.trim().split(/\s+/);
+			const holders = [...line.matchAll(/\("([^"]+)",pid=(\d+),/g)];
+			const name = holders.find(([, , pid]) => pids.has(Number(pid)))?.[1];
+			// A socket may be bound to nothing.
+			if (name === undefined || address === "*") continue;
+			if (!address.startsWith("/")) seen.add(`${name} ${address}`);
+			else {
+				const mode = host(`stat -c '%a %U:%G' '${address}' 2>/dev/null || :`);
+				// One that went meanwhile has none.
+				if (mode !== "") seen.add(`${name} ${address} ${mode}`);
+			}
+		}
+	}
+	const { exitCode, all } = await ended;
+	t.is(exitCode, 0, all);
+	const shown = [...seen].sort();
+	t.log(shown.join("\n"));
+	for (const program of ["pulumi ", "pulumi-resource ", "pulumi-language "])
+		t.true(
+			shown.some((line) => line.startsWith(program)),
+			program,
+		);
+	for (const line of shown) t.regex(line, /^\S+ (?:(?:127\.0\.0\.1|\[::1\]):\d+|\/\S+ [0-7]{2}[0145] root:root)$/);
 });
 
 test("an account in none of libvirt's groups gets nothing done through libvirt's socket, which is open to all", async (t) => {

@@ -1,8 +1,10 @@
 import { readFileSync, rmSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import test from "ava";
 import { buildPrefixes } from "../../spec/build-prefixes.ts";
 import { loadStack } from "../../spec/load-stack.ts";
-import { copy, lab, stack } from "./proof.ts";
+import { type Pin, readLock } from "../../spec/lock.ts";
+import { card, copy, host, lab, skip, stack } from "./proof.ts";
 
 const file = `stacks/${stack}.lock.yaml`;
 const build = "module-mymodule";
@@ -49,5 +51,87 @@ test("a lock is written from the lab, agreed with, held to, and updated", async 
 
 	rmSync(`${copy.folder}/${file}`);
 	const unlocked = await ran("up");
+	t.is(unlocked.code, 0, unlocked.all);
+});
+
+test("builds of what the shipped lock pins come to what it says, on this machine as well", async (t) => {
+	t.teardown(() => rmSync(`${copy.folder}/${file}`, { force: true }));
+	const written = await lab("lock");
+	if (written.all.includes("was built by an older tracelab"))
+		return skip(t, "a build is of an older tracelab, which did not note what it is made of");
+	t.is(written.code, 0, written.all);
+	const here = readLock(stack, undefined, copy.folder) ?? {};
+	const split = ({ result, config, ...madeOf }: Pin = {}) => ({ cameTo: { result, config }, madeOf });
+	for (const [name, pin] of Object.entries(readLock("quickstart") ?? {})) {
+		const [shipped, ours] = [split(pin), split(here[name])];
+		if (isDeepStrictEqual(shipped.madeOf, ours.madeOf)) t.deepEqual(ours.cameTo, shipped.cameTo, name);
+		else t.log(`${name} is made of something else here, or the lock leaves it open`);
+	}
+});
+
+test("an update of one kernel pins another for it, lets go what was built against the old one, and keeps all else", async (t) => {
+	t.teardown(() => rmSync(`${copy.folder}/${file}`, { force: true }));
+	const pins = () => {
+		const { "kernel-main": kernel = {}, ...others } = readLock(stack, undefined, copy.folder) ?? {};
+		return { kernel, others };
+	};
+	const written = await lab("lock");
+	if (written.all.includes("was built by an older tracelab"))
+		return skip(t, "a build is of an older tracelab, which did not note what it is made of");
+	t.is(written.code, 0, written.all);
+	const text = readFileSync(`${copy.folder}/${file}`, "utf8");
+	const before = pins();
+
+	// As if Debian had a newer kernel by now: the lab's and the lock's are of an older version.
+	const old = "6.1.1-1";
+	const noted = `${card().kernels["main"]?.prefix}/.tracelab-build-record/version`;
+	const aside = `${copy.folder}/kernel-version`;
+	let newest: Pin = {};
+	copy.edit(file, `version: ${before.kernel.version}\n`, `version: ${old}\n`);
+	host(`cp -p ${noted} ${aside}`);
+	try {
+		host(`echo ${old} >${noted}`);
+		const updated = await lab("lock", "--update", "kernel-main");
+		t.is(updated.code, 0, updated.all);
+		const { kernel, others } = pins();
+		newest = kernel;
+		t.is(kernel.build, before.kernel.build);
+		t.deepEqual(Object.keys(kernel).sort(), ["build", "sha256", "tools", "version"]);
+		t.true(updated.stdout.includes(`kernel-main version: ${old} → ${kernel.version}\n`), updated.all);
+		const built = ["module-lttng", "module-mymodule", "probe-mymodule-vm"].filter((name) =>
+			Object.hasOwn(before.others, name),
+		);
+		t.deepEqual(
+			others,
+			Object.fromEntries(
+				Object.entries(before.others).map(([name, pin]) => {
+					const { kernel: _, result: __, modules: ___, ...kept } = pin;
+					return [name, built.includes(name) ? kept : pin];
+				}),
+			),
+		);
+		t.true(
+			updated.stdout.endsWith(
+				`\n./lab -s ${stack} up builds ${["kernel-main", ...built].join(", ")}; then ./lab -s ${stack} lock pins what that comes to`,
+			),
+			updated.all,
+		);
+	} finally {
+		host(`cp -p ${aside} ${noted}`);
+		copy.write(file, text);
+	}
+
+	const again = await lab("lock", "--update", "kernel-main");
+	t.is(again.code, 0, again.all);
+	const { config: _, result: __, ...made } = before.kernel;
+	if (isDeepStrictEqual(newest, made)) {
+		t.is(again.stdout, `nothing is newer than what ${file} has`);
+		t.is(readFileSync(`${copy.folder}/${file}`, "utf8"), text);
+		const { code, all } = await lab("up");
+		t.is(code, 0, all);
+		t.notRegex(all, / built in /);
+	} else t.log(`the lab's kernel is of ${JSON.stringify(made)}, and would be of ${JSON.stringify(newest)} now`);
+	rmSync(`${copy.folder}/${file}`);
+	const unlocked = await lab("up");
 	t.is(unlocked.code, 0, unlocked.all);
 });

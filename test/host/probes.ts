@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { changed } from "./changed.ts";
+import { drifted } from "./drifted.ts";
 import { card, copy, domainCard, host, lab, libvirtName, stack } from "./proof.ts";
 
 const file = `stacks/${stack}.yaml`;
@@ -33,6 +34,13 @@ test("a probe of the stack is compiled by one up: no reboot, nothing else is bui
 	const [, row] = (await lab("probe", "ls")).stdout.split("\n");
 	t.is(row?.replace(/ +/g, " "), `mymodule vm compiled 1 ${copy.folder}/${script}`);
 });
+
+test("a compiled probe deleted from what the guest sees", (t) =>
+	drifted(t, t.title, {
+		byHand: () => `rm ${root}/probes/stap_mymodule.ko`,
+		said: [`probe mymodule in /var/lib/tracelab/domains/${libvirtName} is not the one that was compiled`],
+		guest: "goes on",
+	}));
 
 test("a probe fires in the guest: each call is printed and kept, and its module is unloaded at the end", async (t) => {
 	const { code, stdout, stderr } = await fire("mymodule", "stap_mymodule", 40, 2);

@@ -23,9 +23,13 @@ export class ProjectCopy {
 	readonly folder = mkdtempSync(join(tmpdir(), "tracelab-project-"));
 
 	constructor() {
-		const { stdout } = execaSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
-			cwd: root,
-		});
+		const { stdout } = execaSync(
+			"git",
+			["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+			{
+				cwd: root,
+			},
+		);
 		for (const file of stdout.split("\0")) {
 			if (file === "" || /^(test|sdks)\//.test(file)) continue;
 			mkdirSync(join(this.folder, dirname(file)), { recursive: true });

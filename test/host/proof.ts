@@ -1,9 +1,14 @@
 import { readFileSync } from "node:fs";
-import type { ExecutionContext } from "ava";
+import { basename } from "node:path";
+import test, { type ExecutionContext } from "ava";
 import { execaSync } from "execa";
 import { type LabCard, labCardPath, labCardSchema } from "../../spec/lab-card.ts";
 import { hostState } from "./host-state.ts";
 import { ProjectCopy } from "./project-copy.ts";
+
+// A glob would have each file's tests change the host by themselves, at once and in no order.
+if (basename(test.meta.file) !== "lab.test.ts")
+	throw new Error("host tests run in one order: ava --serial test/host/lab.test.ts --match TITLE");
 
 // Not every shell has this; where it is, nothing would show that gdb's Python leaves its files in a build.
 delete process.env["PYTHONDONTWRITEBYTECODE"];
@@ -17,12 +22,12 @@ export const copy = new ProjectCopy();
 export const stack = "proof";
 
 /** Stacks of single tests. */
-export const [paused, two, bad, hidden, killed, bundled, trees, hostile] = [
+export const [paused, two, bad, hidden, killed, bundled, trees, hostile, again] = [
 	...["proof-paused", "proof-two", "proof-bad", "proof-hidden", "proof-killed", "proof-bundled"],
-	...["proof-trees", "proof-hostile"],
+	...["proof-trees", "proof-hostile", "proof-again"],
 ] as const;
 
-export const stacks = [hostile, trees, bundled, bad, hidden, two, paused, killed, stack];
+export const stacks = [again, hostile, trees, bundled, bad, hidden, two, paused, killed, stack];
 
 copy.write(
 	`stacks/${stack}.yaml`,
@@ -53,6 +58,36 @@ export function host(script: string): string {
 
 /** Process id of a domain's QEMU. */
 export const pidOf = (name = libvirtName): string => host(`cat /run/libvirt/qemu/${name}.pid`).trim();
+
+/** A process with its command line. */
+export interface Process {
+	pid: number;
+	args: string;
+}
+
+/** A process and those below it, as they are at this instant. */
+export function family(root: number): Process[] {
+	const all = host("ps -eo pid=,ppid=,args=")
+		.split("\n")
+		.map((line) => /^ *(\d+) +(\d+) (.*)$/.exec(line))
+		.map((match) => ({ pid: Number(match?.[1]), parent: Number(match?.[2]), args: match?.[3] ?? "" }));
+	const found = new Set([root]);
+	// A parent has mostly the lower number, but numbers come round.
+	for (let before = 0; before !== found.size; ) {
+		before = found.size;
+		for (const { pid, parent } of all) if (found.has(parent)) found.add(pid);
+	}
+	return all.filter(({ pid }) => found.has(pid));
+}
+
+export const pause = (milliseconds: number) => new Promise((done) => setTimeout(done, milliseconds));
+
+/** What the kernel of the domain vm calls this boot; a reboot leaves QEMU's process as it is. */
+export async function bootId(): Promise<string> {
+	const { code, stdout, all } = await lab("exec", "vm", "--", "cat", "/proc/sys/kernel/random/boot_id");
+	if (code !== 0) throw new Error(all);
+	return stdout;
+}
 
 /** Ends a test that has nothing to show on this host, and says why. */
 export function skip(t: ExecutionContext, why: string): void {

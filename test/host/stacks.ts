@@ -39,9 +39,12 @@ test("a stack paused at boot waits for gdb, which sees the kernel from its start
 });
 
 test("stacks that come up at once build what they share once; a second up of one says who is at it; one's destroy leaves the others whole", async (t) => {
-	copy.write(`stacks/${killed}.yaml`, `extends: quickstart\ndomains: { vm: { processName: ${killed} } }\n`);
+	// These were never up, and choose no gdb port.
+	const fresh = [killed, two];
+	for (const one of fresh)
+		copy.write(`stacks/${one}.yaml`, `extends: quickstart\ndomains: { vm: { processName: ${one} } }\n`);
 	copy.edit("examples/mymodule/mymodule.c", "MODULE_LICENSE", `/* at once, ${Date.now()} */\nMODULE_LICENSE`);
-	const all = [stack, paused, killed];
+	const all = [stack, ...fresh];
 	const going = all.map((one) => copy.lab("-s", one, "up"));
 	const locks = `${copy.folder}/.state/.pulumi/locks/organization/tracelab/${stack}`;
 	while (!existsSync(locks) || readdirSync(locks).length === 0) await new Promise((done) => setTimeout(done, 20));
@@ -52,12 +55,36 @@ test("stacks that come up at once build what they share once; a second up of one
 	for (const { code, all } of ups) t.is(code, 0, all);
 	t.is(ups.filter(({ all }) => /module mymodule built in/.test(all)).length, 1, ups.map(({ all }) => all).join("\n"));
 	t.is(new Set(all.map((one) => domainCard("vm", one).gdb.port)).size, all.length);
+	const builds = (of: string) => [card(of).qemu, card(of).kernels, card(of).images, domainCard("vm", of).modules];
+	for (const one of fresh) t.deepEqual(builds(one), builds(stack));
 	const destroyed = await copy.lab("-s", killed, "destroy", "--yes");
 	t.is(destroyed.code, 0, destroyed.all);
-	for (const one of [stack, paused]) {
+	for (const one of [stack, two]) {
 		const { code, all } = await copy.lab("-s", one, "verify");
 		t.is(code, 0, all);
 	}
+	const last = await copy.lab("-s", two, "destroy", "--yes");
+	t.is(last.code, 0, last.all);
+});
+
+test("a domain that is renamed comes up on the gdb port that it was given", async (t) => {
+	const quickstart = readFileSync(`${copy.folder}/stacks/quickstart.yaml`, "utf8");
+	const up = (name: string) => {
+		const domain = quickstart.replace("\n  vm:\n", `\n  ${name}:\n    gdb: { port: 12341 }\n`);
+		copy.write(`stacks/${killed}.yaml`, domain.replace("processName: quickstart-vm", `processName: ${killed}`));
+		return copy.lab("-s", killed, "up");
+	};
+	const first = await up("vm");
+	t.is(first.code, 0, first.all);
+	const { code, all } = await up("renamed");
+	t.is(code, 0, all);
+	t.true(all.includes(`stopped ${killed}-vm, whose gdb port 12341 is ${killed}-renamed's now\n`), all);
+	t.is(domainCard("renamed", killed).gdb.port, 12341);
+	t.is(host(`virsh -c qemu:///system list --all --name | grep ^${killed}-`), `${killed}-renamed`);
+	const second = await copy.lab("-s", killed, "preview", "--", "--expect-no-changes");
+	t.is(second.code, 0, second.all);
+	const destroyed = await copy.lab("-s", killed, "destroy", "--yes");
+	t.is(destroyed.code, 0, destroyed.all);
 });
 
 test("two domains have two gdbstubs, and two stacks share what they both build", (t) => {

@@ -5,8 +5,8 @@ import { type Run, runSchema } from "../../spec/run.ts";
 import { host, lab, pidOf, stack } from "./proof.ts";
 
 export const runs = `/var/lib/tracelab/runs/${stack}`;
-export const readRun = (name: string): Run =>
-	runSchema.parse(JSON.parse(readFileSync(`${runs}/${name}/run.json`, "utf8")));
+export const readRun = (name: string, of = stack): Run =>
+	runSchema.parse(JSON.parse(readFileSync(`/var/lib/tracelab/runs/${of}/${name}/run.json`, "utf8")));
 
 /** Runs are kept by destroy: those of tests go with their tests. */
 export function remove(name: string): void {

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
@@ -6,7 +6,7 @@ import { execa } from "execa";
 import { loadProfile, profileNames } from "../../spec/load-profile.ts";
 import { matches } from "../../spec/profile.ts";
 import { drifted } from "./drifted.ts";
-import { card, copy, domainCard, host, lab, libvirtName, pidOf, stack } from "./proof.ts";
+import { card, copy, domainCard, host, lab, libvirtName, pidOf, skip, stack } from "./proof.ts";
 import { readDisk, readRun, remove, runs, traced, tracepoints } from "./traced.ts";
 
 /** How many events of each name babeltrace2 finds below a folder; what it warns of is an error. */
@@ -22,7 +22,7 @@ function counted(folder: string): Record<string, number> {
 	);
 }
 
-const sessions = () => host(`lttng list | grep -o 'tracelab-${stack}-\\S*' || :`);
+const sessions = () => host(`lttng list | grep -o 'tracelab-${stack}[-.]\\S*' || :`);
 
 test("each tracepoint that a profile names is there, in QEMU and in the guest's kernel", async (t) => {
 	const listed = await lab(
@@ -160,16 +160,66 @@ test("of two QEMUs on this host, only the chosen domain's is in the trace", asyn
 	t.true((readRun("two").layers[0]?.total ?? 0) > 100);
 });
 
+/** In a shell that has this host's tracefs, whether anybody has mounted it or not; nothing where root may not mount it. */
+const inTracefs = (script: string) =>
+	host(
+		`unshare --mount sh -c 'mount -t tracefs tracefs /sys/kernel/tracing && cd /sys/kernel/tracing && ${script}' 2>/dev/null || :`,
+	);
+
+/** What can trace this host's kernel. */
+function hostTracer(): "lttng" | "ftrace" | undefined {
+	if (host("lttng list --kernel >/dev/null 2>&1 && echo traced || :") === "traced") return "lttng";
+	return inTracefs("ls -d events/sched/sched_switch") === "" ? undefined : "ftrace";
+}
+
+test("the host's kernel is a layer of a run, by LTTng or by ftrace, in which the processors' threads come and go", async (t) => {
+	const tracer = hostTracer();
+	if (tracer === undefined) return skip(t, "this host has neither lttng-modules nor a tracefs that root may mount");
+	const mounts = host("cat /proc/mounts");
+	const { code, all, stderr } = await traced(t, "exits", "exits-and-interrupts", "--", "sleep", "1");
+	t.is(code, 0, all);
+	t.log(all);
+	const layer = readRun("exits").layers.find((one) => one.layer === "host");
+	const said = "the kernel of this host has no lttng-modules: ftrace recorded it";
+	t.is(layer?.absent, undefined);
+	t.is(layer?.tracer, tracer === "ftrace" ? "ftrace" : undefined);
+	t.is(stderr.split("\n").filter((line) => line === said).length, tracer === "ftrace" ? 1 : 0, stderr);
+	t.deepEqual(counted(`${runs}/exits/host`), layer?.events);
+	t.is(layer?.discarded, 0);
+	const switches = host(`babeltrace2 ${runs}/exits/host | grep ' sched_switch: '`).split("\n");
+	// A kernel has the numbers of its first pid namespace, which in a container are others than ours.
+	const outermost = readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]";
+	const threads = host(`cd /proc/${pidOf()}/task && ${outermost ? "ls" : "cat */comm"}`).split("\n");
+	const next = outermost ? / next_(?:pid|tid) = (\d+)/ : / next_comm = "(CPU [^"]*)"/;
+	const own = switches.filter((line) => threads.includes(next.exec(line)?.[1] ?? ""));
+	t.true(own.length > 0, `none of ${switches.length} is to a thread of the domain's QEMU`);
+	const merged = await lab("events", "exits");
+	t.is(merged.code, 0, merged.stderr);
+	const lines = merged.stdout.split("\n");
+	// A guest's clock is not that of the other two.
+	const times = lines.filter((line) => !/^\S+ +guest /.test(line)).map((line) => Number(line.split(" ")[0]));
+	t.deepEqual(
+		times,
+		times.toSorted((one, two) => one - two),
+	);
+	for (const name of ["host", "qemu", "guest"])
+		t.true(
+			lines.some((line) => line.split(/ +/)[1] === name),
+			name,
+		);
+	const alone = await traced(t, "alone", "exits-and-interrupts", "--layer", "host", "--", "true");
+	t.is(alone.code, 0, alone.all);
+	t.false(existsSync(`${runs}/alone/ftrace`));
+	t.notRegex(inTracefs("ls instances"), new RegExp(`^tracelab-${stack}-`, "m"));
+	t.is(host("cat /proc/mounts"), mounts);
+});
+
 test("where the host's kernel cannot be traced, a run says so in a sentence, and is a success", async (t) => {
+	if (hostTracer() !== undefined) return skip(t, "this host's kernel can be traced");
 	const { code, stderr } = await traced(t, "exits", "exits-and-interrupts", "--", "sleep", "1");
 	t.is(code, 0, stderr);
-	const sentence = `the kernel of this host is not traced: it has no lttng-modules (${release()})`;
+	const sentence = `the kernel of this host (${release()}) is not traced: it has no lttng-modules, and no tracefs that root may mount`;
 	const layer = readRun("exits").layers.find((one) => one.layer === "host");
-	if (host("lttng list --kernel >/dev/null 2>&1 && echo traced || :") === "traced") {
-		t.is(layer?.absent, undefined);
-		t.deepEqual(counted(`${runs}/exits/host`), layer?.events);
-		return;
-	}
 	t.is(stderr.split("\n").filter((line) => line === sentence).length, 1, stderr);
 	t.deepEqual([layer?.total, layer?.absent], [0, sentence]);
 	const alone = await traced(t, "alone", "exits-and-interrupts", "--layer", "host", "--", "true");
@@ -187,7 +237,7 @@ test("a run is started, listed, stopped and fetched, and what was fetched is CTF
 	const started = await lab("trace", "start", "block-io", "--name", "whole-disk");
 	t.is(started.code, 0, started.all);
 	t.is(started.stdout, `whole-disk records; ./lab -s ${stack} trace stop ends it`);
-	t.is(sessions(), `tracelab-${stack}-whole-disk`);
+	t.is(sessions(), `tracelab-${stack}.whole-disk`);
 	t.regex((await lab("trace", "ls")).stdout, /^whole-disk +block-io +vm +\S+Z +recording$/m);
 	t.is(
 		(await lab("trace", "fetch", "whole-disk", folder)).stderr,
@@ -263,7 +313,7 @@ test("what LTTng loses is counted, and is said with the buffers that were full a
 	t.is(started.code, 0, started.all);
 	// Whatever this machine can do, the buffers fill where nobody reads them.
 	const consumer = (signal: string) =>
-		host(`pkill -${signal} -P "$(cat /run/lttng/lttng-sessiond.pid)" -f lttng-consumerd`);
+		host(`pkill -${signal} -P "$(head -n 1 /run/lttng/lttng-sessiond.pid)" -f lttng-consumerd`);
 	try {
 		consumer("STOP");
 		const read = await lab(
@@ -355,6 +405,11 @@ test("a flight recorder of the stack file is there after an up, comes back when 
 			"a trace session destroyed in the guest",
 			`${copy.folder}/lab -s ${stack} exec vm -- lttng -n destroy ${name}`,
 			`there is no trace session ${name} in guest vm`,
+		],
+		[
+			"an event disabled in the guest",
+			`${copy.folder}/lab -s ${stack} exec vm -- lttng -n disable-event --session=${name} --kernel --channel=main block_rq_issue`,
+			`trace session ${name} in guest vm does not record: block_rq_issue`,
 		],
 	];
 	for (const [title, command, said] of byHand)

@@ -1,8 +1,10 @@
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import type { Verdict } from "../../cli/verify/verify.ts";
-import { virsh } from "./definition.ts";
+import { askedFor } from "../../spec/acceleration.ts";
+import { booted, bzImage, edited, otherBzImage, otherKernel, restart, virsh } from "./definition.ts";
 import { card, copy, domainCard, host, lab, libvirtName, pidOf, stack } from "./proof.ts";
 import { registered } from "./traced.ts";
 
@@ -10,6 +12,10 @@ const file = `stacks/${stack}.yaml`;
 const session = `tracelab-${stack}-flight`;
 const root = `/var/lib/tracelab/domains/${libvirtName}/root`;
 const traces = "traces: { flight: { domains: [vm], profile: block-io } }\n";
+
+const debian = "/usr/bin/qemu-system-x86_64";
+
+const monitor = (command: string) => host(`${virsh} qemu-monitor-command ${libvirtName} --hmp '${command}'`);
 
 async function failures(): Promise<{ code: number; failed: Verdict[]; all: string }> {
 	const { code, stdout, all } = await lab("verify", "--json");
@@ -50,11 +56,14 @@ async function failing(
 	}
 }
 
-test("verify looks at all that the lab claims, and all of it holds", async (t) => {
-	const { code, stdout } = await lab("verify");
+test("verify looks at all that the lab claims, and all of it holds; it leaves nothing in the home of who asks", async (t) => {
+	const home = mkdtempSync(join(tmpdir(), "tracelab-home-"));
+	t.teardown(() => rmSync(home, { recursive: true }));
+	const { code, stdout } = await copy.bash(`HOME=${home} ./lab -s ${stack} verify`);
 	t.is(code, 0, stdout);
 	t.log(stdout);
 	t.regex(stdout, /^\d+ hold, 0 fail(?:, \d not looked at)?$/m);
+	t.deepEqual(readdirSync(home), []);
 });
 
 test("verify names a module that was unloaded, and the next up mends it", async (t) => {
@@ -89,18 +98,68 @@ test("a probe and a flight recorder of the stack file are claims as well", async
 	t.regex(stdout, /^21 hold, 0 fail$/m);
 });
 
-test("verify names a group that was left, a socket and a network that were opened, a probe that is gone, a recorder that was stopped", async (t) => {
+test("verify names another QEMU, another process name, another kernel, and a gdbstub that is off", async (t) => {
+	const { emulator } = domainCard();
+	const { vmlinux, buildId } = card().kernels["main"] ?? { vmlinux: "", buildId: "" };
+	const changes = [`s,${emulator},${debian},`, "s/process=[^\\x27]*/process=other/", `s,${bzImage()},${otherBzImage},`];
+	const unseen = "process \\d+ of vm is not registered with root's session daemon, as lttng list -u shows: ";
+	const probe = (name: string) =>
+		new RegExp(`^probe "${name}" is for a kernel with build-id ${buildId}, and "vm" runs one with [0-9a-f]{40}$`);
+	await failing(
+		t,
+		async () => {
+			otherKernel();
+			host(`${edited(changes.join("; "))}; ${restart}; ${booted}`);
+			monitor("gdbserver none");
+		},
+		async () => rmSync(otherBzImage, { force: true }),
+		[
+			["the process is this lab's QEMU", new RegExp(`^/proc/\\d+/exe is ${debian}, not ${emulator}$`)],
+			// The one before may be a zombie still.
+			[
+				"pgrep finds it under its name",
+				new RegExp(`^pgrep -x ${libvirtName} finds (?:nothing|\\d+), and not process \\d+$`),
+			],
+			["LTTng sees its tracepoints under libvirt", new RegExp(`^${unseen}`)],
+			[
+				"what listens, listens on 127.0.0.1",
+				/^process \d+ has no gdbstub on 127\.0\.0\.1:12340; it listens on nothing$/,
+			],
+			[
+				"the guest runs the kernel of gdb's vmlinux",
+				new RegExp(`^the guest's kernel has build-id [0-9a-f]{40}, ${vmlinux} has ${buildId}$`),
+			],
+			["gdb stops the kernel at a source line", "no gdbstub listens on 127.0.0.1:12340"],
+			["SystemTap resolves its modules, and a probe fires", probe("verify")],
+			["its probes are compiled for its kernel", probe("mymodule")],
+			["host and guest are on one clock", new RegExp(`^not in band: ${unseen}`)],
+			[
+				"a trace has QEMU and the guest, causes first",
+				new RegExp(`^domain vm \\(process \\d+\\) runs on ${debian}, not on ${emulator}$`),
+			],
+			[
+				"its flight recorders record as declared",
+				new RegExp(
+					`^trace session ${session} follows process \\d+, and its domains have \\d+; there is no trace session ${session} in guest vm$`,
+				),
+			],
+		],
+	);
+});
+
+test("verify names a group that was left, an address, a socket and a network that were opened, a probe that is gone, a recorder that was stopped", async (t) => {
 	const socket = domainCard().console.socket;
-	const monitor = (command: string) => host(`${virsh} qemu-monitor-command ${libvirtName} --hmp '${command}'`);
 	await failing(
 		t,
 		async () => {
 			host(`gpasswd -d libvirt-qemu tracing; chmod o+w ${socket}; rm ${root}/probes/stap_mymodule.ko`);
 			monitor("netdev_add user,id=stray");
+			monitor("chardev-add socket,id=stray,host=127.0.0.2,port=12341,server=on,wait=off");
 			host(`lttng stop ${session}`);
 		},
 		async () => {
 			monitor("netdev_del stray");
+			monitor("chardev-remove stray");
 			host(`chmod o-w ${socket}`);
 		},
 		[
@@ -108,6 +167,7 @@ test("verify names a group that was left, a socket and a network that were opene
 				"libvirt-qemu is in the session daemon's group",
 				"libvirt-qemu is not in group tracing, so it may not control root's session daemon",
 			],
+			["what listens, listens on 127.0.0.1", `process ${pidOf()} listens on 127.0.0.2:12341`],
 			[
 				"its unix sockets are not for everybody",
 				`process ${pidOf()} listens on ${socket}, which everybody may write to`,
@@ -149,28 +209,47 @@ test("verify names a daemon's folder of another group, a reason that is none, a 
 	);
 });
 
-test("verify names an acceleration that is another, a guest without staprun, a guest whose kernel is not recorded", async (t) => {
-	const { kind, reason } = domainCard().acceleration;
+test("verify names a card's QEMU that is another and has no UST, its acceleration that is another and cannot work, a guest without staprun, a guest whose kernel is not recorded", async (t) => {
+	const { acceleration, emulator } = domainCard();
+	const { kind, reason } = acceleration;
 	const other = kind === "kvm" ? "tcg" : "kvm";
+	const refusal = [
+		"kvm where it cannot work would be an error",
+		`acceleration: kvm cannot work on this host: ${reason}`,
+	] as const;
+	// A card of a host with KVM says tcg by now, which works anywhere.
+	const refused = other === "kvm" ? [refusal] : [];
 	const signatures = { kvm: "KVMKVMKVM", tcg: "TCGTCGTCGTCG" };
 	await failing(
 		t,
 		async () => {
-			host(`sed -i 's|"kind": "${kind}"|"kind": "${other}"|' /var/lib/tracelab/labs/${stack}.json`);
+			const changes = [
+				`s|"kind": "${kind}"|"kind": "${other}"|`,
+				`s|"reason": ".*"|"reason": "${askedFor}"|`,
+				`s|"emulator": ".*"|"emulator": "${debian}"|`,
+			];
+			host(`sed -i '${changes.join("; ")}' /var/lib/tracelab/labs/${stack}.json`);
 			await inGuest(`mv /usr/bin/staprun /usr/bin/staprun.aside; lttng -n destroy ${session}`);
 		},
 		() => inGuest("mv /usr/bin/staprun.aside /usr/bin/staprun"),
 		[
+			["the process is this lab's QEMU", `/proc/${pidOf()}/exe is ${emulator}, not ${debian}`],
 			[
 				"it is accelerated as the lab card says",
-				`info kvm: kvm support: ${kind === "kvm" ? "enabled" : "disabled"}, and the lab card says ${other}: ${reason}`,
+				`info kvm: kvm support: ${kind === "kvm" ? "enabled" : "disabled"}, and the lab card says ${other}: ${askedFor}`,
 			],
+			...refused,
+			["QEMU is built with LTTng-UST", `${debian} is not linked with liblttng-ust`],
 			[
 				"it sees the hypervisor that is expected",
 				`signature is ${signatures[kind]}, and ${signatures[other]} is expected`,
 			],
 			["SystemTap resolves its modules, and a probe fires", '"vm" has no staprun'],
 			["its probes are compiled for its kernel", '"vm" has no staprun'],
+			[
+				"a trace has QEMU and the guest, causes first",
+				`domain vm (process ${pidOf()}) runs on ${emulator}, not on ${debian}`,
+			],
 			["its flight recorders record as declared", `there is no trace session ${session} in guest vm`],
 		],
 	);

@@ -107,6 +107,13 @@ test("a guest whose kernel ftrace recorded has that as its tracer", (t) => {
 	t.deepEqual(domains[0]?.facts.at(-1), ["tracer of the guest's kernel", "ftrace"]);
 });
 
+test("a host whose kernel ftrace recorded has that as its tracer", (t) => {
+	const host = { layer: "host", path: "host", events: {}, total: 0, discarded: 0, lostPackets: 0, bytes: 7 } as const;
+	const facts = runFacts(runRecord({ layers: [{ ...host, tracer: "ftrace" }] })).host;
+	t.deepEqual(facts.at(-1), ["tracer of the host's kernel", "ftrace"]);
+	t.false(runFacts(runRecord({ layers: [host] })).host.some(([name]) => name.startsWith("tracer")));
+});
+
 test("a run in a lab whose builds are all known has the line by which that is cited", (t) => {
 	const lab = { stack: "1a".repeat(32), tracelab: "2b".repeat(32), builds: { "qemu-main": "5e".repeat(32) } };
 	t.deepEqual(runFacts(runRecord({ lab })).lab[0], ["to cite", citation("quickstart", lab) ?? ""]);

@@ -324,6 +324,63 @@ test("the last stack's remove moves the build into the cache, from where the nex
 	t.false(Object.keys(scratch.tree()).includes(cached));
 });
 
+test("a build that another stack made again is drift, and the next apply takes over its result, without building", async (t) => {
+	const scratch = host(t);
+	const was = (await thing(scratch, "apply")).stdout["result"] ?? "";
+	await thing(scratch, "apply", recipe, "other");
+	scratch.write(`${prefix}/x`, "by hand\n");
+	const is = (await thing(scratch, "apply", `${recipe}; echo y >"$1/x"`, "other")).stdout["result"] ?? "";
+	t.is((await thing(scratch, "probe", recipe, "other")).stdout["drift"], "");
+	t.is((await thing(scratch, "probe")).stdout["drift"], another(is, was));
+	const { stdout, stderr } = await thing(scratch, "apply", "exit 9");
+	t.deepEqual({ stdout, stderr }, { stdout: { prefix, result: is }, stderr: "thing is up to date" });
+	t.is((await thing(scratch, "probe")).stdout["drift"], "");
+});
+
+const another = (is: string, was: string) =>
+	`thing is another build than at the last up of stack quick: its result is ${is.slice(0, 12)}, and was ${was.slice(0, 12)}`;
+
+test("a build that another stack made again is what the lock pins, or that alone is said, and it is made as the lock has it", async (t) => {
+	const { scratch, pin } = await pins(t);
+	scratch.write(`${prefix}/x`, "by hand\n");
+	const is = (await thing(scratch, "apply", `${recipe}; echo y >"$1/x"`, "other")).stdout["result"] ?? "";
+	const driftAs = async (result: string) =>
+		(await thing(scratch, "probe", recipe, "quick", { ...pin, result })).stdout["drift"];
+	t.is(await driftAs(is), another(is, pin["result"] ?? ""));
+	t.is(await driftAs(pin["result"] ?? ""), `result of ${prefix} is not what the lock pins`);
+	t.is((await thing(scratch, "apply", recipe, "quick", pin)).stdout["result"], pin["result"]);
+	t.is(await driftAs(pin["result"] ?? ""), "");
+});
+
+test("a build that was made again, and whose apply was killed before it was known, is drift", async (t) => {
+	const scratch = host(t);
+	const was = (await thing(scratch, "apply")).stdout["result"] ?? "";
+	scratch.write(`${prefix}/x`, "by hand\n");
+	const killed = `${recipe}; echo y >"$1/x"; output() { kill -9 $$; }`;
+	t.not((await thing(scratch, "apply", killed)).code, 0);
+	const is = scratch.read(`${prefix}/${facts}/result`);
+	t.is((await thing(scratch, "probe")).stdout["drift"], another(is, was));
+});
+
+test("a build whose result is known on one side only is drift; where an older tracelab applied it, nothing is known", async (t) => {
+	const scratch = host(t);
+	const was = (await thing(scratch, "apply")).stdout["result"] ?? "";
+	const printed = "var/lib/tracelab/printed/quick/thing";
+	t.is(scratch.read(printed), `g\n{"prefix":"${prefix}","result":"${was}"}\n`);
+	for (const [what, text] of [
+		["nothing was noted", `g\n{"prefix":"${prefix}"}\n`],
+		["the apply was killed before its stamp", `h\n{"prefix":"${prefix}","result":"${was}"}\n`],
+	] as const) {
+		scratch.write(printed, text);
+		const { stdout } = await thing(scratch, "probe");
+		t.deepEqual(stdout, { drift: another(was, "not noted"), stamp: "g" }, what);
+	}
+	for (const nothing of ["", `g\n{"prefix":"${prefix.replaceAll("0", "f")}","result":"${was}"}\n`]) {
+		scratch.write(printed, nothing);
+		t.deepEqual((await thing(scratch, "probe")).stdout, { drift: "", stamp: "g" });
+	}
+});
+
 test("a move into the cache that was killed half way is no build", async (t) => {
 	const scratch = host(t);
 	await thing(scratch, "apply");
@@ -336,6 +393,41 @@ test("a move into the cache that was killed half way is no build", async (t) => 
 		},
 	);
 	t.is(words(await thing(scratch, "apply")), "thing built in N s");
+});
+
+test("where the cache is another file system, a build that finds no room there, or back, is an error, and stays where it is", async (t) => {
+	const scratch = host(t);
+	const moving = (verb: "apply" | "remove", full = true) =>
+		scratch.library(
+			"build",
+			`device() { printf %s "$1"; }
+			cp() {
+				[ "${full} $1" = 'true -aT' ] || { command cp "$@"; return; }
+				mkdir "$3"; echo half >"$3/x"
+				printf "cp: error writing '%s': No space left on device\\n" x y >&2
+				return 1
+			}
+			thing=thing; build() { exit 9; }; probe() { :; }; step_main ${verb}`,
+			{ prefix, step: "thing" },
+		);
+	const [here, there] = [`${scratch.root}${prefix}`, `${scratch.root}/${cached}`];
+	const error = (from: string, to: string) =>
+		`tracelab: thing: ${from} cannot be moved to ${to}: cp: error writing 'x': No space left on device
+  what to do: mend that (a full disk: df -h /opt /var), then do it again`;
+	const below = (folder: string) =>
+		Object.entries(scratch.tree()).flatMap(([path, fact]) =>
+			path.startsWith(`${folder}/`) ? [`${path.slice(folder.length)} ${fact}`] : [],
+		);
+	await thing(scratch, "apply");
+	const build = below(prefix.slice(1));
+	t.like(await moving("remove"), { code: 1, stderr: error(here, there) });
+	t.deepEqual([below(prefix.slice(1)), below(cached)], [build, []]);
+	t.is((await moving("remove", false)).code, 0);
+	t.deepEqual([below(prefix.slice(1)), below(cached)], [[], build]);
+	t.like(await moving("apply"), { code: 1, stderr: error(there, here) });
+	t.deepEqual([below(prefix.slice(1)), below(cached)], [[], build]);
+	t.is((await moving("apply", false)).stderr, "thing taken from the cache\nthing is up to date");
+	t.deepEqual(below(prefix.slice(1)), build);
 });
 
 test("how long a build took, and how much of the disk, is kept, of itself and of its kind, and a build that is taken from the cache changes nothing", async (t) => {
@@ -378,13 +470,9 @@ test("removing what was never built is nothing", async (t) => {
 test("a long command says how far it is, by the steps that it prints", async (t) => {
 	const scratch = host(t);
 	const progress = (text: string, elapsed: number) =>
-		scratch.library(
-			"build",
-			`mkdir -p "\${log_file%/*}"; printf '${text}' >"$log_file"; say_progress compiling ${elapsed} 0`,
-			{
-				prefix,
-			},
-		);
+		scratch.library("build", `log_command make; printf '${text}' >>"$log_file"; say_progress compiling ${elapsed}`, {
+			prefix,
+		});
 	t.is((await progress("[1/8] a\\n[2/8] b\\n", 30)).stderr, "test: compiling: 25 %, 2 of 8, 1 min 30 s left");
 	t.is((await progress("CC a\\nCC b\\n", 30)).stderr, "test: compiling: 30 s so far");
 	await scratch.library("build", "remember lines 4; remember seconds 20", { prefix });
@@ -406,19 +494,25 @@ test("a long command that fails ends the step with its last lines", async (t) =>
 	);
 });
 
-test("a compiler without memory is said to lack it", async (t) => {
-	const scratch = host(t);
-	const numbers = scratch.write("big.c", `int a[] = {${Array.from({ length: 400_000 }, (_, i) => i).join()}};`);
-	const { code, stderr } = await thing(
-		scratch,
-		"apply",
-		`run_long compiling sh -c 'ulimit -v 90000; gcc -c -o /dev/null ${numbers}'`,
-	);
+test("a compiler without memory is said to lack it, and the next apply makes the build that one with memory makes", async (t) => {
+	const numbers = `int a[] = {${Array.from({ length: 400_000 }, (_, i) => i).join()}};`;
+	const compiling = (scratch: ScratchHost, limit = "") =>
+		`cd ${scratch.root}; run_long compiling sh -c '${limit} gcc -c -o "$0/big.o" big.c' "$1"`;
+	const [scratch, other] = [host(t), host(t)];
+	for (const each of [scratch, other]) each.write("big.c", numbers);
+	const limited = compiling(scratch, 'echo half >"$0/half"; ulimit -v 90000;');
+	const { code, stderr } = await thing(scratch, "apply", limited);
 	t.is(code, 1);
 	t.regex(
 		stderr,
 		/what to do: there is too little memory for it \(free -h\): end other programs or add swap, then run/,
 	);
+	t.deepEqual(installed(scratch), ["opt/tracelab", "opt/tracelab/thing"]);
+	const next = await thing(scratch, "apply", compiling(scratch));
+	t.regex(words(next), /(?:^|\n)thing built in N s$/);
+	t.deepEqual(installed(scratch).slice(2), [whole[0], `${whole[0]}/big.o`]);
+	t.deepEqual(next.stdout, (await thing(other, "apply", compiling(other))).stdout);
+	t.is((await thing(scratch, "probe")).stdout["drift"], "");
 });
 
 for (const signal of ["TERM", "KILL"]) {

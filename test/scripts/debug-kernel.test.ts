@@ -1,4 +1,4 @@
-import { utimesSync } from "node:fs";
+import { statSync, utimesSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import { ScratchHost, treeHash } from "./run-step.ts";
 
@@ -7,14 +7,15 @@ const prefix = "/opt/tracelab/kernel/0123456789abcdef";
 const buildId = "ab".repeat(20);
 
 /**
- * A person's kernel tree with a fake make: olddefconfig keeps the last value of each symbol, turns IMPOSSIBLE off and
- * FORCED on; building it fills the objects folder.
+ * A person's kernel tree with a fake make: olddefconfig keeps the last value of each symbol, gives DRIVER, if it has none, the
+ * tree's default, turns IMPOSSIBLE off and FORCED on; building it fills the objects folder.
  */
-function host(t: ExecutionContext): ScratchHost {
+function host(t: ExecutionContext, module = "drivers/x.ko"): ScratchHost {
 	const scratch = new ScratchHost();
 	t.teardown(() => scratch.clean());
 	scratch.write("mine/Makefile", "VERSION = 6\n");
 	scratch.write("mine/Kconfig", kconfig);
+	scratch.write("mine/default", "n\n");
 	scratch.write("mine/scripts/gdb/vmlinux-gdb.py", "import linux\n");
 	scratch.write("mine/scripts/gdb/linux/utils.py", "");
 	scratch.fake(
@@ -23,12 +24,17 @@ function host(t: ExecutionContext): ScratchHost {
 		tree=$2
 		case $* in
 		*config) [ "\${*: -1}" = olddefconfig ] || { echo CONFIG_TINY=y >.config; echo "\${*: -1}" >base; exit; }
+			grep -q DRIVER .config || echo "CONFIG_DRIVER=$(cat "$tree/default")" >>.config
 			{ tac .config | sort -u -t= -k1,1 | grep -v '=n$\\|IMPOSSIBLE\\|FORCED'; echo CONFIG_FORCED=y; echo CONFIG_FORCING=y; } >new; mv new .config ;;
 		*modules_install) mkdir -p "$into/kernel"; ln -s / "$into/build"; printf '%s' "\${maps##*=}" >"$into/kernel/x.ko" ;;
 		*)	mkdir -p arch/x86/boot include/config scripts/gdb/linux kernel
 			echo bz >arch/x86/boot/bzImage; printf '%s' "\${maps##*=}" >vmlinux; echo map >System.map
 			echo 6.1.9 >include/config/kernel.release; echo constants >scripts/gdb/linux/constants.py
-			echo lds >scripts/module.lds; echo o >kernel/fork.o; echo "include $tree/Makefile" >Makefile ;;
+			[ ! -e "$tree/objtool" ] || { mkdir -p tools/objtool; cp "$tree/objtool" tools/objtool; }
+			echo lds >scripts/module.lds; echo o >kernel/fork.o; echo "include $tree/Makefile" >Makefile
+			: >modules.order; : >include/config/NET; echo $(($(cat .version 2>/dev/null) + 1)) >.version
+			! grep -q '^CONFIG_DRIVER=m' .config || { mkdir -p drivers; cd drivers; : >../include/config/DRIVER
+				touch x.mod x.mod.c x.ko; echo ${module} | tee modules.order >../modules.order; } ;;
 		esac`,
 	);
 	scratch.fake("readelf", `echo '    Build ID: ${buildId}'`);
@@ -78,7 +84,7 @@ test("a kernel is laid out for those who boot, debug and build modules for it", 
 			".tracelab-build",
 			...["build", "config", "result", "tools", "tree"].map((fact) => `.tracelab-build-record/${fact}`),
 			...["System.map", "build/.config", "build/Makefile", "build/System.map", "build/base"],
-			...["build/include/config/kernel.release", "build/scripts/module.lds"],
+			...["build/include/config/kernel.release", "build/modules.order", "build/scripts/module.lds"],
 			...["build/source", "build/vmlinux", "build-id", "bzImage", "config", "modules/lib/modules/6.1.9/kernel/x.ko"],
 			...["release", "scripts/gdb/linux/constants.py", "scripts/gdb/linux/utils.py", "source", "source-version"],
 			...["vmlinux", "vmlinux-gdb.py"],
@@ -103,14 +109,16 @@ test("a second apply changes nothing, and probe agrees", async (t) => {
 	t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], "");
 });
 
+const compiling = (calls: readonly string[]): string =>
+	calls.find((call) => call.endsWith("bzImage modules vmlinux scripts_gdb")) ?? "";
+
 test("make is told all that makes a build the same anywhere", async (t) => {
 	const scratch = host(t);
-	await scratch.bash(`touch -d '2020-01-02 03:04:05 UTC' '${scratch.root}/mine/Makefile'`);
 	const { calls } = await scratch.step(step, "apply", inputs(scratch));
-	const compiled = calls.find((call) => call.endsWith("bzImage modules vmlinux scripts_gdb")) ?? "";
+	const compiled = compiling(calls);
 	for (const option of [
 		...["LOCALVERSION=", "KBUILD_BUILD_USER=tracelab", "KBUILD_BUILD_HOST=tracelab", "KBUILD_BUILD_VERSION=1"],
-		"KBUILD_BUILD_TIMESTAMP=Thu Jan  2 03:04:05 UTC 2020",
+		"KBUILD_BUILD_TIMESTAMP=Thu Jan  1 00:00:00 UTC 1970",
 	])
 		t.true(compiled.includes(` ${option} `), option);
 	// The kernel's debug information, and the programs that modules are built with, name one place: none.
@@ -123,6 +131,34 @@ test("make is told all that makes a build the same anywhere", async (t) => {
 			compiled.includes(` ${variable}=-f${map}-prefix-map=${scratch.root}/mine=/opt/tracelab/kernel/0000000000000000/`),
 			compiled,
 		);
+});
+
+test("objtool, which modules are built with, is the same wherever it was compiled", async (t) => {
+	const scratch = host(t);
+	const installed = `${prefix}/build/tools/objtool/objtool`;
+	const seen = [];
+	for (const folder of ["one", "elsewhere"]) {
+		const source = scratch.write(`${folder}/main.c`, "int main(void) { return 0; }\n");
+		await scratch.bash(`gcc -g -Wl,--build-id -o '${scratch.root}/mine/objtool' '${source}'`);
+		const { code, stderr } = await scratch.step(step, "apply", inputs(scratch));
+		t.is(code, 0, stderr);
+		seen.push({ made: scratch.read("mine/objtool"), installed: scratch.read(installed) });
+	}
+	const [one, other] = seen;
+	t.not(one?.made, other?.made);
+	t.is(one?.installed, other?.installed);
+});
+
+test("a kernel that is no person's own tree is of the time of its source", async (t) => {
+	const scratch = host(t);
+	for (const driver of ["drivers/net/net.c", "sound/core/core.c"]) scratch.write(`mine/${driver}`, "");
+	const { stdout } =
+		await scratch.bash(`cd '${scratch.root}'; touch -d '2020-01-02 03:04:05 UTC' mine/Makefile; tar -cf t.tar mine
+		printf '{"sha256":"%s"}' "$(sha256sum <t.tar | cut -c 1-64)"`);
+	const source = { kind: "tarball", url: `file://${scratch.root}/t.tar`, sha256: stdout["sha256"] ?? "" };
+	const { calls, code, stderr } = await scratch.step(step, "apply", { ...inputs(scratch), source });
+	t.is(code, 0, stderr);
+	t.true(compiling(calls).includes(" KBUILD_BUILD_TIMESTAMP=Thu Jan  2 03:04:05 UTC 2020 "), compiling(calls));
 });
 
 test("later fragments and then literal lines win", async (t) => {
@@ -217,24 +253,75 @@ test("an edited source is drift and built again where its objects are", async (t
 	t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], sentence);
 	const { code, calls } = await scratch.step(step, "apply", inputs(scratch));
 	t.is(code, 0);
-	t.false(calls.some((call) => call.endsWith("tinyconfig")));
+	const kept = `${scratch.root}/var/cache/tracelab/work/${prefix.replace("/opt/tracelab/", "")}`;
+	t.true(compiling(calls).includes(` O=${kept} `), compiling(calls));
 	t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], "");
 });
+
+test("a person's own tree has its configuration made from nothing each time, and one that comes out the same keeps its time", async (t) => {
+	const scratch = host(t);
+	const kept = `${scratch.root}/var/cache/tracelab/work/${prefix.replace("/opt/tracelab/", "")}`;
+	const built = async (text: string, config: string[] = []): Promise<string> => {
+		scratch.write("mine/default", text);
+		const { code, stderr } = await scratch.step(step, "apply", inputs(scratch, config));
+		t.is(code, 0, stderr);
+		return scratch.read(`${prefix}/config`);
+	};
+	const first = await built("m\n");
+	t.true(first.includes("CONFIG_DRIVER=m\n"), first);
+	utimesSync(`${kept}/.config`, 1, 1);
+	t.is(await built("m\n\n"), first);
+	t.is(statSync(`${kept}/.config`).mtimeMs, 1000);
+	t.is(await built("y\n"), first.replace("DRIVER=m", "DRIVER=y"));
+	t.true(statSync(`${kept}/.config`).mtimeMs > 1000);
+	t.is(scratch.tree()[`${prefix.slice(1)}/build/tracelab.config`], undefined);
+});
+
+test("a person's own tree comes to the same, whatever was built of it before and however old its files are", async (t) => {
+	const scratch = host(t);
+	const built = async (text: string): Promise<string> => {
+		scratch.write("mine/default", text);
+		const { code, stderr } = await scratch.step(step, "apply", inputs(scratch));
+		t.is(code, 0, stderr);
+		return scratch.read(`${prefix}/.tracelab-build-record/result`);
+	};
+	const modules = (): string[] =>
+		Object.keys(scratch.tree()).filter((path) => path.startsWith(`${prefix.slice(1)}/build/drivers/`));
+	const first = await built("n\n");
+	t.not(await built("m\n"), first);
+	t.deepEqual(
+		modules().map((path) => path.slice(`${prefix}/build/drivers`.length)),
+		["x.ko", "x.mod", "x.mod.c"],
+	);
+	await scratch.bash(`touch -d '2020-01-02 03:04:05 UTC' '${scratch.root}/mine/Makefile'`);
+	t.is(await built("n\n"), first);
+	t.deepEqual(modules(), []);
+});
+
+for (const line of ["kernel/drivers/x.ko", "drivers/x.o"]) {
+	test(`a module of a person's own tree is in its build where modules.order calls it ${line}`, async (t) => {
+		const scratch = host(t, line);
+		scratch.write("mine/default", "m\n");
+		await scratch.step(step, "apply", inputs(scratch));
+		t.true(`${prefix.slice(1)}/build/drivers/x.ko` in scratch.tree());
+	});
+}
 
 test("an edit after the clock was set back is compiled: objects of a time to come are dropped", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs(scratch));
 	const kept = `${scratch.root}/var/cache/tracelab/work/${prefix.replace("/opt/tracelab/", "")}`;
 	const later = Date.now() / 1000 + 3600;
+	scratch.write("var/cache/tracelab/work/kernel/0123456789abcdef/mark", "");
 	utimesSync(`${kept}/.config`, later, later);
 	scratch.write("mine/fork.c", "int fork;\n");
-	const { code, calls, stderr } = await scratch.step(step, "apply", inputs(scratch));
+	const { code, stderr } = await scratch.step(step, "apply", inputs(scratch));
 	t.is(code, 0, stderr);
 	t.true(
 		stderr.includes(`debug-kernel: the clock was set back since ${kept} was compiled: all of it is compiled again\n`),
 		stderr,
 	);
-	t.true(calls.some((call) => call.endsWith("tinyconfig")));
+	t.false("var/cache/tracelab/work/kernel/0123456789abcdef/mark" in scratch.tree());
 });
 
 test("a tree that was built in place is an error before anything is done to it", async (t) => {

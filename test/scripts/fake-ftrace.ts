@@ -6,15 +6,16 @@ import type { ScratchHost } from "./run-step.ts";
 export const ftracePart = new URL("../cli/trace/ftrace-part/", import.meta.url).pathname;
 
 /**
- * A tracefs in the guest, without LTTng's modules: an instance that is made has what a guest recorded once.
- * Its commands are the guest's, `mkdir` and `rmdir`, by `fake`.
+ * A tracefs in the guest, without LTTng's modules, or on the host: an instance that is made has what a guest recorded once.
+ * Its commands are the guest's or the host's, `mkdir` and `rmdir`, by `fake`.
  */
 export function fakeFtrace(
 	scratch: Pick<ScratchHost, "root" | "write">,
 	fake: (name: string, body: string) => void,
+	where: "guest" | "host" = "guest",
 ): void {
-	const tracefs = "guest/sys/kernel/tracing";
-	scratch.write("lttng/no-modules", "");
+	const tracefs = where === "guest" ? "guest/sys/kernel/tracing" : "sys/kernel/tracing";
+	if (where === "guest") scratch.write("lttng/no-modules", "");
 	const events = readFileSync(join(ftracePart, "events"), "utf8").replace(/^\S+ /gm, "");
 	scratch.write(`${tracefs}/available_events`, events);
 	for (const format of readFileSync(join(ftracePart, "formats"), "utf8").split(/^==> /m).slice(1)) {

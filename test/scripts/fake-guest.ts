@@ -23,7 +23,7 @@ const guest: Guest = { emulator, process: "vm", buildId };
  *     off       libvirtd does not answer       silent    the guest agent does not answer
  *     defined   the domain's definition        deaf      the agent answers a ping, and nothing else
  *     state     as virsh domstate says it      slow      a command in the guest ends after some looks
- *     taken     ss's line of whoever has the gdb port
+ *     taken     ss's line of whoever has the gdb port, who goes if another domain is destroyed
  *     broken    why the domain does not start  debugged  a debugger is connected to the gdbstub
  *     busy/X    module X cannot be unloaded    hangs     the agent answers after no start
  */
@@ -89,7 +89,8 @@ start) known "$2"
 	${binary(`${note}$(cat "$v/kernel")`)} >"$root/guest/sys/kernel/notes"
 	rm -rf "$root/guest/sys/module"
 	if [ "\${3:-}" = --paused ]; then echo paused >"$v/state"; else echo running >"$v/state"; fi ;;
-destroy) rm -rf "$root/proc"; rm -f "$p" "$v/listens" "$v/debugged"; echo 'shut off' >"$v/state" ;;
+destroy) [ "$2" = ${domain} ] || { rm "$v/taken"; exit; }
+	rm -rf "$root/proc"; rm -f "$p" "$v/listens" "$v/debugged"; echo 'shut off' >"$v/state" ;;
 resume) echo running >"$v/state" ;;
 qemu-agent-command)
 	request=\${*: -1} command=$(jq -r .execute <<<"\${*: -1}")

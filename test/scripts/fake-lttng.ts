@@ -48,7 +48,8 @@ enable-event) known "$session"
 		case $word in --userspace | --kernel | --channel=main | --tracepoint | --filter=*) ;; -*) exit 95 ;; *) tr , '\\n' <<<"$word" >>"$s/$session/events" ;; esac
 	done ;;
 start) known "$1"; : >"$s/$1/on" ;;
-stop) known "$1"; rm "$s/$1/on"
+stop) known "$1"; [ -e "$s/$1/on" ] || { echo "Warning: Tracing already stopped for session $1" >&2; exit 1; }
+	rm "$s/$1/on"
 	mkdir -p "$(cat "$s/$1/output")"; [ ! -e "$l/made/$where" ] || cp -r "$l/made/$where/." "$(cat "$s/$1/output")" ;;
 snapshot) [ "$1" = record ] || exit 93; known "$session"
 	mkdir -p "\${2#file://}"; [ ! -e "$l/made/$where" ] || cp -r "$l/made/$where" "\${2#file://}/snapshot-1" ;;

@@ -9,17 +9,21 @@ import { matches } from "../../spec/profile.ts";
 const file = (name: string) => new URL(`tracepoints/${name}.txt`, import.meta.url).pathname;
 const scripts = new URL("../../scripts/", import.meta.url).pathname;
 
-const called = execaSync("bash", ["-c", `source lib/ftrace.sh; sed "$ftrace_names" ${file("ftrace")}`], {
-	cwd: scripts,
-})
-	.stdout.split("\n")
-	.map((line) => line.split(" "));
+/** LTTng's names before the kernel's own. */
+const namesOf = (events: string) =>
+	execaSync("bash", ["-c", 'source lib/ftrace.sh; sed "$ftrace_names"'], { cwd: scripts, input: events })
+		.stdout.split("\n")
+		.map((line) => line.split(" "));
+const called = namesOf(readFileSync(file("ftrace"), "utf8"));
 const names = called.map(([name = ""]) => name);
 const lttng = readFileSync(file("lttng"), "utf8").trimEnd().split("\n");
 
 test("each tracepoint of a profile is LTTng's name of one that ftrace has, and of the same ones", (t) => {
 	for (const profile of profileNames()) {
-		for (const pattern of Object.keys(loadProfile(profile).guest)) {
+		const { guest, host } = loadProfile(profile);
+		// This guest has no KVM of its own.
+		const ofHosts = Object.keys(host).filter((pattern) => !pattern.startsWith("kvm_"));
+		for (const pattern of [...Object.keys(guest), ...ofHosts]) {
 			const [ours, theirs] = [names, lttng].map((all) => all.filter((name) => matches(pattern, name)));
 			t.true((ours?.length ?? 0) > 0, `${profile}: ${pattern}`);
 			if (!pattern.includes("*")) t.deepEqual(ours, theirs, `${profile}: ${pattern}`);
@@ -42,6 +46,22 @@ test("the names that LTTng has in place of the kernel's", (t) => {
 			...["timer_start", "x86_irq_vectors_local_timer_entry", "x86_exceptions_page_fault_user", "kmem_mm_page_alloc"],
 			...["mm_vmscan_kswapd_wake", "mm_vmscan_shrink_slab_start", "net_if_rx", "skb_kfree"],
 			...["skb_copy_datagram_iovec", "sched_process_exec", undefined, undefined],
+		],
+	);
+});
+
+test("of KVM's tracepoints, those of x86 have LTTng's names, and the others their own", (t) => {
+	const renamed = [
+		...["kvm:kvm_entry", "kvm:kvm_exit", "kvm:kvm_inj_virq", "kvm:kvm_apic_accept_irq", "kvm:vcpu_match_mmio"],
+		...["kvm:kvm_pic_set_irq", "kvm:kvm_userspace_exit", "kvm:kvm_set_irq", "kvm:kvm_ack_irq", "kvm:kvm_mmio"],
+		...["kvm:kvm_ioapic_set_irq", "kvm:kvm_async_pf_ready", "kvm:kvm_halt_poll_ns", "kvmmmu:kvm_mmu_get_page"],
+	];
+	t.deepEqual(
+		namesOf(renamed.join("\n")).map(([name]) => name),
+		[
+			...["kvm_x86_entry", "kvm_x86_exit", "kvm_x86_inj_virq", "kvm_x86_apic_accept_irq", "kvm_x86_vcpu_match_mmio"],
+			...["kvm_x86_pic_set_irq", "kvm_userspace_exit", "kvm_set_irq", "kvm_ack_irq", "kvm_mmio"],
+			...["kvm_ioapic_set_irq", "kvm_async_pf_ready", "kvm_halt_poll_ns", "kvm_mmu_get_page"],
 		],
 	);
 });

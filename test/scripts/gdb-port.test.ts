@@ -18,6 +18,7 @@ function host(t: ExecutionContext, listening = ""): ScratchHost {
 	return scratch;
 }
 
+const portStep = (domain: string) => `domain-${domain}-gdb-port`;
 const used = (name: string, pid: number) => `users:(("${name}",pid=${pid},fd=3))`;
 
 async function drift(scratch: ScratchHost, inputs: Record<string, string> = vm): Promise<string | undefined> {
@@ -79,7 +80,7 @@ test("a port of the stack's own is taken, and the reservation moves with it", as
 	const wanted = { ...vm, port: "4000" };
 	t.is(await drift(scratch, wanted), "gdb port 1234 is reserved for quick-vm, not 4000");
 	t.deepEqual((await scratch.step(step, "apply", wanted)).stdout, { port: "4000" });
-	t.deepEqual(reservations(scratch), ["4000 quick-vm"]);
+	t.deepEqual(reservations(scratch), ["4000 quick-vm given"]);
 	t.is(await drift(scratch, wanted), "");
 	t.is(await drift(scratch), "", "any port will do once none is asked for");
 });
@@ -110,20 +111,94 @@ test(
 	"reserved for the domain other-vm",
 	choose,
 );
+test(
+	"reserved for a domain of a stack whose name begins as this one's",
+	refused,
+	(scratch: ScratchHost) =>
+		scratch.step(step, "apply", { stack: "quick-kasan", step: portStep("vm"), domain: "quick-kasan-vm", port: "4000" }),
+	"reserved for the domain quick-kasan-vm",
+	choose,
+);
+test(
+	"reserved for a domain of the stack that the lab chose it for",
+	refused,
+	async (scratch: ScratchHost) => {
+		await scratch.step(step, "apply", { step: portStep("two"), domain: "quick-two", port: "" });
+		await scratch.bash(`cd '${scratch.root}/var/lib/tracelab/ports' && mv 1235 4000`);
+		scratch.write("listening", `4000 ${used("two", 78)}\n`);
+		scratch.write("run/libvirt/qemu/quick-two.pid", "78");
+	},
+	"reserved for the domain quick-two",
+	choose,
+);
+test(
+	"in use by a domain of a stack whose name begins as this one's",
+	refused,
+	async (scratch: ScratchHost) => {
+		scratch.write("listening", `4000 ${used("vm", 78)}\n`);
+		scratch.write("run/libvirt/qemu/quick-kasan-vm.pid", "78");
+	},
+	"in use by vm, process 78",
+	`stop that process, ${choose}`,
+);
 test("a port goes from one domain of a stack to another, as in a rename, and what each has is its own then", async (t) => {
 	const scratch = host(t);
 	const run = (verb: "apply" | "remove", domain: string, port: string) =>
-		scratch.step(step, verb, { step: `domain-${domain}-gdb-port`, domain: `quick-${domain}`, port });
+		scratch.step(step, verb, { step: portStep(domain), domain: `quick-${domain}`, port });
 	await run("apply", "one", "4000");
 	await run("apply", "two", "4001");
 	scratch.write("listening", `4000 ${used("one", 77)}\n4001 ${used("two", 78)}\n`);
+	scratch.fake(
+		"virsh",
+		`[ "$*" = "--quiet --connect qemu:///system destroy $5" ] && sed -i "/"\${5#quick-}"/d" "$root/listening"`,
+	);
 	scratch.write("run/libvirt/qemu/quick-one.pid", "77");
 	scratch.write("run/libvirt/qemu/quick-two.pid", "78");
-	t.is((await run("apply", "two", "4000")).stderr, "domain-two-gdb-port: reserved gdb port 4000 for quick-two");
-	t.is((await run("apply", "one", "4001")).stderr, "domain-one-gdb-port: reserved gdb port 4001 for quick-one");
-	t.deepEqual(reservations(scratch), ["4000 quick-two", "4001 quick-one"]);
+	t.deepEqual((await run("apply", "two", "4000")).stderr.split("\n"), [
+		"domain-two-gdb-port: stopped quick-one, whose gdb port 4000 is quick-two's now",
+		"domain-two-gdb-port: reserved gdb port 4000 for quick-two",
+	]);
+	t.is(scratch.read("listening"), `4001 ${used("two", 78)}\n`);
+	t.deepEqual((await run("apply", "one", "4001")).stderr.split("\n"), [
+		"domain-one-gdb-port: stopped quick-two, whose gdb port 4001 is quick-one's now",
+		"domain-one-gdb-port: reserved gdb port 4001 for quick-one",
+	]);
+	t.deepEqual(reservations(scratch), ["4000 quick-two given", "4001 quick-one given"]);
 	await run("remove", "one", "4001");
-	t.deepEqual(reservations(scratch), ["4000 quick-two"]);
+	t.deepEqual(reservations(scratch), ["4000 quick-two given"]);
+	scratch.write("listening", `4000 ${used("two", 78)}\n`);
+	t.deepEqual((await run("apply", "three", "4000")).stderr.split("\n"), [
+		"domain-three-gdb-port: stopped quick-two, whose gdb port 4000 is quick-three's now",
+		"domain-three-gdb-port: reserved gdb port 4000 for quick-three",
+	]);
+	await run("remove", "two", "4000");
+	t.deepEqual(reservations(scratch), ["4000 quick-three given"], "it is the renamed one's");
+});
+
+test("a port that was given is free for another domain once it is not given any more, whichever comes first", async (t) => {
+	for (const order of [
+		["one", "two"],
+		["two", "one"],
+	]) {
+		const scratch = host(t);
+		scratch.fake("virsh", `echo "$*" >>"$root/stopped"; : >"$root/listening"`);
+		const apply = (domain: string, port: string) =>
+			scratch.step(step, "apply", { step: portStep(domain), domain: `quick-${domain}`, port });
+		await apply("one", "4000");
+		scratch.write("listening", `4000 ${used("one", 77)}\n`);
+		scratch.write("run/libvirt/qemu/quick-one.pid", "77");
+		for (const domain of order) t.is((await apply(domain, domain === "two" ? "4000" : "")).code, 0);
+		t.deepEqual(reservations(scratch), ["1234 quick-one", "4000 quick-two given"]);
+		t.is(scratch.read("stopped"), "--quiet --connect qemu:///system destroy quick-one\n");
+	}
+});
+
+test("a reservation of an older tracelab's learns that it was given", async (t) => {
+	const scratch = host(t);
+	scratch.write("var/lib/tracelab/ports/4000", "quick-vm\n");
+	const { stderr } = await scratch.step(step, "apply", { ...vm, port: "4000" });
+	t.is(stderr, "gdb-port: gdb port 4000 is reserved for quick-vm");
+	t.deepEqual(reservations(scratch), ["4000 quick-vm given"]);
 });
 
 test(

@@ -71,7 +71,7 @@ test("the kernel's modules and the lab's are installed once, and go", async (t) 
 	t.is(await drift(scratch), notKernels());
 	const first = await scratch.step(step, "apply", inputs);
 	t.is(first.stderr, installed);
-	t.deepEqual(first.stdout, { modules: `${scratch.root}${tree}` });
+	t.deepEqual(first.stdout, {});
 	t.deepEqual(first.calls, [`depmod -b ${scratch.root}${folder}/root 6.1.9`]);
 	t.deepEqual(files(scratch), ["6.1.9/extra/hello.ko", "6.1.9/kernel/x.ko", "6.1.9/modules.dep", "kernel", "load"]);
 	t.is(scratch.read(`${tree}/6.1.9/extra/hello.ko`), "hello, first\n");
@@ -84,7 +84,11 @@ test("the kernel's modules and the lab's are installed once, and go", async (t) 
 	t.deepEqual(second.stdout, first.stdout);
 	t.deepEqual(second.calls, []);
 	t.deepEqual(scratch.tree(), applied);
-	await scratch.bash(`mkdir '${scratch.root}${folder}/root/probes'`);
+	// What runs of `./lab probe` leave that were killed.
+	scratch.write(`${folder}/root/probes/stap_once_4242.ko`, "");
+	scratch.write(`${folder}/root/probes/.stap_once_4243.tracelab-part`, "");
+	// What the guest step leaves, as long as there is a disk.
+	scratch.write(`${folder}/image-of-quick-vm-0123456789abcdef.qcow2`, "");
 	t.is((await scratch.step(step, "remove", inputs)).code, 0);
 	t.deepEqual(scratch.tree(), before);
 });
@@ -125,6 +129,17 @@ test("a build that was changed by hand is its own step's to say", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);
 	scratch.write(`${module}/hello.ko`, "");
+	t.is(await drift(scratch), "");
+});
+
+test("a build of the programs that is gone is its own step's to say", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	await scratch.bash(`rm -r '${scratch.root}${tools}'`);
+	t.is(await drift(scratch), "");
+	build(scratch, tools, { "bin/beacon": "program\n", "bin/facts": "new\n", "bin/second": "new\n" });
+	t.regex((await drift(scratch)) ?? "", /root\/bin, not as built: .*facts second$/);
+	t.is((await scratch.step(step, "apply", inputs)).stderr, installed);
 	t.is(await drift(scratch), "");
 });
 

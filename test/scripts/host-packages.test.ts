@@ -21,7 +21,14 @@ function host(t: ExecutionContext): ScratchHost {
 	scratch.write("needs", "");
 	scratch.write("etc/passwd", "root:x:0:0::/root:\n");
 	scratch.write("etc/group", "root:x:0:\n");
-	scratch.fake("dpkg-query", 'cat "$root/var/lib/dpkg"');
+	scratch.fake(
+		"dpkg-query",
+		`case $1 in
+		--control-path) [ ! -e "$root/postinst/$2" ] || echo "$root/postinst/$2" ;;
+		-L) ! [ -e "$root/sysusers.d/$2.conf" ] || echo "$root/sysusers.d/$2.conf" ;;
+		*) cat "$root/var/lib/dpkg" ;;
+		esac`,
+	);
 	scratch.fake("dpkg", "");
 	scratch.fake("dpkg-statoverride", "");
 	scratch.fake(
@@ -36,7 +43,7 @@ function host(t: ExecutionContext): ScratchHost {
 }
 
 /** `duringInstall` runs when half of it is installed. */
-function fakeApt(scratch: ScratchHost, duringInstall = ""): void {
+function fakeApt(scratch: ScratchHost, duringInstall = "", duringDownload = ""): void {
 	scratch.fake(
 		"apt-get",
 		`db=$root/var/lib/dpkg mode=real verb='' names=()
@@ -56,12 +63,13 @@ function fakeApt(scratch: ScratchHost, duringInstall = ""): void {
 		[ ! -e "$root/no-lists" ] || [ "$verb" != install ] || { echo 'E: Unable to locate package' >&2; exit 100; }
 		case $mode-$verb in
 		real-update) rm -f "$root/no-lists" ;;
-		simulated-install) for n in "\${names[@]}"; do printf 'Inst lib-%s (1.0 Debian [amd64])\\nInst %s:amd64 (1.0 Debian)\\n' "$n" "$n"; done; echo 'Inst bash [1] (2 Debian)' ;;
+		download-install) ${duringDownload || ":"} ;;
+		simulated-install) for n in "\${names[@]}"; do grep -qxF "ii  $n" "$db" || printf 'Inst lib-%s (1.0 Debian [amd64])\\nInst %s:amd64 (1.0 Debian)\\n' "$n" "$n"; done; echo 'Inst bash [1] (2 Debian)' ;;
 		real-install)
-			for n in "\${names[@]}"; do echo "ii  lib-$n" >>"$db"; done
+			for n in "\${names[@]}"; do grep -qxF "ii  lib-$n" "$db" || echo "ii  lib-$n" >>"$db"; done
 			echo 'tracing:x:107:' >>"$root/etc/group"
 			${duringInstall}
-			for n in "\${names[@]}"; do echo "ii  $n" >>"$db"; done
+			for n in "\${names[@]}"; do grep -qxF "ii  $n" "$db" || echo "ii  $n" >>"$db"; done
 			echo 'tracer:x:64055:107::/:' >>"$root/etc/passwd"
 			mkdir -p "$root/var/lib/libvirt/images" "$root/var/log/libvirt"
 			;;
@@ -90,6 +98,7 @@ test("missing packages are named, installed once, and purged with all they broug
 	t.deepEqual(did(scratch), [
 		"simulated install gdb lttng-tools",
 		"download install gdb lttng-tools",
+		"simulated install gdb lttng-tools",
 		"real install gdb lttng-tools",
 	]);
 	t.is(scratch.read("var/lib/tracelab/ledger/packages/planned"), "gdb\nlib-gdb\nlib-lttng-tools\nlttng-tools\n");
@@ -169,6 +178,52 @@ test("an installation that is killed half way is finished by the next run, and w
 	t.deepEqual(scratch.hostTree(), before);
 });
 
+test("an installation that is killed in a package's files is finished, or undone, whole", async (t) => {
+	const scratch = host(t);
+	scratch.write("apt", "");
+	const before = scratch.hostTree();
+	fakeApt(scratch, "kill -9 $PPID; exit 1");
+	await scratch.step(step, "apply", inputs);
+	const cutOff = () => {
+		scratch.write(
+			"var/lib/dpkg",
+			scratch.read("var/lib/dpkg").replace("ii  lib-gdb\n", "iHR lib-gdb\npH  lib-lttng-tools\n"),
+		);
+		scratch.fake("dpkg", '[ "$2" != --remove ] || sed -i "/^pH  $3$/d" "$root/var/lib/dpkg"');
+		fakeApt(scratch, `[ "\${names[*]}" != lib-gdb ] || { sed -i "s/^iHR/ii /; /lib-lib-/d" "$db"; exit; }`);
+		scratch.write("apt", "");
+	};
+	const said = "host-packages: finishing what dpkg was at when it was interrupted";
+	const mended = ["real install ", "real install lib-gdb"];
+	cutOff();
+	const applied = await scratch.step(step, "apply", inputs);
+	t.is(applied.stderr, `${said}\nhost-packages: installing 5 packages`);
+	t.deepEqual(did(scratch).slice(0, 3), [...mended, "simulated install gdb lttng-tools"]);
+	t.deepEqual(
+		applied.calls.filter((call) => /^dpkg /.test(call)),
+		["dpkg --configure -a --force-confdef --force-confold", "dpkg --force-depends --remove lib-lttng-tools"],
+	);
+	cutOff();
+	t.is((await scratch.step(step, "remove", inputs)).stderr, `${said}\nhost-packages: purging 4 packages`);
+	t.deepEqual(did(scratch).slice(0, 2), mended);
+	scratch.write("apt", "");
+	t.deepEqual(scratch.hostTree(), before);
+});
+
+test("a removal that is killed once the packages are gone is finished by the next one", async (t) => {
+	const scratch = host(t);
+	scratch.write("apt", "");
+	const before = scratch.hostTree();
+	await scratch.step(step, "apply", inputs);
+	scratch.fake("rm", '[[ $* != *log/libvirt ]] || kill -9 $PPID; exec /bin/rm "$@"');
+	t.not((await scratch.step(step, "remove", inputs)).code, 0);
+	t.is(scratch.read("var/lib/dpkg"), untouched);
+	scratch.fake("rm", 'exec /bin/rm "$@"');
+	t.is((await scratch.step(step, "remove", inputs)).stderr, "");
+	scratch.write("apt", "");
+	t.deepEqual(scratch.hostTree(), before);
+});
+
 test("what others make while an installation waits for a network is theirs", async (t) => {
 	const scratch = host(t);
 	scratch.write("offline", "");
@@ -200,19 +255,49 @@ test("an account that a person gets while an installation is cut short stays", a
 	t.regex(scratch.read("etc/group"), /^root:.*\nbob:.*\n$/);
 });
 
-const stay = "host-packages: accounts and folders stay with the packages that are kept";
+test("what something else has come to need is kept, with all that it made, and that is said", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	scratch.write("needs", "mytool lttng-tools\n");
+	scratch.write("var/lib/dpkg", `${scratch.read("var/lib/dpkg")}ii  mytool\n`);
+	scratch.write("postinst/lttng-tools", "addgroup --system tracing\n");
+	scratch.write("sysusers.d/lttng-tools.conf", 'u tracer - "" /\n');
+	scratch.write("run/lttng/lttng-sessiond.pid", "");
+	const { stderr } = await scratch.step(step, "remove", inputs);
+	t.deepEqual(stderr.split("\n"), [
+		"host-packages: kept, because mytool needs it: lttng-tools",
+		"host-packages: purging 3 packages",
+		"host-packages: kept with its package: /run/lttng",
+		"host-packages: kept with its package: the user tracer",
+		"host-packages: kept with its package: the group tracing",
+	]);
+	t.is(scratch.read("var/lib/dpkg"), `${untouched}ii  lttng-tools\nii  mytool\n`);
+	t.regex(scratch.read("etc/passwd"), /^tracer:/m);
+	t.regex(scratch.read("etc/group"), /^tracing:/m);
+	t.true("run/lttng" in scratch.tree());
+	t.false("var/log/libvirt" in scratch.tree());
+});
 
-test("what something else has come to need is kept, and that is said", async (t) => {
+test("a package that is kept keeps nothing that others made", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);
 	scratch.write("needs", "mytool lib-gdb\n");
 	scratch.write("var/lib/dpkg", `${scratch.read("var/lib/dpkg")}ii  mytool\n`);
+	scratch.write("postinst/lib-gdb", "addgroup --system tracing-not\n");
 	const { stderr } = await scratch.step(step, "remove", inputs);
-	t.is(stderr, `host-packages: kept, because mytool needs it: lib-gdb\nhost-packages: purging 3 packages\n${stay}`);
+	t.is(stderr, "host-packages: kept, because mytool needs it: lib-gdb\nhost-packages: purging 3 packages");
 	t.is(scratch.read("var/lib/dpkg"), `${untouched}ii  lib-gdb\nii  mytool\n`);
-	t.regex(scratch.read("etc/passwd"), /^tracer:/m);
-	t.regex(scratch.read("etc/group"), /^tracing:/m);
-	t.true("var/log/libvirt" in scratch.tree());
+	t.is(scratch.read("etc/passwd"), "root:x:0:0::/root:\n");
+	t.is(scratch.read("etc/group"), "root:x:0:\n");
+	t.false("var/log/libvirt" in scratch.tree());
+});
+
+test("what somebody installs while packages are downloaded is theirs", async (t) => {
+	const scratch = host(t);
+	fakeApt(scratch, "", 'echo "ii  gdb" >>"$db"; echo "ii  lib-gdb" >>"$db"');
+	await scratch.step(step, "apply", inputs);
+	t.is((await scratch.step(step, "remove", inputs)).stderr, "host-packages: purging 2 packages");
+	t.is(scratch.read("var/lib/dpkg"), `${untouched}ii  gdb\nii  lib-gdb\n`);
 });
 
 test("a file that somebody put into a folder of a purged package is kept, and that is said", async (t) => {
@@ -223,12 +308,66 @@ test("a file that somebody put into a folder of a purged package is kept, and th
 	t.is(stderr, "host-packages: purging 4 packages\nhost-packages: kept, because it holds files: /var/lib/libvirt");
 });
 
-test("a ledger that was taken away is drift, and what is there by then stays", async (t) => {
+/** Shared memory in which programs with tracepoints wait for a session daemon. */
+const sharedMemory = ["lttng-ust-wait-8", "lttng-ust-wait-8-0", "lttng-ust-wait-8-64055"].map(
+	(name) => `dev/shm/${name}`,
+);
+
+test("shared memory that LTTng's library makes goes with it, but for what was there before", async (t) => {
+	const scratch = host(t);
+	const theirs = ["dev/shm/lttng-ust-wait-8-0", "dev/shm/lttng-ust-wait-8-1000"];
+	for (const file of theirs) scratch.write(file, "");
+	await scratch.step(step, "apply", { packages: ["liblttng-ust1"] });
+	for (const file of sharedMemory) scratch.write(file, "");
+	const { stderr } = await scratch.step(step, "remove", { packages: ["liblttng-ust1"] });
+	t.is(stderr, "host-packages: purging 2 packages");
+	t.deepEqual(
+		Object.keys(scratch.tree()).filter((path) => path.startsWith("dev/shm/")),
+		theirs,
+	);
+});
+
+test("shared memory of LTTng's library stays while something else needs that, and that is said", async (t) => {
+	const scratch = host(t);
+	const given = { packages: ["liblttng-ust1", "lttng-tools"] };
+	await scratch.step(step, "apply", given);
+	for (const file of sharedMemory) scratch.write(file, "");
+	scratch.write("needs", "mytool liblttng-ust1\n");
+	scratch.write("var/lib/dpkg", `${scratch.read("var/lib/dpkg")}ii  mytool\n`);
+	const { stderr } = await scratch.step(step, "remove", given);
+	t.deepEqual(stderr.split("\n"), [
+		"host-packages: kept, because mytool needs it: liblttng-ust1",
+		"host-packages: purging 3 packages",
+		...sharedMemory.map((file) => `host-packages: kept with its package: /${file}`),
+	]);
+	for (const file of sharedMemory) t.true(file in scratch.tree(), file);
+});
+
+for (const path of ["ledger", "ledger/packages", "ledger/packages/owners/quick"]) {
+	test(`where ${path} was taken away, that is drift, and the packages go all the same`, async (t) => {
+		const scratch = host(t);
+		scratch.write("apt", "");
+		const before = scratch.hostTree();
+		await scratch.step(step, "apply", inputs);
+		const applied = scratch.tree();
+		const take = () => scratch.bash(`rm -r '${scratch.root}/var/lib/tracelab/${path}'`);
+		await take();
+		t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "the ledger entry packages is missing");
+		await scratch.step(step, "apply", inputs);
+		t.deepEqual(scratch.tree(), applied);
+		t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
+		await take();
+		t.is((await scratch.step(step, "remove", inputs)).stderr, "host-packages: purging 4 packages");
+		scratch.write("apt", "");
+		t.deepEqual(scratch.hostTree(), before);
+	});
+}
+
+test("where the ledger and its copy were taken away, the packages that are there by then stay", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);
 	const applied = scratch.hostTree();
-	await scratch.bash(`rm -r '${scratch.root}/var/lib/tracelab/ledger'`);
-	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "the ledger entry packages is missing");
+	await scratch.bash(`rm -r '${scratch.root}/var/lib/tracelab/ledger'*`);
 	await scratch.step(step, "apply", inputs);
 	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
 	await scratch.step(step, "remove", inputs);
@@ -292,7 +431,7 @@ test("what a build needs of Debian's archive of all versions is installed once, 
 	t.is((await take()).stderr, `test: installing 3 packages\n${taking}`);
 	t.deepEqual(
 		did(scratch),
-		["simulated", "download", "real"].map((mode) => `${mode} install devscripts`),
+		["simulated", "download", "simulated", "real"].map((mode) => `${mode} install devscripts`),
 	);
 	t.is(scratch.read("var/cache/tracelab/got/kmod_1%3a30-1_amd64.deb"), "kmod\n");
 	t.is((await take()).stderr, taking);
@@ -342,7 +481,11 @@ test("packages whose daemons serve somebody stay, and all that these need", asyn
 		"host-packages: LTTng stays: root's session daemon has sessions: mine auto-1",
 		"host-packages: kept, because libvirt-daemon-system lttng-tools needs it: lib-libvirt-daemon-system lib-lttng-tools libvirt-daemon-system lttng-tools",
 		"host-packages: purging 2 packages",
-		stay,
+		"host-packages: kept with its package: /run/libvirt",
+		"host-packages: kept with its package: /run/libvirtd.pid",
+		"host-packages: kept with its package: /run/lttng",
+		"host-packages: kept with its package: /var/lib/libvirt",
+		"host-packages: kept with its package: /var/log/libvirt",
 	]);
 	t.deepEqual(pids.map(runs), [true, true]);
 	t.true("run/libvirt/qemu/someones.pid" in scratch.tree());

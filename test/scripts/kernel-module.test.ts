@@ -66,6 +66,15 @@ test("a module is built in a copy of its source, and the second apply changes no
 	t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], "");
 });
 
+test("KCFLAGS of the stack file come on top of the lab's", async (t) => {
+	const scratch = host(t);
+	scratch.fake("make", 'printf "%s\\n" "$@" >"${3#M=}/hello.ko"');
+	await scratch.step(step, "apply", { ...inputs(scratch), make: ["KCFLAGS=-g0", "CONFIG_HELLO=m"] });
+	const given = scratch.read(`${prefix}/hello.ko`).split("\n");
+	const map = `KCFLAGS=-ffile-prefix-map=${scratch.root}${prefix}.work/objects=${prefix}/source`;
+	t.deepEqual(given.slice(6), [map, `${map} -g0`, "CONFIG_HELLO=m", "modules", ""]);
+});
+
 test("a build that was killed is undone by the next, where its source was edited meanwhile", async (t) => {
 	const scratch = host(t);
 	const other = "/opt/tracelab/module/00000000000000ff";
@@ -190,7 +199,7 @@ test("a build sees nothing of its caller's environment but what makes no differe
 	const given = { stack: "quick", step, generation: "g", ...inputs(scratch) };
 	const { code, stderr } = await scratch.bash(caller + stepProgram(step, given), "apply");
 	t.is(code, 0, stderr);
-	const own = ["CCACHE_BASEDIR", "CCACHE_DEPEND", "CCACHE_DIR", "CCACHE_NOHASHDIR", "HOME", "LC_ALL", "PATH", "PWD"];
+	const own = ["CCACHE_DEPEND", "CCACHE_DIR", "CCACHE_NOHASHDIR", "HOME", "LC_ALL", "PATH", "PWD"];
 	// The last two are bash's, of which the fake is made.
 	const seen = [...own, "TRACELAB_ROOT", ...passed, "SHLVL", "_"].sort();
 	t.deepEqual(scratch.read("seen").trimEnd().split("\n").sort(), seen);

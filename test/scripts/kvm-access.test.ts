@@ -1,10 +1,10 @@
 import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import anyTest, { type ExecutionContext } from "ava";
+import type { ExecutionContext } from "ava";
+import { asRoot, why } from "../as-root.ts";
 import { ScratchHost } from "./run-step.ts";
 
 // Only root may give a file to a group that it is not in.
-const test = process.getuid?.() === 0 ? anyTest : anyTest.skip;
 const kvm = 12_345;
 
 function host(t: ExecutionContext, mode = 0o600, group = 0): ScratchHost {
@@ -21,7 +21,7 @@ function state(scratch: ScratchHost): string {
 	return `${(mode & 0o777).toString(8)} ${gid}`;
 }
 
-test("a device that is root's alone is drift, is opened once, and goes back", async (t) => {
+asRoot(`a device that is root's alone is drift, is opened once, and goes back${why}`, async (t) => {
 	const scratch = host(t);
 	const before = scratch.hostTree();
 	t.is(
@@ -38,7 +38,7 @@ test("a device that is root's alone is drift, is opened once, and goes back", as
 	t.deepEqual(scratch.hostTree(), before);
 });
 
-test("a device that udev opened is left alone and not claimed", async (t) => {
+asRoot(`a device that udev opened is left alone and not claimed${why}`, async (t) => {
 	const scratch = host(t, 0o660, kvm);
 	t.is((await scratch.step("kvm-access", "probe")).stdout["drift"], "");
 	t.is((await scratch.step("kvm-access", "apply")).stderr, "kvm-access: nothing to do, /dev/kvm is open already");
@@ -46,12 +46,12 @@ test("a device that udev opened is left alone and not claimed", async (t) => {
 	t.is(state(scratch), `660 ${kvm}`);
 });
 
-test("a device that is open to all is left alone", async (t) => {
+asRoot(`a device that is open to all is left alone${why}`, async (t) => {
 	const scratch = host(t, 0o666);
 	t.is((await scratch.step("kvm-access", "probe")).stdout["drift"], "");
 });
 
-test("a host without the device has nothing to do", async (t) => {
+asRoot(`a host without the device has nothing to do${why}`, async (t) => {
 	const scratch = new ScratchHost();
 	t.teardown(() => scratch.clean());
 	mkdirSync(join(scratch.root, "dev"));
@@ -60,7 +60,7 @@ test("a host without the device has nothing to do", async (t) => {
 	t.is((await scratch.step("kvm-access", "remove")).code, 0);
 });
 
-test("the device stays open until the last stack has gone", async (t) => {
+asRoot(`the device stays open until the last stack has gone${why}`, async (t) => {
 	const scratch = host(t);
 	await scratch.step("kvm-access", "apply");
 	await scratch.step("kvm-access", "apply", { stack: "other" });
@@ -70,7 +70,35 @@ test("the device stays open until the last stack has gone", async (t) => {
 	t.is(state(scratch), "600 0");
 });
 
-test("what somebody else changed since is not put back", async (t) => {
+for (const path of ["ledger", "ledger/kvm-access", "ledger/kvm-access/owners/quick"]) {
+	asRoot(`where ${path} was deleted, that is drift, and the device goes back all the same${why}`, async (t) => {
+		const scratch = host(t);
+		await scratch.step("kvm-access", "apply");
+		const applied = scratch.tree();
+		const remove = () => scratch.bash(`rm -r '${scratch.root}/var/lib/tracelab/${path}'`);
+		await remove();
+		t.is((await scratch.step("kvm-access", "probe")).stdout["drift"], "the ledger entry kvm-access is missing");
+		t.is((await scratch.step("kvm-access", "apply")).stderr, "kvm-access: /dev/kvm is open to the group kvm");
+		t.deepEqual(scratch.tree(), applied);
+		t.is((await scratch.step("kvm-access", "probe")).stdout["drift"], "");
+		await remove();
+		await scratch.step("kvm-access", "remove");
+		t.is(state(scratch), "600 0");
+	});
+}
+
+asRoot(`a stack whose owner's file was deleted keeps the device open when another one goes${why}`, async (t) => {
+	const scratch = host(t);
+	await scratch.step("kvm-access", "apply");
+	await scratch.step("kvm-access", "apply", { stack: "other" });
+	await scratch.bash(`rm '${scratch.root}/var/lib/tracelab/ledger/kvm-access/owners/other'`);
+	await scratch.step("kvm-access", "remove");
+	t.is(state(scratch), `660 ${kvm}`);
+	await scratch.step("kvm-access", "remove", { stack: "other" });
+	t.is(state(scratch), "600 0");
+});
+
+asRoot(`what somebody else changed since is not put back${why}`, async (t) => {
 	const scratch = host(t);
 	await scratch.step("kvm-access", "apply");
 	chmodSync(join(scratch.root, "dev/kvm"), 0o666);
@@ -79,7 +107,7 @@ test("what somebody else changed since is not put back", async (t) => {
 	t.is(state(scratch), `666 ${kvm}`);
 });
 
-test("a missing group kvm is an error that names its package", async (t) => {
+asRoot(`a missing group kvm is an error that names its package${why}`, async (t) => {
 	const scratch = host(t);
 	scratch.fake("getent", "exit 2");
 	const { code, stderr } = await scratch.step("kvm-access", "apply");

@@ -49,15 +49,16 @@ async function atOnce(t: ExecutionContext, scratch: ScratchHost, bodies: Readonl
 const each = (body: string, who = owners): Record<string, string> =>
 	Object.fromEntries(who.map((stack) => [stack, body]));
 
-const ledger = (scratch: ScratchHost) => Object.keys(scratch.tree()).filter((path) => /\/ledger\/./.test(path));
+const ledger = (scratch: ScratchHost, folder = /\/ledger(-copy)?\/./) =>
+	Object.keys(scratch.tree()).filter((path) => folder.test(path));
+const owned = (scratch: ScratchHost) => ledger(scratch, /\/ledger\/setting\/owners\/./);
 
 test("of first claims at once one notes what was there before, and of last releases at once one puts it back", async (t) => {
 	const scratch = host(t);
 	await atOnce(t, scratch, each("take"));
 	t.is(scratch.read("var/lib/tracelab/ledger/setting/before"), "original");
-	const owned = ledger(scratch).filter((path) => path.includes("/owners/"));
 	t.deepEqual(
-		owned.map((path) => path.split("/").at(-1)),
+		owned(scratch).map((path) => path.split("/").at(-1)),
 		owners,
 	);
 	t.is(scratch.read("setting"), "ours");
@@ -76,10 +77,7 @@ test("a last release against a new claim: whichever is first, what was there bef
 		await atOnce(t, scratch, { [last]: "give", [next]: "take" });
 		t.is(scratch.read("setting"), "ours");
 		t.is(scratch.read("var/lib/tracelab/ledger/setting/before"), "original");
-		t.deepEqual(
-			ledger(scratch).filter((path) => path.includes("/owners/")),
-			[`var/lib/tracelab/ledger/setting/owners/${next}`],
-		);
+		t.deepEqual(owned(scratch), [`var/lib/tracelab/ledger/setting/owners/${next}`]);
 		last = next;
 	}
 	await atOnce(t, scratch, { [last]: "give" });

@@ -6,7 +6,7 @@ import { fakeDaemons } from "./fake-daemons.ts";
 import { runs, ScratchHost } from "./run-step.ts";
 
 const step = "libvirt-host";
-const inputs = { process_names: "1", emulators: ["/opt/tracelab/qemu/0123456789abcdef"] };
+const inputs = { emulators: ["/opt/tracelab/qemu/0123456789abcdef"] };
 // No newline at its end: what we add must not give it one.
 const original = '# Master configuration file\n#set_process_name = 1\nuser = "libvirt-qemu"';
 const ours = `# tracelab BEGIN
@@ -76,6 +76,29 @@ test("a libvirtd that runs and does not answer is drift, and is started again", 
 	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
 });
 
+test("a virtlogd that is gone is drift, and is started alone, with what domains that run have lost", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	const libvirtd = scratch.read("run/libvirtd.pid");
+	const end = `read -r pid <"$TRACELAB_ROOT/run/virtlogd.pid"; kill "$pid"
+		while grep -qs '^State:.[RSD]' "/proc/$pid/status"; do sleep 0.02; done`;
+	await scratch.bash(end);
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "virtlogd is not running");
+	const { calls, stderr } = await scratch.step(step, "apply", inputs);
+	t.is(stderr, "libvirt-host: started virtlogd\nlibvirt-host: libvirtd is running");
+	t.deepEqual(calls, ["virtlogd -d", "virsh -c qemu:///system list --name"]);
+	t.is(scratch.read("run/libvirtd.pid"), libvirtd);
+	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
+	await scratch.bash(end);
+	scratch.write("run/libvirt/qemu/quick-vm.xml", "");
+	scratch.write("run/libvirt/qemu/quick-vm.pid", `${process.pid}`);
+	const [said] = (await scratch.step(step, "apply", inputs)).stderr.split("\n");
+	t.is(
+		said,
+		"libvirt-host: started virtlogd, which logs the consoles of these again once they are started again: quick-vm",
+	);
+});
+
 test("a setting of the user's own that is 1 already is left alone", async (t) => {
 	const conf = "  set_process_name=1\n";
 	const scratch = host(t, conf);
@@ -103,13 +126,6 @@ test("what the user writes in the meantime is kept", async (t) => {
 	t.is(scratch.read("etc/libvirt/qemu.conf"), `${original}\nmax_files = 5\n`);
 });
 
-test("without process names the file is not touched", async (t) => {
-	const scratch = host(t);
-	await scratch.step(step, "apply", { ...inputs, process_names: "" });
-	t.is(scratch.read("etc/libvirt/qemu.conf"), original);
-	t.is((await scratch.step(step, "probe", { ...inputs, process_names: "" })).stdout["drift"], "");
-});
-
 test("a daemon of ours is left to domains that run, and that is said", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);
@@ -125,9 +141,11 @@ test("a daemon of ours is left to domains that run, and that is said", async (t)
 	t.true(runs(scratch.read("run/libvirtd.pid")));
 });
 
-test("a ledger that was taken away is drift; libvirtd then stays, and the marked lines go", async (t) => {
+test("a ledger that was taken away is drift, and comes back from its copy", async (t) => {
 	const scratch = host(t);
+	const before = scratch.hostTree();
 	await scratch.step(step, "apply", inputs);
+	const pid = scratch.read("run/libvirtd.pid");
 	await scratch.bash(`rm -r '${scratch.root}/var/lib/tracelab/ledger'`);
 	t.is(
 		(await scratch.step(step, "probe", inputs)).stdout["drift"],
@@ -136,8 +154,8 @@ test("a ledger that was taken away is drift; libvirtd then stays, and the marked
 	await scratch.step(step, "apply", inputs);
 	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
 	await scratch.step(step, "remove", inputs);
-	t.is(scratch.read("etc/libvirt/qemu.conf"), original);
-	t.true(runs(scratch.read("run/libvirtd.pid")));
+	t.deepEqual(scratch.hostTree(), before);
+	t.false(runs(pid));
 });
 
 test("the last stack alone takes the setting out", async (t) => {
@@ -180,6 +198,41 @@ test("AppArmor gets rules for this stack's emulators, and loses them", async (t)
 	await scratch.step(step, "remove", { ...inputs, stack: "other" });
 	t.deepEqual(scratch.hostTree(), before);
 });
+
+for (const [file, hand] of [
+	["usr.sbin.libvirtd", "/^# tracelab BEGIN quick/,/^# tracelab END quick/d"],
+	["abstractions/libvirt-qemu", "/bin\\/\\* rmix,$/d"],
+] as const) {
+	test(`a rule of AppArmor's that was taken out of ${file} by hand is drift, and comes back alone`, async (t) => {
+		const scratch = host(t);
+		scratch.write("sys/module/apparmor/parameters/enabled", "Y\n");
+		for (const name of ["usr.sbin.libvirtd", "abstractions/libvirt-qemu"])
+			scratch.write(`etc/apparmor.d/local/${name}`, "/mine r,\n");
+		scratch.fake("apparmor_parser", "");
+		const before = scratch.hostTree();
+		await scratch.step(step, "apply", inputs);
+		const applied = scratch.tree();
+		await scratch.bash(`sed -i '${hand}' '${scratch.root}/etc/apparmor.d/local/${file}'`);
+		t.notDeepEqual(scratch.tree(), applied);
+		t.is(
+			(await scratch.step(step, "probe", inputs)).stdout["drift"],
+			"AppArmor does not allow libvirt to run the emulators of this lab",
+		);
+		const { calls, stderr } = await scratch.step(step, "apply", inputs);
+		t.is(
+			stderr,
+			"libvirt-host: AppArmor allows libvirt to run /opt/tracelab/qemu/0123456789abcdef\nlibvirt-host: libvirtd is running",
+		);
+		t.deepEqual(calls, [
+			`apparmor_parser --replace ${scratch.root}/etc/apparmor.d/usr.sbin.libvirtd`,
+			"virsh -c qemu:///system list --name",
+		]);
+		t.deepEqual(scratch.tree(), applied);
+		t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
+		await scratch.step(step, "remove", inputs);
+		t.deepEqual(scratch.hostTree(), before);
+	});
+}
 
 for (const verb of ["apply", "remove"] as const) {
 	test(`AppArmor's profile whose reload was killed in ${verb} is reloaded by the next`, async (t) => {

@@ -109,7 +109,7 @@ const repaired = test.macro({
 		const again = await scratch.step(step, "apply", inputs);
 		t.deepEqual(told(again), []);
 		t.is(again.stderr, "libvirt-pool: pool tracelab-quick is up to date");
-		await scratch.bash(`rm -r '${scratch.root}'/run '${scratch.root}'/var/lib/tracelab/{steps,undo}`);
+		await scratch.bash(`rm -r '${scratch.root}'/run '${scratch.root}'/var/lib/tracelab/{steps,printed,undo}`);
 		t.deepEqual(scratch.tree(), before);
 	},
 	title: (title = "") => `${title} is drift, and one apply mends it`,

@@ -1,10 +1,15 @@
+import { statSync } from "node:fs";
 import test, { type ExecutionContext } from "ava";
 import { ScratchHost, treeHash } from "./run-step.ts";
 
 const step = "qemu-build";
 const prefix = "/opt/tracelab/qemu/0123456789abcdef";
+const objects = "var/cache/tracelab/work/qemu/0123456789abcdef";
 
-/** A person's QEMU tree whose fake configure and ninja make emulators that print their version. */
+/**
+ * A person's QEMU tree whose fake configure and ninja make emulators that print their version; ninja configures again where
+ * the tree has a file `touched`, and leaves in the tree what Python does if it may.
+ */
 function host(t: ExecutionContext, linked = "liblttng-ust.so.1 => /usr/lib/liblttng-ust.so.1"): ScratchHost {
 	const scratch = new ScratchHost();
 	t.teardown(() => scratch.clean());
@@ -21,8 +26,15 @@ echo rules >build.ninja
 	scratch.write("mine/vl.c", "int main;\n");
 	scratch.fake(
 		"ninja",
-		`[ ! -e "$root/broken" ] || { echo 'vl.c:1: error'; exit 1; }
-		cd "$2"; shift 3
+		`cd "$2"; shift 2
+		[ -n "\${PYTHONDONTWRITEBYTECODE:-}" ] || touch "$root/mine/cache.pyc"
+		if [ "$1" = build.ninja ]; then
+			[ ! -e "$root/mine/touched" ] || printf '#define CONFIG_%s\\n' USTDIO VALGRIND_H ZLIB >config-host.h
+			exit
+		fi
+		[ ! -e "$root/broken" ] || { echo 'vl.c:1: error'; exit 1; }
+		git -C "$root/mine" rev-parse HEAD >described 2>/dev/null || :
+		shift
 		for name; do printf '#!/bin/sh\\necho "QEMU emulator version 7.2.22 (Debian 1:7.2)"\\n' >$name; done`,
 	);
 	scratch.fake("nproc", `echo 5`);
@@ -67,14 +79,10 @@ test("QEMU is configured with what was asked for, and only its emulators are bui
 		"--enable-vnc",
 		"--extra-cflags=-O1 -g",
 	]);
-	const objects = `${scratch.root}/var/cache/tracelab/work/qemu/0123456789abcdef`;
-	t.is(
-		scratch.read("var/cache/tracelab/work/qemu/0123456789abcdef/config-host.h"),
-		"#define CONFIG_USTDIO\n#define CONFIG_ZLIB\n",
-	);
+	t.is(scratch.read(`${objects}/config-host.h`), "#define CONFIG_USTDIO\n#define CONFIG_ZLIB\n");
 	t.deepEqual(
 		calls.filter((call) => call.startsWith("ninja")),
-		[`ninja -C ${objects} -j5 qemu-system-x86_64 qemu-system-aarch64`],
+		[`ninja -C ${scratch.root}/${objects} -j5 qemu-system-x86_64 qemu-system-aarch64`],
 	);
 	const files = Object.keys(scratch.tree()).filter((path) => path.startsWith(`${prefix.slice(1)}/`));
 	t.deepEqual(
@@ -118,6 +126,54 @@ test("a change in a person's own tree is drift, and only what changed is built a
 	t.false("configured" in scratch.tree());
 	t.is((await scratch.step(step, "probe", inputs(scratch))).stdout["drift"], "");
 	t.is(treeHash(`${scratch.root}/mine`), tree);
+});
+
+test("a person's own tree is configured from nothing where the defaults of options may have changed", async (t) => {
+	const scratch = host(t);
+	const configured = async (): Promise<boolean> => {
+		await scratch.bash(`rm -f "${scratch.root}/configured"`);
+		const { code, stderr } = await scratch.step(step, "apply", inputs(scratch));
+		t.is(code, 0, stderr);
+		return "configured" in scratch.tree();
+	};
+	t.true(await configured());
+	for (const file of ["configure", "meson.build", "meson_options.txt", "scripts/meson-buildoptions.sh"]) {
+		const before = file === "configure" ? scratch.read("mine/configure") : "";
+		scratch.write(`${objects}/remains`, "");
+		scratch.write(`mine/${file}`, `${before}# another\n`, 0o755);
+		t.true(await configured(), file);
+		t.false(`${objects}/remains` in scratch.tree(), file);
+	}
+	scratch.write("mine/hw/meson.build", "");
+	t.false(await configured());
+});
+
+test("valgrind's headers are not used, also where a person's own tree is configured again, and else its objects stay as new", async (t) => {
+	const scratch = host(t);
+	const built = async (edited: string): Promise<number> => {
+		scratch.write(`mine/${edited}`, "");
+		const { code, stderr } = await scratch.step(step, "apply", inputs(scratch));
+		t.is(code, 0, stderr);
+		t.is(scratch.read(`${objects}/config-host.h`), "#define CONFIG_USTDIO\n#define CONFIG_ZLIB\n");
+		return statSync(`${scratch.root}/${objects}/config-host.h`).mtimeMs;
+	};
+	const first = await built("one.c");
+	t.is(await built("two.c"), first);
+	t.true((await built("touched")) > first);
+});
+
+test("a person's own tree is built without its git, and nothing is written into it", async (t) => {
+	const scratch = host(t);
+	await scratch.bash(
+		`cd '${scratch.root}/mine'; git init -q; git add .; git -c user.name=a -c user.email=a@b commit -qm one`,
+	);
+	for (const edit of ["one.c", "two.c"]) {
+		scratch.write(`mine/${edit}`, "");
+		const tree = treeHash(`${scratch.root}/mine`);
+		t.is((await scratch.step(step, "apply", inputs(scratch))).code, 0);
+		t.is(treeHash(`${scratch.root}/mine`), tree);
+		t.is(scratch.read(`${objects}/described`), "");
+	}
 });
 
 test("a tree that does not compile leaves the last QEMU in place, and its error shows", async (t) => {

@@ -72,7 +72,7 @@ export class ScratchHost {
 	/** Runs one verb of a step as components/step.ts does. */
 	async step(
 		script: string,
-		verb: "probe" | "apply" | "remove" | "sources",
+		verb: "probe" | "apply" | "remove" | "inputs" | "sources",
 		inputs: Readonly<Record<string, StepInput>> = {},
 	) {
 		return this.bash(stepProgram(script, { stack: "quick", step: script, generation: "g", ...inputs }), verb);

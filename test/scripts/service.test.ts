@@ -84,6 +84,15 @@ for (const [what, pid] of [
 	});
 }
 
+test("a clock that is set meanwhile ends no wait for a daemon", async (t) => {
+	const scratch = host(t);
+	scratch.fake("virsh", '[ "$(wc -l <"$root/slept")" = 2 ]');
+	scratch.write("slept", "");
+	const set = 'sleep() { SECONDS=1000000; echo 1 >>"$root/slept"; }; service_start libvirtd';
+	const { code, stderr } = await service(scratch, set);
+	t.deepEqual([code, stderr], [0, ""]);
+});
+
 test("a daemon gets none of the step's locks, files and environment", async (t) => {
 	const scratch = host(t);
 	scratch.fake("virtlogd", `ls /proc/$$/fd >"$root/fds"; env | cut -d= -f1 | sort >"$root/env"`);

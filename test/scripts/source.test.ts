@@ -613,6 +613,32 @@ test("a commit is taken from its pack where the repository is gone, and packed t
 	t.regex(stderr, /^tracelab: qemu-main-build: fetching [0-9a-f]{40} of file:.* failed /);
 });
 
+test("a commit's pack is the same bytes, however it was compressed and whatever tags were there", async (t) => {
+	const scratch = host(t);
+	await repository(scratch);
+	// Of fewer objects git keeps no pack, but each by itself.
+	const { stdout } =
+		await scratch.bash(`cd '${scratch.root}/repo'; for i in {1..120}; do mkdir d$i; seq $i 200 >d$i/f; done
+		git add .; git commit -qm many >/dev/null; git clone -q --bare . ../stored; git clone -q --bare . ../tagged
+		git -C ../stored config core.compression 0; git -C ../stored repack -qadF
+		git -C ../tagged tag same; git -C ../tagged tag blob main:d7/f
+		printf '{"commit":"%s"}' "$(git rev-parse main)"`);
+	const sum = async (repository: string, ref: string): Promise<string> => {
+		const source = { kind: "git", url: `file://${scratch.root}/${repository}`, ref };
+		const summed = `pack=$(kept_sources); output sum "$(sha256sum <"$pack")"; json_object "\${outputs[@]}"`;
+		const { stdout, stderr } = await fetched(scratch, source, summed);
+		t.is(stderr, "");
+		await scratch.bash(`cd '${scratch.root}'; rm -rf got var opt`);
+		return stdout["sum"] ?? "";
+	};
+	const first = await sum("repo", "main");
+	t.regex(first, /^[0-9a-f]{64} /);
+	t.is(await sum("stored", "main"), first);
+	t.is(await sum("tagged", "main"), first);
+	// By this name no server gives it alone: all that it has is fetched, with all tags.
+	t.is(await sum("tagged", stdout["commit"]?.slice(0, 12) ?? ""), first);
+});
+
 /** Names of the repositories' mirrors in the cache. */
 function mirrors(scratch: ScratchHost): Set<string> {
 	const names = Object.keys(scratch.tree()).flatMap(

@@ -49,8 +49,10 @@ test("a probe says all that differs in one sentence, and what the last apply sta
 	const scratch = host(t);
 	const differs = "probe() { drift 'a is not b'; drift 'c is gone'; }";
 	t.deepEqual((await step(scratch, "probe", differs)).stdout, { drift: "a is not b; c is gone", stamp: "" });
-	await step(scratch, "apply", "", { generation: "first" });
+	await step(scratch, "apply", "apply() { output port 1234; }", { generation: "first" });
 	t.deepEqual((await step(scratch, "probe", "")).stdout, { drift: "", stamp: "first" });
+	t.is(scratch.read("var/lib/tracelab/steps/quick/test"), "first\n");
+	t.is(scratch.read("var/lib/tracelab/printed/quick/test"), 'first\n{"port":"1234"}\n');
 });
 
 test("an apply that fails stamps nothing", async (t) => {
@@ -133,6 +135,34 @@ test("a step of a stack that is up from another project is refused, and what und
 	t.is(scratch.read(undo), own);
 });
 
+test("a step of a stack that is up from another project is removed from there, or by what is on the host, alone", async (t) => {
+	const scratch = host(t);
+	const undo = "var/lib/tracelab/undo/quick/lab-card";
+	const other = join(scratch.root, "other");
+	scratch.write("other/Pulumi.yaml", "");
+	await scratch.step("lab-card", "apply", { card: "{}" });
+	const theirs = scratch.read(undo).replace(/.*/, `# from ${other}`);
+	scratch.write(undo, theirs);
+	const up = scratch.tree();
+	const refused = await scratch.step("lab-card", "remove", { card: "{}" });
+	t.is(refused.code, 1);
+	t.is(
+		refused.stderr,
+		[
+			`tracelab: lab-card: the lab of stack quick is up from another project: ${other}`,
+			"  what to do: work with it there; or have one beside it, by a stack file of another name that extends this one",
+		].join("\n"),
+	);
+	t.deepEqual(scratch.tree(), up);
+	t.is((await scratch.bash(`bash '${scratch.root}/${undo}' remove`)).stderr, "");
+	t.false(existsSync(join(scratch.root, "var/lib/tracelab")));
+	await scratch.step("lab-card", "apply", { card: "{}" });
+	scratch.write(undo, theirs);
+	await scratch.bash(`rm '${other}/Pulumi.yaml'`);
+	t.is((await scratch.step("lab-card", "remove", { card: "{}" })).stderr, "", "a project that was moved is no other");
+	t.false(existsSync(join(scratch.root, "var/lib/tracelab")));
+});
+
 test("what undoes a replaced step's successor stays until that is removed", async (t) => {
 	const scratch = host(t);
 	const undo = join(scratch.root, "var/lib/tracelab/undo/quick/test");
@@ -198,6 +228,18 @@ test("a step that waits for a lock says so, and goes on when it is free", async 
 	const waiter = await scratch.library("step", `${wait}\nlock thing; say 'has it'`);
 	t.is(waiter.stderr, "test: waiting for another step that holds the lock thing\nhas it");
 	t.is((await holder).stderr, "");
+});
+
+test("a lock whose file gc removed before it was free is taken as everybody takes it from then on", async (t) => {
+	const scratch = host(t);
+	const file = '"$root/run/tracelab/locks/thing"';
+	const holds = `lock thing; touch "$root/taken"; while [ ! -e "$root/asked" ]; do sleep 0.02; done; rm ${file}`;
+	const holder = scratch.library("step", holds);
+	const wait = `until [ -e "$root/taken" ]; do sleep 0.02; done; say() { touch "$root/asked"; }`;
+	const taken = `flock --nonblock ${file} true && code=0 || code=$?; output others "$code"; json_object "\${outputs[@]}"`;
+	const waiter = await scratch.library("step", `${wait}\nlock thing; ${taken}`);
+	t.deepEqual(waiter.stdout, { others: "1" }, waiter.stderr);
+	t.is((await holder).code, 0);
 });
 
 test("a lock that is free is taken without a word, and is another one for another thing", async (t) => {

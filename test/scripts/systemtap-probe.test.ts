@@ -6,8 +6,10 @@ import { ScratchHost } from "./run-step.ts";
 const step = "systemtap-probe";
 const [prefix, another] = ["/opt/tracelab/probe/0123456789abcdef", "/opt/tracelab/probe/00000000000000ed"];
 const kernel = "/opt/tracelab/kernel/fedcba9876543210";
+const module = "/opt/tracelab/module/0123456789abcdef";
 const folder = "/var/lib/tracelab/domains/quick-vm";
 const installed = `${folder}/root/probes/stap_mine.ko`;
+const sha = (digit: string) => digit.repeat(64);
 const text = 'probe module("hello").function("greet") { println(1) }\n';
 
 /**
@@ -20,6 +22,7 @@ function host(t: ExecutionContext): ScratchHost {
 	scratch.write(`${kernel}/release`, "6.1.0\n");
 	scratch.write(`${kernel}/build-id`, "aaaa\n");
 	scratch.write(`${kernel}/build/Makefile`, "");
+	scratch.write(`${module}/.tracelab-build-record/result`, `${sha("1")}\n`);
 	scratch.write(`${kernel}/source/include/linux/work.h`, "void *renamed_func(void); bool renamed(void);\n");
 	scratch.write(`${folder}/root/lib/modules/6.1.0/extra/hello.ko`, "hello");
 	scratch.write("/usr/share/systemtap/runtime/work.c", "x = renamed(y); /* stp_renamed */\n");
@@ -64,6 +67,7 @@ const inputs = {
 	folder,
 	domain: "quick-vm",
 	modules: "hello",
+	probed: { hello: module },
 	corrections: "work.c renamed renamed_func include/linux/work.h",
 };
 
@@ -84,12 +88,13 @@ test("a probe is compiled and installed for its guest, and the second apply chan
 		files.map((path) => path.slice(prefix.length)),
 		[
 			...[".tracelab-build", ".tracelab-build-record"],
-			...["build", "kernel", "result", "tools"].map((fact) => `.tracelab-build-record/${fact}`),
+			...["build", "kernel", "modules", "result", "tools"].map((fact) => `.tracelab-build-record/${fact}`),
 			...["kernel", "mine.stp", "points", "stap_mine.ko"],
 		],
 	);
 	t.is(scratch.read(`${prefix}/mine.stp`), text);
 	t.is(scratch.read(`${prefix}/kernel`), "aaaa\n");
+	t.is(scratch.read(`${prefix}/.tracelab-build-record/modules`), `hello ${sha("1")}\n`);
 	t.is(
 		scratch.read(`${prefix}/points`),
 		`begin	begin
@@ -145,6 +150,42 @@ test("a kernel that was made again in its place is drift by its build-id, and th
 	const { stderr } = await scratch.step(step, "apply", inputs);
 	t.regex(stderr, /^probe mine: probe mine is for a kernel with build-id aaaa, and .* has bbbb: building it again\n/);
 	t.is(scratch.read(`${prefix}/kernel`), "bbbb\n");
+	t.is(await driftOf(scratch), "");
+});
+
+test("a module that was made again in its place and came to something else is drift, and the probe is compiled for it", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	const result = `${module}/.tracelab-build-record/result`;
+	rmSync(join(scratch.root, result));
+	t.is(await driftOf(scratch), "", "it is not there, as its own step says");
+	scratch.write(result, `${sha("2")}\n`);
+	const drift = `probe mine is for module hello that came to 111111111111, and ${module} came to 222222222222`;
+	t.is(await driftOf(scratch), drift);
+	const { stderr } = await scratch.step(step, "apply", inputs);
+	t.is(stderr.split("\n")[0], `probe mine: ${drift}: building it again`);
+	t.is(scratch.read(`${prefix}/.tracelab-build-record/modules`), `hello ${sha("2")}\n`);
+	t.is(await driftOf(scratch), "");
+});
+
+test("a probe is held to the modules that the lock pins, and one that notes none is of an older tracelab, and as it should be", async (t) => {
+	const scratch = host(t);
+	const pinned = { ...inputs, pin: { modules: `hello ${sha("2")}` } };
+	const { code, stderr } = await scratch.step(step, "apply", pinned);
+	t.is(code, 1);
+	t.is(
+		stderr,
+		`tracelab: systemtap-probe: the lock pins modules hello ${sha("2")}, and here it is hello ${sha("1")}
+  what to do: go back to what the lock pins, or: ./lab lock --update systemtap-probe -s quick`,
+	);
+	t.deepEqual((await scratch.step(step, "inputs", inputs)).stdout, {
+		build: prefix.replace("/opt/tracelab/", ""),
+		kernel: "aaaa",
+		modules: `hello ${sha("1")}`,
+		tools: "",
+	});
+	await scratch.step(step, "apply", { ...inputs, probed: {} });
+	t.false(existsSync(join(scratch.root, prefix, ".tracelab-build-record/modules")));
 	t.is(await driftOf(scratch), "");
 });
 

@@ -1,4 +1,16 @@
-import { existsSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { spawn } from "node:child_process";
+import {
+	existsSync,
+	mkdirSync,
+	readdirSync,
+	readFileSync,
+	renameSync,
+	rmSync,
+	statSync,
+	symlinkSync,
+	writeFileSync,
+} from "node:fs";
+import { release } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import anyTest, { type ExecutionContext } from "ava";
@@ -218,11 +230,14 @@ test("a domain that does not run, or that a debugger holds, is its own steps' to
 	t.is(await drift(scratch), "");
 });
 
+const untraced = (why: string) =>
+	`the kernel of this host (${release()}) is not traced: it has no lttng-modules, and ${why}`;
+
 test("the host's kernel is traced where it can be, and where it cannot, that is said", async (t) => {
 	const scratch = host(t);
 	const given = { ...inputs, host: "sched_switch" };
 	const without = await scratch.step(step, "apply", given);
-	t.regex(without.stdout["host"] ?? "", /^the kernel of this host is not traced: it has no lttng-modules \(.+\)$/);
+	t.is(without.stdout["host"], untraced("no tracefs that root may mount"));
 	t.true(without.stderr.endsWith(`trace-session: ${without.stdout["host"]}`));
 	t.is(await drift(scratch, given), "");
 	scratch.write("lttng/kernel", "");
@@ -232,6 +247,130 @@ test("the host's kernel is traced where it can be, and where it cannot, that is 
 	t.true(done(traced).includes(`enable-event --session=${session} --kernel --channel=main --tracepoint sched_switch`));
 	t.true(done(traced).includes(`add-context --session=${session} --kernel --channel=main --type=tid --type=procname`));
 	t.is(await drift(scratch, given), "");
+});
+
+/** A host without lttng-modules, and with a tracefs. */
+function hostOfFtrace(t: ExecutionContext) {
+	const scratch = host(t);
+	fakeFtrace(scratch, (name, body) => scratch.fake(name, body), "host");
+	const given = { ...inputs, guest: "", host: "irq_softirq_*\nblock_rq_issue" };
+	return { scratch, given, instance: `sys/kernel/tracing/instances/${session}` };
+}
+
+test("ftrace records the host's kernel where there are no lttng-modules, once, and its instance goes", async (t) => {
+	const { scratch, given, instance } = hostOfFtrace(t);
+	const missing = `there is no trace session ${session}`;
+	t.is(await drift(scratch, given), `${missing}; ${missing} in the kernel of this host`);
+	const run = await scratch.step(step, "apply", given);
+	const records = `trace-session: trace session ${session} records the kernel of this host by ftrace, as it has no lttng-modules`;
+	t.is(run.stderr, [...mended, records].join("\n"));
+	t.deepEqual(run.stdout, {});
+	const has = (file: string) => scratch.read(`${instance}/${file}`);
+	t.deepEqual(["tracing_on", "trace_clock", "buffer_size_kb"].map(has), ["1\n", "mono\n", "8192\n"]);
+	t.is(has("set_event"), "irq:softirq_entry\nblock:block_rq_issue\n");
+	t.is(await drift(scratch, given), "");
+	const again = await scratch.step(step, "apply", given);
+	t.is(again.stderr, `trace-session: trace session ${session} is up to date`);
+	const byHand: [harm: () => void, said: string][] = [
+		[
+			() => scratch.write(`${instance}/tracing_on`, "0\n"),
+			`trace session ${session} in the kernel of this host is stopped`,
+		],
+		[() => rmSync(join(scratch.root, instance), { recursive: true }), `${missing} in the kernel of this host`],
+	];
+	for (const [harm, said] of byHand) {
+		harm();
+		t.is(await drift(scratch, given), said);
+		const back = await scratch.step(step, "apply", given);
+		t.is(back.stderr, records);
+		t.false(done(back).some((call) => call.startsWith("track ")));
+		t.is(await drift(scratch, given), "");
+	}
+	t.is((await scratch.step(step, "remove", given)).code, 0);
+	t.false(existsSync(join(scratch.root, instance)));
+	t.false(existsSync(join(scratch.root, "run/tracelab/ftrace")));
+});
+
+test("an instance that records the host's kernel goes where LTTng can do so, and where nobody asks for it any more", async (t) => {
+	const { scratch, given, instance } = hostOfFtrace(t);
+	const there = () => existsSync(join(scratch.root, instance));
+	await scratch.step(step, "apply", given);
+	t.true(there());
+	scratch.write("lttng/kernel", "");
+	const traced = await scratch.step(step, "apply", given);
+	t.true(done(traced).some((call) => call.endsWith("--tracepoint irq_softirq_*,block_rq_issue")));
+	t.false(there());
+	rmSync(join(scratch.root, "lttng/kernel"));
+	await scratch.step(step, "apply", given);
+	t.true(there());
+	await scratch.step(step, "apply", { ...given, host: "" });
+	t.false(there());
+});
+
+/** Does a process go on? One that has ended has no arguments, until its parent has asked how. */
+function goesOn(pid: number): boolean {
+	try {
+		return readFileSync(`/proc/${pid}/cmdline`, "utf8") !== "";
+	} catch {
+		return false;
+	}
+}
+
+test("the host's pages are written beside what LTTng writes, and who does so is ended with the session", async (t) => {
+	const { scratch, given, instance } = hostOfFtrace(t);
+	const run = join(scratch.root, "runs/one");
+	const stream = { ...given, mode: "stream", folder: `${run}/qemu` };
+	t.is((await scratch.step(step, "apply", stream)).code, 0);
+	const writer = Number(readFileSync(`${run}/ftrace.pid`, "utf8"));
+	const size = () => (existsSync(`${run}/ftrace/cpu1`) ? statSync(`${run}/ftrace/cpu1`).size : 0);
+	for (let tries = 0; tries < 100 && size() < 8192; tries++) await pause(100);
+	t.deepEqual(readFileSync(`${run}/ftrace/cpu1`), readFileSync(join(ftracePart, "cpu1")));
+	t.is(statSync(`${run}/ftrace`).mode & 0o777, 0o700);
+	t.is((await scratch.step(step, "remove", stream)).code, 0);
+	t.false(goesOn(writer));
+	t.false(existsSync(join(scratch.root, instance)));
+	t.deepEqual(readdirSync(run), []);
+});
+
+test("who has the number of the process that wrote the pages is not ended for it", async (t) => {
+	const { scratch, given, instance } = hostOfFtrace(t);
+	const run = join(scratch.root, "runs/one");
+	const stream = { ...given, mode: "stream", folder: `${run}/qemu` };
+	t.is((await scratch.step(step, "apply", stream)).code, 0);
+	process.kill(Number(readFileSync(`${run}/ftrace.pid`, "utf8")), "SIGKILL");
+	const other = spawn("sleep", ["100"]);
+	t.teardown(() => other.kill());
+	writeFileSync(`${run}/ftrace.pid`, `${other.pid}\n`);
+	t.is((await scratch.step(step, "remove", stream)).code, 0);
+	t.false(existsSync(join(scratch.root, instance)));
+	t.deepEqual([other.exitCode, other.signalCode], [null, null]);
+});
+
+test("a host whose ftrace has none of the tracepoints, or whose tracefs cannot be mounted, is not traced, which is said", async (t) => {
+	const { scratch, given } = hostOfFtrace(t);
+	const without = await scratch.step(step, "apply", { ...given, host: "no_such_event\nnone_*" });
+	const none = untraced("ftrace has none of these tracepoints: no_such_event none_*");
+	t.deepEqual([without.code, without.stdout["host"]], [0, none]);
+	t.is(without.stderr, [...mended, `trace-session: ${none}`].join("\n"));
+	rmSync(join(scratch.root, "sys/kernel/tracing"), { recursive: true });
+	mkdirSync(join(scratch.root, "sys/kernel/tracing"));
+	scratch.fake("unshare", "echo 'unshare: unshare failed: Operation not permitted' >&2; exit 1");
+	const unmounted = await scratch.step(step, "apply", given);
+	t.is(unmounted.stdout["host"], untraced("no tracefs that root may mount"));
+	t.is(await drift(scratch, given), "");
+});
+
+test("a tracefs that nobody has mounted is mounted for the script alone", async (t) => {
+	const { scratch, given, instance } = hostOfFtrace(t);
+	const tracefs = join(scratch.root, "sys/kernel/tracing");
+	renameSync(tracefs, `${tracefs}-mounted`);
+	mkdirSync(tracefs);
+	scratch.fake("unshare", '[ "$1 $2 $3" = "--mount --propagation slave" ] && "${@:4}"');
+	scratch.fake("mount", '[ "$1 $2" = "-t tracefs" ] && rmdir "$4" && ln -s "$4-mounted" "$4"');
+	const run = await scratch.step(step, "apply", given);
+	t.is(run.code, 0, run.stderr);
+	t.is(run.calls.filter((call) => call === `mount -t tracefs tracefs ${tracefs}`).length, 1);
+	t.is(scratch.read(`${instance}/tracing_on`), "1\n");
 });
 
 test("a process that is not this lab's QEMU is not traced", async (t) => {
@@ -318,13 +457,13 @@ test("a guest's pages are written to its memory, and who does so is ended with t
 	const { scratch, given, session, instance } = guestOfFtrace(t);
 	await scratch.step(step, "apply", { ...given, mode: "stream", folder: "/traces/one" });
 	const writer = Number(readFileSync(`/dev/shm/tracelab/${session}.pid`, "utf8"));
-	t.notThrows(() => process.kill(writer, 0));
+	t.true(goesOn(writer));
 	const written = `/dev/shm/tracelab/${session}/cpu1`;
 	const size = () => (existsSync(written) ? statSync(written).size : 0);
 	for (let tries = 0; tries < 100 && size() < 8192; tries++) await pause(100);
 	t.deepEqual(readFileSync(written), readFileSync(join(ftracePart, "cpu1")));
 	t.is((await scratch.step(step, "remove", given)).code, 0);
-	t.throws(() => process.kill(writer, 0), { code: "ESRCH" });
+	t.false(goesOn(writer));
 	t.false(existsSync(join(scratch.root, instance)));
 	t.false(existsSync(`/dev/shm/tracelab/${session}.pid`));
 });

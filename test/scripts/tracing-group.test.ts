@@ -101,17 +101,29 @@ test("a session daemon of ours with sessions is left running, and that is said",
 	t.is(stderr, "tracing-group: root's session daemon is left running, because it has sessions: boot");
 });
 
-test("a ledger that was taken away is drift, and what is there by then stays", async (t) => {
+test("a ledger that was taken away is drift, and comes back from its copy", async (t) => {
 	const scratch = host(t);
+	const before = scratch.hostTree();
 	await scratch.step(step, "apply");
-	const applied = scratch.hostTree();
+	const applied = scratch.tree();
 	await scratch.bash(`rm -r '${scratch.root}/var/lib/tracelab/ledger'`);
 	t.is(
 		(await scratch.step(step, "probe")).stdout["drift"],
 		"the ledger entry tracing-group is missing; the ledger entry tracing-member is missing; the ledger entry lttng-sessiond is missing",
 	);
 	await scratch.step(step, "apply");
+	t.deepEqual(scratch.tree(), applied);
 	t.is((await scratch.step(step, "probe")).stdout["drift"], "");
+	await scratch.step(step, "remove");
+	t.deepEqual(scratch.hostTree(), before);
+});
+
+test("where the ledger and its copy were taken away, what is there by then stays", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply");
+	const applied = scratch.hostTree();
+	await scratch.bash(`rm -r '${scratch.root}/var/lib/tracelab/ledger'*`);
+	await scratch.step(step, "apply");
 	await scratch.step(step, "remove");
 	t.deepEqual(scratch.hostTree(), applied);
 });

@@ -38,5 +38,10 @@ test(refuses, "no pieces", withGuest({ pieces: [] }), "guests.vm.pieces");
 test(refuses, "a time as a number", withGuest({ reference: { guest: "1", host: 2 } }), "guests.vm.reference.host");
 
 test("the steps of a clock are its clocksource's", (t) => {
-	t.deepEqual(["hpet", "acpi_pm", "tsc", "kvm-clock", undefined].map(granuleOf), [10, 280, 1, 1, 1]);
+	const names = ["hpet", "acpi_pm", "tsc", "kvm-clock", "hyperv_clocksource_tsc_page"];
+	t.deepEqual(names.map(granuleOf), [10, 280, 1, 1, 100]);
+});
+
+test("where a clocksource is not known, its steps are as coarse as any but those of jiffies", (t) => {
+	t.deepEqual([undefined, "", "another"].map(granuleOf), [280, 280, 280]);
 });

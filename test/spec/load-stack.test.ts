@@ -82,6 +82,20 @@ test("what a stack file leaves out is filled in", (t) => {
 	});
 });
 
+test("a QEMU and a kernel without a source are Debian's", (t) => {
+	const without = smallest.replace("source: debian:qemu", "").replace("source: debian:linux-source-6.1", "");
+	t.deepEqual(load({ x: without }), load({ x: smallest }));
+});
+
+test("a default is no value over that of the base", (t) => {
+	const { qemu, kernels } = load({
+		base: smallest.replace("debian:qemu", "debian:qemu/sid").replace("linux-source-6.1", "linux-source-6.12"),
+		x: "extends: base\nqemu: { main: { traceBackends: [log] } }\nkernels: { main: { config: [CONFIG_KASAN=y] } }\n",
+	});
+	t.like(qemu["main"], { source: { kind: "debian", package: "qemu", suite: "sid" }, traceBackends: ["log"] });
+	t.like(kernels["main"], { source: { kind: "debian", package: "linux-source-6.12" }, config: ["CONFIG_KASAN=y"] });
+});
+
 test("a stack extends another: maps merge by key, lists and scalars replace", (t) => {
 	const stack = load({
 		base: `${smallest}description: base\n`.replace("main: {}", "main: { packages: [strace, gdb] }"),

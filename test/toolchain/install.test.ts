@@ -1,6 +1,8 @@
 // toolchain/install.ts as set-up runs it: which of the three places each part comes from.
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readFileSync, readlinkSync, symlinkSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { basename, dirname, join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
@@ -60,16 +62,25 @@ class Install {
 	}
 
 	/** `network` is whether releases can be reached; the libvirt provider is what a released CLI brings by itself. */
-	async run(network = false) {
-		const { root, bin, log } = this.scratch;
+	run(network = false) {
 		const preload = join(import.meta.dirname, "canned-releases.ts");
+		return this.#node(["--import", preload], network ? { CANNED_RELEASES: this.releases } : {});
+	}
+
+	/** With all downloads by way of a proxy. */
+	runBehind(proxy: string) {
+		return this.#node([], { https_proxy: proxy });
+	}
+
+	async #node(options: readonly string[], more: Readonly<Record<string, string>>) {
+		const { root, bin, log } = this.scratch;
 		const env = {
 			PATH: `${bin}:/usr/bin:/bin`,
 			HOME: root,
 			libvirt: join(root, ".pulumi", libvirtProvider.path),
-			...(network ? { CANNED_RELEASES: this.releases } : {}),
+			...more,
 		};
-		const argv = ["--import", preload, join(root, "toolchain", "install.ts"), root, join(root, "cache"), log];
+		const argv = [...options, join(root, "toolchain", "install.ts"), root, join(root, "cache"), log];
 		const { exitCode, stdout, stderr } = await execa(process.execPath, argv, {
 			env,
 			extendEnv: false,
@@ -97,19 +108,53 @@ test("on a closed network every part is the build in the cache", async (t) => {
 	}
 });
 
+test("releases are asked for by way of the environment's proxy", async (t) => {
+	const asked: string[] = [];
+	const proxy = createServer().on("connect", ({ url = "" }, socket) => {
+		asked.push(url);
+		socket.end("HTTP/1.1 403 Forbidden\r\n\r\n");
+	});
+	await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => proxy.close());
+	const install = await new Install(t).build(...parts);
+	const { port } = proxy.address() as AddressInfo;
+	t.deepEqual(await install.runBehind(`http://127.0.0.1:${port}`), { code: 0, stdout: places, said: [] });
+	t.deepEqual(asked, [`${new URL(cli.release?.folder ?? "").host}:443`]);
+});
+
+test("what is no proxy's address is told, and what is built is taken", async (t) => {
+	const install = await new Install(t).build(...parts);
+	const said = ["setup: https_proxy or http_proxy is no http://HOST:PORT: official releases are passed over"];
+	t.deepEqual(await install.runBehind("proxy:3128"), { code: 0, stdout: places, said });
+});
+
 test("a part that is not built yet is built, and the others stay", async (t) => {
 	const install = await new Install(t).build(cli, languageHost, commandProvider, terraformBridge);
 	install.scratch.fake("bin/go", 'if [ "$1" = env ]; then echo go1.26.8; else echo fresh >"$6"; fi');
 	t.deepEqual(await install.run(), {
 		code: 0,
 		stdout: places,
-		said: ["setup: libvirt provider 0.8.3: built from its Go module (… s)"],
+		said: [
+			"setup: building the libvirt provider from its Go module…",
+			"setup: libvirt provider 0.8.3: built from its Go module (… s)",
+		],
 	});
 	t.is(install.has(libvirtProvider), "fresh\n");
 	const calls = install.scratch.calls();
 	t.is(calls.filter((call) => call.startsWith("go build")).length, 1);
 	t.deepEqual((await install.run()).said, []);
 	t.deepEqual(install.scratch.calls(), calls);
+});
+
+test("what stands in for a program of Pulumi's is told to be our own, as doctor does", async (t) => {
+	const install = await new Install(t).build(cli, terraformBridge, libvirtProvider);
+	install.scratch.fake("bin/go", 'if [ "$1" = env ]; then echo go1.26.8; else echo fresh >"$6"; fi');
+	t.deepEqual((await install.run()).said, [
+		"setup: building our own Node.js language host from toolchain/…",
+		"setup: Node.js language host 3.259.0: our own, built from toolchain/ (… s)",
+		"setup: building our own command provider from toolchain/…",
+		"setup: command provider 1.2.1: our own, built from toolchain/ (… s)",
+	]);
 });
 
 test("a build that fails ends it with what to do, and keeps what is there", async (t) => {
@@ -119,6 +164,7 @@ test("a build that fails ends it with what to do, and keeps what is there", asyn
 		code: 1,
 		stdout: "",
 		said: [
+			"setup: building our own Node.js language host from toolchain/…",
 			"setup: go build failed (1)",
 			"setup: If the log names a module that could not be fetched, check GOPROXY and the network, and run set-up again.",
 		],

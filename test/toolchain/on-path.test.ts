@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { isAtLeast, pulumiOnPath } from "../../toolchain/on-path.ts";
@@ -33,7 +33,7 @@ for (const [said, wanted, answer] of [
 
 /** A folder with a `pulumi` that says its version, and its language host. */
 function installed(scratch: Scratch, folder: string, version: string, host = true): string {
-	scratch.fake(`${folder}/pulumi`, `echo '${version}'`);
+	scratch.fake(`${folder}/pulumi`, `mkdir -p "$PULUMI_HOME/logs"; echo '${version}'`);
 	if (host) scratch.fake(`${folder}/pulumi-language-nodejs`, "");
 	return join(scratch.root, folder);
 }
@@ -50,6 +50,15 @@ test.serial("a pulumi on PATH that is new enough is taken", async (t) => {
 	t.deepEqual(scratch.calls(), ["pulumi version"]);
 });
 
+test.serial(
+	"what a pulumi on PATH writes when it is asked for its version is in our home, not in the person's",
+	async (t) => {
+		const scratch = new Scratch(t);
+		await look(t, scratch, installed(scratch, "theirs", `v${pulumiVersion}`));
+		t.deepEqual(readdirSync(join(scratch.root, "ours")), ["logs"]);
+	},
+);
+
 test.serial("a link on PATH is followed to where the language host is", async (t) => {
 	const scratch = new Scratch(t);
 	const theirs = installed(scratch, "opt/pulumi", "v3.300.0");
@@ -65,7 +74,7 @@ test.serial("no pulumi on PATH is none", async (t) => {
 
 test.serial("our own pulumi on PATH is not theirs, and theirs behind it is found", async (t) => {
 	const scratch = new Scratch(t);
-	const ours = installed(scratch, "ours", "v3.300.0");
+	const ours = installed(scratch, "ours/bin", "v3.300.0");
 	symlinkSync(ours, join(scratch.root, "link"));
 	for (const spelling of [ours, `${ours}/`, join(scratch.root, "link")]) {
 		t.is(await look(t, scratch, spelling), undefined);

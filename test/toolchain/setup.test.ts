@@ -1,9 +1,20 @@
 // scripts/setup in a copy of the tree, where npm, Node and Debian's tools are fakes and nothing else is on PATH.
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+	cpSync,
+	existsSync,
+	lchownSync,
+	lstatSync,
+	mkdirSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	symlinkSync,
+} from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
+import { asRoot, why } from "../as-root.ts";
 import { treeHash } from "../scripts/run-step.ts";
 import { Scratch } from "./scratch.ts";
 import { turn } from "./turn.ts";
@@ -12,7 +23,23 @@ const project = join(import.meta.dirname, "../..");
 
 /** The programs that set-up is written with. */
 const tools = [
-	...["bash", "cat", "cut", "dirname", "env", "find", "flock", "id", "mkdir", "mv", "rm", "sed", "sha256sum", "sort"],
+	...[
+		"bash",
+		"cat",
+		"chown",
+		"cut",
+		"dirname",
+		"env",
+		"find",
+		"flock",
+		"id",
+		"mkdir",
+		"mv",
+		"rm",
+		"sed",
+		"sha256sum",
+		"sort",
+	],
 	...["sleep", "tail", "touch", "xargs"],
 ];
 
@@ -99,7 +126,9 @@ function withoutTimes(text: string): string[] {
 	return text === "" ? [] : text.split("\n").map((line) => line.replace(/\(\d+ s\)$/, "(… s)"));
 }
 
-const done = ["setup: npm packages (… s)", "setup: libvirt SDK compiled (… s)"];
+const npmBegins = "setup: installing npm packages…";
+const compiled = ["setup: compiling the libvirt SDK…", "setup: libvirt SDK compiled (… s)"];
+const done = [npmBegins, "setup: npm packages (… s)", ...compiled];
 
 test("a set-up gets the packages, compiles the SDK and installs the toolchain, and says each", async (t) => {
 	const setUp = new SetUp(t);
@@ -119,7 +148,7 @@ test("a changed toolchain needs no new packages", async (t) => {
 	const setUp = new SetUp(t);
 	await setUp.run();
 	setUp.write("toolchain/pulumi/go.sum", "changed");
-	t.deepEqual(await setUp.run(), { code: 0, stdout: "", said: done.slice(1), calls: setUp.node });
+	t.deepEqual(await setUp.run(), { code: 0, stdout: "", said: compiled, calls: setUp.node });
 	t.deepEqual((await setUp.run()).calls, []);
 });
 
@@ -157,6 +186,7 @@ test("an npm that fails ends it, with the last lines of the log", async (t) => {
 		code: 1,
 		stdout: "",
 		said: [
+			npmBegins,
 			"setup: npm packages: failed",
 			`setup: the full log is ${setUp.root}/.pulumi/setup.log; it ends:`,
 			...lines,
@@ -239,6 +269,7 @@ test("what tests run comes from Debian, and only when the tests ask for it and i
 		"rclone",
 		"readelf",
 		"ss",
+		"xsltproc",
 		"xz",
 		"zstd",
 	];
@@ -246,12 +277,50 @@ test("what tests run comes from Debian, and only when the tests ask for it and i
 		setUp.scratch.fake(`bin/${tool}`, "");
 	}
 	const first = await setUp.run("--test");
-	t.deepEqual(first.said, ["setup: shellcheck shfmt from Debian (… s)"]);
+	t.deepEqual(first.said, [
+		"setup: installing shellcheck shfmt from Debian…",
+		"setup: shellcheck shfmt from Debian (… s)",
+	]);
 	t.deepEqual(first.calls, [`${apt} update`, `${apt} install --no-install-recommends shellcheck shfmt`]);
 	setUp.scratch.fake("bin/shellcheck", "");
 	t.deepEqual((await setUp.run("--test")).calls[1], `${apt} install --no-install-recommends shfmt`);
 	setUp.scratch.fake("bin/shfmt", "");
 	t.deepEqual(await setUp.run("--test"), { code: 0, stdout: "", said: [], calls: [] });
+});
+
+for (const how of ["is done", "fails"]) {
+	asRoot(`what a set-up by root made is the owner's of the project, where it ${how}${why}`, async (t) => {
+		const setUp = new SetUp(t);
+		if (how === "fails") setUp.npm({ npm: "mkdir -p .pulumi/bin; exit 1" });
+		for (const path of ["", "package-lock.json"]) lchownSync(join(setUp.root, path), 65534, 65533);
+		setUp.write("theirs", "");
+		t.is((await setUp.run()).code, how === "fails" ? 1 : 0);
+		const folders = [".pulumi", ".state", ...(how === "fails" ? [] : ["node_modules", "sdks/libvirt/bin"])];
+		const made = folders.flatMap((folder) => [
+			folder,
+			...readdirSync(join(setUp.root, folder), { recursive: true }).map((name) => join(folder, String(name))),
+		]);
+		t.true(made.includes(".pulumi/bin"));
+		t.is(made.includes("sdks/libvirt/bin/index.js"), how !== "fails");
+		for (const path of made) {
+			const { uid, gid } = lstatSync(join(setUp.root, path));
+			t.deepEqual([uid, gid], [65534, 65533], path);
+		}
+		t.is(lstatSync(join(setUp.root, "theirs")).uid, 0);
+	});
+}
+
+test("npm leaves nothing in a home but below ~/.cache/tracelab", async (t) => {
+	const scratch = new Scratch(t);
+	mkdirSync(join(scratch.root, "home"));
+	cpSync(join(project, ".npmrc"), join(scratch.root, ".npmrc"));
+	scratch.write("package.json", '{"scripts": {"up": "true"}}');
+	const env = { PATH: process.env["PATH"], HOME: join(scratch.root, "home") };
+	await execa("npm", ["run", "up"], { env, extendEnv: false, cwd: scratch.root });
+	const made = readdirSync(join(scratch.root, "home"), { recursive: true })
+		.map(String)
+		.filter((path) => !path.startsWith(".cache/tracelab/npm/"));
+	t.deepEqual(made.sort(), [".cache", ".cache/tracelab", ".cache/tracelab/npm"]);
 });
 
 test("it works from any folder and through a link to its folder", async (t) => {

@@ -8,6 +8,7 @@ import {
 	rmSync,
 	statSync,
 	symlinkSync,
+	utimesSync,
 	writeFileSync,
 } from "node:fs";
 import type { ExecutionContext } from "ava";
@@ -95,9 +96,35 @@ asRoot(
 		t.deepEqual(Object.keys(lab.lock ?? {}).length, 6);
 		t.is(readlinkSync(`${lab.project}/${own}/link.c`), "mymodule.c");
 		t.is(statSync(`${lab.project}/${own}/generate.sh`).mode & 0o777, 0o755);
+		const placed = [lockName, `${own}/mymodule.c`, "stacks/quickstart.yaml"].map((name) => `${lab.project}/${name}`);
+		for (const name of placed) utimesSync(name, 1, 1);
 		t.deepEqual(await lab.lab("unbundle", file), opened);
+		for (const name of placed) t.is(statSync(name).mtimeMs, 1000, name);
 	},
 );
+
+asRoot(`gc removes nothing of a bundle that is being opened, and all that a killed unbundle left${why}`, async (t) => {
+	const lab = await locked(t);
+	const file = bundleOf(lab);
+	await lab.lab("bundle", file);
+	empty(lab);
+	rmSync(`${lab.host.root}/var/lib/tracelab`, { recursive: true });
+	const locks = () => Object.keys(lab.host.tree()).filter((path) => path.startsWith("run/tracelab/locks/"));
+	const gc = ["gc", "--caches", "--older-than", "0d", "-y"];
+	const whileOpen = (then: string) => lab.host.fake("tar", `/bin/tar "$@" && mkdir "\${*: 6:1}/empty" && ${then}`);
+	whileOpen(`'${process.execPath}' '${lab.project}/cli/main.ts' ${gc.join(" ")} 2>"$root/gc-said" >&2`);
+	const { code, stderr } = await lab.lab("unbundle", file);
+	t.is(code, 0, stderr);
+	t.regex(lab.host.read("gc-said"), /^lab: what somebody is at work with stays, under the lock unbundle-\w{6}$/m);
+	t.deepEqual(locks(), []);
+
+	whileOpen('kill -9 "$PPID"');
+	t.is((await lab.lab("unbundle", file)).code, undefined);
+	t.is(locks().length, 1);
+	t.is((await lab.lab(...gc)).code, 0);
+	t.false(existsSync(`${lab.host.root}/var/cache/tracelab`));
+	t.false(existsSync(`${lab.host.root}/run/tracelab`));
+});
 
 /** What was done to a bundle's content, and what is said of it. */
 const damages: readonly [what: string, change: string, said: string][] = [
@@ -202,6 +229,37 @@ asRoot(`a lock that leaves open what the bundle's pins is written over by the bu
 	const { code, stderr } = await lab.lab("unbundle", file);
 	t.is(code, 0, stderr);
 	t.deepEqual(lab.lock, lock);
+});
+
+asRoot(`a lock that is to be written over stays where the bundle's finds no room${why}`, async (t) => {
+	const lab = await locked(t);
+	const file = bundleOf(lab);
+	await lab.lab("bundle", file);
+	const open = lockText("quickstart", { ...lab.lock, "module-mymodule": {} });
+	empty(lab);
+	writeFileSync(`${lab.project}/${lockName}`, open);
+	// A full disk below the stack files, which nobody else sees: what is there is shown before it goes.
+	const full = `cp -a stacks stacks.aside
+mount -t tmpfs -o size=1m none stacks
+cp -a stacks.aside/. stacks
+cat /dev/zero 2>/dev/null >stacks/filler
+"$@"
+code=$?
+rm stacks/filler
+cat stacks/quickstart.lock.yaml
+ls stacks | grep part
+exit $code`;
+	const { exitCode, stdout, stderr } = await execa(
+		"unshare",
+		["--mount", "sh", "-c", full, "sh", process.execPath, `${lab.project}/cli/main.ts`, "unbundle", file],
+		{ cwd: lab.project, env: lab.host.env, extendEnv: false, reject: false, stripFinalNewline: false },
+	);
+	t.is(exitCode, 1);
+	t.regex(
+		stderr,
+		/^lab: ENOSPC: no space left on device, copyfile '\S+' -> '\S+'\n {2}what to do: make room \(df -h shows on which disk\), then say it again\n$/,
+	);
+	t.is(stdout, open);
 });
 
 /** What keeps a lab from being bundled, and what is said of it. */

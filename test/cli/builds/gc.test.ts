@@ -1,53 +1,8 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import test, { type ExecutionContext } from "ava";
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import test from "ava";
 import { asRoot, why } from "../../as-root.ts";
-import { card, ScratchLab } from "../scratch-lab.ts";
-
-const hash = (letter: string) => letter.repeat(16);
-const day = 86_400;
-
-class Builds {
-	readonly lab: ScratchLab;
-
-	constructor(lab: ScratchLab) {
-		this.lab = lab;
-	}
-
-	/** Makes a build, used so many days ago. */
-	build(place: "used" | "cached" | "work", id: string, daysAgo: number, files: readonly string[] = []): void {
-		const folder = {
-			used: `opt/tracelab/${id}`,
-			cached: `var/cache/tracelab/builds/${id}`,
-			work: `opt/tracelab/${id}.work`,
-		}[place];
-		for (const file of [...(place === "work" ? ["half"] : [".tracelab-build"]), ...files])
-			this.lab.write(`${folder}/${file}`, "x\n");
-		this.aged(folder, daysAgo);
-	}
-
-	aged(path: string, daysAgo: number): void {
-		const then = Date.now() / 1000 - daysAgo * day - 60;
-		utimesSync(join(this.lab.root, path), then, then);
-	}
-
-	/** The builds that are there, wherever. */
-	left(): string[] {
-		const below = /^(?:opt\/tracelab|var\/cache\/tracelab\/builds)\/([a-z-]+\/[0-9a-f]{16}(?:\.work)?)$/;
-		return Object.keys(this.lab.tree())
-			.flatMap((path) => below.exec(path)?.[1] ?? [])
-			.sort();
-	}
-}
-
-/** A scratch host on which each folder and file takes a megabyte. */
-async function there(t: ExecutionContext): Promise<Builds> {
-	const lab = await ScratchLab.for(t);
-	lab.fake("du", 'while [ "$1" != -- ]; do shift; done; shift; for path; do printf "1000000\\t%s\\n" "$path"; done');
-	return new Builds(lab);
-}
+import { card, type ScratchLab } from "../scratch-lab.ts";
+import { building, hash, there } from "./scratch-builds.ts";
 
 const rows = (stdout: string) => stdout.split("\n").map((line) => line.replaceAll(/ +/g, " ").trim());
 
@@ -154,16 +109,6 @@ asRoot(`a build that anything on this machine needs is kept, whatever its age${w
 	t.deepEqual(builds.left(), [1, 2, 3, 4, 5, 6, 7, 8, 10].map(id));
 });
 
-/** Holds the lock of a build until the test is over, as the step that builds it does. */
-async function building(t: ExecutionContext, lab: ScratchLab, id: string): Promise<void> {
-	const file = lab.write(`run/tracelab/locks/build-${id.replace("/", "-")}`, "");
-	const holder = spawn("flock", ["--no-fork", file, "sh", "-c", "echo has it; exec sleep 600"], {
-		stdio: ["ignore", "pipe", "inherit"],
-	});
-	t.teardown(() => holder.kill());
-	await once(holder.stdout, "data");
-}
-
 asRoot(`a build that is being made stays, and so does one that an up takes from the cache${why}`, async (t) => {
 	const builds = await there(t);
 	builds.build("work", `kernel/${hash("a")}`, 0);
@@ -246,64 +191,4 @@ asRoot(`it asks first, and where nobody can answer, names the command that does 
 		"lab: gc asks first, and nobody can answer here\n  what to do: say it is meant: ./lab gc --older-than 20d -y",
 	);
 	t.deepEqual(builds.left(), [`kernel/${hash("a")}`]);
-});
-
-/** Writes a file of a cache or a log, used so many days ago. */
-function cached(builds: Builds, path: string, daysAgo: number): void {
-	builds.lab.write(path, "x".repeat(5000));
-	builds.aged(path, daysAgo);
-}
-
-asRoot(
-	`caches stay unless they are asked for; then what is old of them goes, folders that go as one by their newest file${why}`,
-	async (t) => {
-		const builds = await there(t);
-		const { lab } = builds;
-		const cache = "var/cache/tracelab";
-		const old = [
-			`${cache}/ccache/0/1/old`,
-			`${cache}/sources/sha256/${"0".repeat(64)}`,
-			`${cache}/work/kernel/${hash("a")}/vmlinux`,
-			`${cache}/apt/archives/old.deb`,
-			"var/log/tracelab/gone/card.log",
-			`${cache}/systemtap/cache/x`,
-		];
-		const young = [
-			`${cache}/ccache/0/1/young`,
-			`${cache}/sources/git/${hash("a")}/objects/young`,
-			`${cache}/sources/git/${hash("a")}/objects/old`,
-			`${cache}/work/kernel/${hash("b")}/old`,
-			`${cache}/durations/kernel/last.built`,
-			"var/log/tracelab/quickstart/card.log",
-		];
-		for (const file of [...old, ...young]) cached(builds, file, file.endsWith("young") ? 1.5 : 20);
-		lab.up();
-		// A person's own tree, which a lab was built from, is compiled again with what is there.
-		builds.build("used", `kernel/${hash("b")}`, 99);
-		lab.write(`var/lib/tracelab/builds/kernel/${hash("b")}/quickstart`, "");
-		// Whoever reads them has used them.
-		const isThere = (file: string) => existsSync(join(lab.root, file));
-		const without = await lab.lab(["gc", "-y"]);
-		t.regex(without.stdout, /^to go: nothing$/m);
-		t.regex(without.stdout, /^ {2}cache ccache +16\.4 kB +used 36 h 01 min ago; --caches looks at it, too$/m);
-		for (const file of [...old, ...young]) t.true(isThere(file), file);
-		const { code, stdout, stderr } = await lab.lab(["gc", "-y", "--caches"]);
-		t.deepEqual({ code, stderr }, { code: 0, stderr: "" });
-		t.regex(stdout, /^ {2}cache ccache +8\.2 kB +used 20 d ago$/m);
-		for (const file of old) t.false(isThere(file), file);
-		for (const file of young) t.true(isThere(file), file);
-		await lab.lab(["gc", "-y", "--caches", "--older-than", "0d"]);
-		t.false(isThere(`${cache}/ccache/0/1/young`), "a day and a half is old enough then");
-	},
-);
-
-asRoot(`what an up is at work with stays in the caches${why}`, async (t) => {
-	const builds = await there(t);
-	const file = `var/cache/tracelab/work/kernel/${hash("a")}/vmlinux`;
-	cached(builds, file, 99);
-	await building(t, builds.lab, `kernel/${hash("a")}`);
-	const { code, stderr } = await builds.lab.lab(["gc", "-y", "--caches"]);
-	t.is(code, 0);
-	t.is(stderr, `lab: what an up is at work with stays, under the lock build-kernel-${hash("a")}`);
-	t.true(existsSync(join(builds.lab.root, file)));
 });

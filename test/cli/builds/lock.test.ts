@@ -1,12 +1,13 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import type { ExecutionContext } from "ava";
 import { buildPrefixes } from "../../../spec/build-prefixes.ts";
 import { loadStack } from "../../../spec/load-stack.ts";
-import { lockText } from "../../../spec/lock.ts";
+import { lockText, readLock } from "../../../spec/lock.ts";
 import { asRoot, why } from "../../as-root.ts";
 import { LockedLab, sha } from "../locked-lab.ts";
 
-const prefixes = buildPrefixes(loadStack("quickstart"));
+// As probes has it, quickstart with a probe, of which the same builds come.
+const prefixes = buildPrefixes(loadStack("probes"));
 const prefixOf = (build: string) => prefixes[build] ?? "";
 const idOf = (build: string) => prefixOf(build).replace("/opt/tracelab/", "");
 
@@ -93,6 +94,69 @@ asRoot(`an update pins what there is now, and opens what that and its modules co
 	t.deepEqual(lab.lock?.["kernel-main"], { build: kernel.build, version: "6.1-2", tools: kernel.tools });
 	t.deepEqual(lab.lock?.["module-mymodule"], { build: module_.build, tree: module_.tree });
 });
+
+const probes = "probes: { mymodule: { script: examples/mymodule.stp, domain: vm } }\n";
+
+asRoot(`a lock stays as it is where a new one finds no room${why}`, async (t) => {
+	const lab = await up(t);
+	await lab.lab("lock");
+	const text = readFileSync(`${lab.project}/${file}`, "utf8");
+	builds(lab, "kernel-main", { version: "6.1-2", tools: "binutils 2.40\ngcc-12 12.2", result: sha("4") });
+	symlinkSync("/dev/full", `${lab.project}/${file}.part`);
+	t.deepEqual(await lab.lab("lock", "--update"), {
+		code: 1,
+		stdout: "",
+		stderr:
+			"lab: ENOSPC: no space left on device, write\n  what to do: make room (df -h shows on which disk), then say it again",
+	});
+	t.is(readFileSync(`${lab.project}/${file}`, "utf8"), text);
+	t.is((await lab.lab("lock", "--update")).code, 0);
+	t.is(lab.lock?.["kernel-main"]?.version, "6.1-2");
+});
+
+asRoot(
+	`an update of a module opens what its probe comes to, and an edit of it is another probe, too${why}`,
+	async (t) => {
+		const lab = await up(t);
+		appendFileSync(`${lab.project}/stacks/quickstart.yaml`, probes);
+		builds(lab, "probe-mymodule-vm", { kernel: "aaaaaaaa", modules: `mymodule ${sha("3")}`, result: sha("4") });
+		await lab.lab("lock");
+		const probe = { build: idOf("probe-mymodule-vm"), kernel: "aaaaaaaa", modules: { mymodule: sha("3") } };
+		t.deepEqual(lab.lock?.["probe-mymodule-vm"], { ...probe, result: sha("4") });
+		t.is((await lab.lab("lock", "--update", "module-mymodule")).stdout, `nothing is newer than what ${file} has`);
+
+		appendFileSync(`${lab.project}/examples/mymodule/mymodule.c`, "/* edited */\n");
+		const edited = buildPrefixes(loadStack("quickstart", { projectRoot: lab.project }));
+		const [module, another] = ["module-mymodule", "probe-mymodule-vm"].map((name) =>
+			(edited[name] ?? "").replace("/opt/tracelab/", ""),
+		);
+		t.deepEqual(await lab.lab("lock", "--update", "module-mymodule"), {
+			code: 0,
+			stdout: [
+				`module-mymodule build: ${module_.build} → ${module}`,
+				"module-mymodule tree: 222222222222 → not pinned",
+				"module-mymodule kernel: aaaaaaaa → not pinned",
+				"module-mymodule result: 333333333333 → not pinned",
+				`probe-mymodule-vm build: ${probe.build} → ${another}`,
+				"probe-mymodule-vm kernel: aaaaaaaa → not pinned",
+				"probe-mymodule-vm modules mymodule: 333333333333 → not pinned",
+				"probe-mymodule-vm result: 444444444444 → not pinned",
+				"./lab up builds module-mymodule, probe-mymodule-vm; then ./lab lock pins what that comes to",
+			].join("\n"),
+			stderr: "",
+		});
+		t.deepEqual(lab.lock, {
+			...free,
+			"kernel-main": kernel,
+			"module-mymodule": { build: module },
+			"probe-mymodule-vm": { build: another },
+		});
+		t.deepEqual(
+			readLock("quickstart", () => edited, lab.project),
+			lab.lock,
+		);
+	},
+);
 
 asRoot(`an update knows the stack file's builds: another one than was begun, and none any more${why}`, async (t) => {
 	const lab = await up(t);

@@ -1,4 +1,5 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
 import { buildOf } from "../../../spec/build-prefix.ts";
@@ -195,6 +196,36 @@ asRoot(`half of an archive, one that is none, and one that would become setuid a
 	rmSync(archive);
 	lab.host.write(`${archive.replace(lab.host.root, "")}/folder`, "");
 	await refused(t, lab, archive);
+});
+
+asRoot(`a push that is interrupted leaves nothing behind, here or in the store${why}`, async (t) => {
+	for (const signal of ["SIGINT", "SIGTERM"] as const) {
+		const lab = await locked(t);
+		const scratch = `${lab.host.root}/scratch`;
+		mkdirSync(scratch);
+		lab.host.env["TMPDIR"] = scratch;
+		lab.host.fake(
+			"rclone",
+			`case $* in
+			*lsf*) exit 3 ;;
+			*copyto*) mkdir -p "\${5%/*}" && cp "$4" "$5" && echo begun >>"$root/begun" && exec sleep 60 ;;
+			*deletefile*) rm "$2" ;;
+			esac`,
+		);
+		const running = execa(process.execPath, [`${lab.project}/cli/main.ts`, "push", storeOf(lab), first[0]], {
+			...{ env: lab.host.env, extendEnv: false, reject: false },
+		});
+		while (!existsSync(`${lab.host.root}/begun`)) await pause(20);
+		t.is(readdirSync(scratch).length, 1);
+		running.kill(signal);
+		const { exitCode, stdout, stderr } = await running;
+		t.deepEqual([exitCode, stdout, stderr], [1, "", "lab: interrupted"]);
+		t.deepEqual(readdirSync(scratch), []);
+		t.deepEqual(
+			readdirSync(storeOf(lab), { recursive: true }).filter((name) => String(name).endsWith(".part")),
+			[],
+		);
+	}
 });
 
 asRoot(`a build that somebody wrote into is not pushed${why}`, async (t) => {

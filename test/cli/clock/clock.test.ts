@@ -67,10 +67,11 @@ test.serial("the clocks of host and guest, and what lies between them", async (t
 		/^the trace qemu\/ust\/uid\/64055\/64-bit has REALTIME - MONOTONIC 1600000000000000000 ns: -?\d+ ns from/m,
 	);
 	const calls = lab.read("lttng-calls").trimEnd().split("\n");
-	const session = /tracelab-clock-\d+/.exec(calls[0] ?? "")?.[0];
+	const session = /tracelab-clock-\d+/.exec(calls[1] ?? "")?.[0];
 	t.deepEqual(
 		calls.map((call) => call.replaceAll(session ?? "?", "S").replace(/--output=\S+/, "--output=O")),
 		[
+			"lttng --no-sessiond --mi xml list",
 			"lttng --no-sessiond create S --output=O",
 			"lttng --no-sessiond track --session=S --userspace --vpid=4242",
 			"lttng --no-sessiond enable-event --session=S --userspace qemu:memory_region_ops_write --filter=addr == 2592",
@@ -80,6 +81,19 @@ test.serial("the clocks of host and guest, and what lies between them", async (t
 		],
 	);
 	t.deepEqual(readdirSync(`${lab.root}/run`), ["libvirt"]);
+});
+
+test.serial("the session of a measurement that was killed is ended by the next one", async (t) => {
+	const lab = await clocks(t);
+	lab.write("proc/4344/stat", "");
+	const names = ["tracelab-clock-4343", "tracelab-quickstart.one", "tracelab-clock-4344"];
+	const xml = names.map((name) => `<session><name>${name}</name><enabled>true</enabled></session>`).join("");
+	lab.fake("lttng", `echo "$*" >>"$root/lttng-calls"; case $* in *list) echo '${xml}' ;; *create*) exit 1 ;; esac`);
+	await lab.lab(["clock", "vm"]);
+	const [list, destroy, create, ...others] = lab.read("lttng-calls").trimEnd().split("\n");
+	t.deepEqual([list, destroy], ["--no-sessiond --mi xml list", "--no-sessiond destroy tracelab-clock-4343"]);
+	t.regex(create ?? "", /^--no-sessiond create tracelab-clock-\d+ /);
+	t.deepEqual(others, []);
 });
 
 test.serial("a bound over the limit fails, and says so", async (t) => {

@@ -152,7 +152,7 @@ test.serial("two domains' beacons are told apart by their processes", async (t) 
 	writeTrace(lab, traceFolder, { ...ust, events });
 	lab.write("var/lib/tracelab/runs/quickstart/one/clock/a", one.lines);
 	lab.write("var/lib/tracelab/runs/quickstart/one/clock/b", two.lines);
-	const { guests } = await fitRun(run(lab), { pids: { a: 11, b: 22 } });
+	const { guests } = await fitRun(run(lab), { domains: { a: { pid: 11 }, b: { pid: 22 } } });
 	t.deepEqual([guests["a"]?.pairs, guests["b"]?.pairs], [60, 60]);
 	t.deepEqual([guests["a"]?.pieces.length, guests["b"]?.pieces.length], [1, 1]);
 	const domain = (pid: number) => ({ libvirtName: "x", pid, emulator: "/q", modules: {} });
@@ -165,6 +165,29 @@ test.serial("two domains' beacons are told apart by their processes", async (t) 
 	const seen = new Set<string | undefined>();
 	for await (const { domain } of merged) seen.add(domain);
 	t.deepEqual([...seen], ["a", "b"]);
+});
+
+test.serial("where a guest's clocksource changed, the bound has room for the steps of the coarser one", async (t) => {
+	const lab = await host(t);
+	const { lines, written } = beacons(60);
+	writeTrace(lab, traceFolder, { ...ust, events: written });
+	lab.write("var/lib/tracelab/runs/quickstart/one/clock/vm", lines);
+	const piecesOf = async (first?: string, last?: string) => {
+		const { vm } = (
+			await fitRun(run(lab), {
+				domains: { vm: { pid: 1, ...(first !== undefined && { clocksource: first }) } },
+				...(last !== undefined && { guests: { vm: { ...guest, clocksource: last } } }),
+			})
+		).guests;
+		t.is(vm?.clocksource, last);
+		return vm?.pieces;
+	};
+	const [fine, coarse] = [await piecesOf("hpet", "hpet"), await piecesOf("acpi_pm", "acpi_pm")];
+	t.true((coarse?.[0]?.bound ?? 0) >= (fine?.[0]?.bound ?? Number.NaN) + 270);
+	t.deepEqual(await piecesOf("hpet", "acpi_pm"), coarse);
+	t.deepEqual(await piecesOf("acpi_pm", "hpet"), coarse);
+	t.deepEqual(await piecesOf(undefined, "hpet"), fine, "what is not known of the start is as it was at the end");
+	t.deepEqual(await piecesOf("hpet"), coarse, "of a guest that says nothing at the end, it may be any");
 });
 
 test.serial("a trace that cannot be read to its end is an error with babeltrace2's words", async (t) => {

@@ -100,6 +100,18 @@ const fails = test.macro({
 asRoot(fails, "QEMU fails", [whole, "echo 'qemu: no' >&2; exit 1"], "QEMU ended with 1: qemu: no");
 asRoot(
 	fails,
+	"QEMU finds no room for it, and goes on",
+	[whole, "echo 'qemu-system-x86_64: replay write error' >&2"],
+	"QEMU found no room for the recording\n  what to do: make room (df -h shows on which disk), then record it again",
+);
+asRoot(
+	fails,
+	"somebody has removed its folder",
+	[whole, 'rm -r "$PWD"; echo "qemu: no" >&2; exit 1'],
+	"QEMU ended with 1: qemu: no",
+);
+asRoot(
+	fails,
 	"the guest panics",
 	[console_("Kernel panic - not syncing\r\n")],
 	"the guest did not come to the end of the command; its console's last words:\n  | Linux version 6.1\n  | Kernel panic - not syncing",
@@ -113,9 +125,11 @@ asRoot("a domain that libvirt does not know has no memory and command line to re
 	t.is(stderr, 'lab: libvirt knows no domain "quickstart-vm"\n  what to do: ./lab up defines it again');
 });
 
+// A QEMU that is at work when its recording is ended. It is below the scratch root's /opt, as one of the lab is.
+const stays = 'echo $$ >"${0%/opt/*}/pid"; exec sleep 60';
+
 asRoot("Ctrl-C ends the recording's QEMU, and nothing of the recording stays", async (t) => {
-	// It is below the scratch root's /opt, as a QEMU of the lab is.
-	const { lab } = await there(t, whole, 'echo $$ >"${0%/opt/*}/pid"; exec sleep 60');
+	const { lab } = await there(t, whole, stays);
 	const child = spawn(process.execPath, [`${project}/cli/main.ts`, "record", "vm", "--", "true"], {
 		detached: true,
 		env: lab.env,
@@ -129,6 +143,16 @@ asRoot("Ctrl-C ends the recording's QEMU, and nothing of the recording stays", a
 	t.is((await said).trimEnd().split("\n").at(-1), "lab: interrupted: nothing of the recording is kept");
 	t.deepEqual(readdirSync(join(lab.root, runs)), []);
 	t.false(existsSync(`/proc/${lab.read("pid").trim()}`));
+});
+
+asRoot("a recording that is killed has no QEMU any more", async (t) => {
+	const { lab } = await there(t, whole, stays);
+	const child = spawn(process.execPath, [`${project}/cli/main.ts`, "record", "vm", "--", "true"], { env: lab.env });
+	while (!existsSync(join(lab.root, "pid")) || lab.read("pid") === "") await pause(20);
+	child.kill("SIGKILL");
+	// One that has ended has no program, though whoever should look has not looked yet.
+	while (existsSync(`/proc/${lab.read("pid").trim()}/exe`)) await pause(20);
+	t.pass();
 });
 
 asRoot("a run of that name stays", async (t) => {

@@ -106,6 +106,18 @@ test(
 	"in a moment: kernel-main-build",
 );
 test(
+	"a build that another lab made again is only taken over, in a moment",
+	one,
+	[
+		build("update", kernel("a"), {
+			previous: kernel("a"),
+			drift:
+				"the kernel is another build than at the last up of stack quickstart: its result is 1234567890ab, and was ba0987654321",
+		}),
+	],
+	"in a moment: kernel-main-build",
+);
+test(
 	"a build that no stack file names any more is let go",
 	one,
 	[change("kernel-main-build", "delete", { previous: kernel("a") })],

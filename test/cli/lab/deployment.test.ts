@@ -41,6 +41,13 @@ asRoot(`up makes an unknown stack known, brings it up, and says what to try next
 	]);
 });
 
+asRoot(`what the set-up before an up took is in where the time went${why}`, async (t) => {
+	const lab = await there(t, true);
+	lab.up();
+	const { stderr } = await lab.lab(["up"], { TRACELAB_SETUP_SECONDS: "61" });
+	t.regex(stderr, /^where the time went: 1 min 0[1-9] s in all\n {2}set-up {2}done {2}1 min 01 s$/);
+});
+
 asRoot(`an up that fails has pulumi's exit status, and says only where the time went${why}`, async (t) => {
 	const lab = await there(t, true, "exit 255");
 	mkdirSync(`${lab.root}/tmp`);
@@ -168,3 +175,50 @@ asRoot(`destroy that is meant is pulumi's${why}`, async (t) => {
 	t.deepEqual(await lab.lab(["destroy", "-y", "--", "--debug"]), { code: 0, stdout: "", stderr: "" });
 	t.deepEqual(asked(lab), ["destroy --yes --skip-preview --stack quickstart --debug --suppress-progress"]);
 });
+
+asRoot(`destroy ends the session of a measurement of clocks that was killed${why}`, async (t) => {
+	const lab = await there(t, true);
+	const xml = "<session><name>tracelab-clock-4343</name><enabled>true</enabled></session>";
+	lab.fake("lttng", `echo "lttng $*" >>"$root/asked"; case $* in *list) echo '${xml}' ;; esac`);
+	t.deepEqual(await lab.lab(["destroy", "-y"]), { code: 0, stdout: "", stderr: "" });
+	t.deepEqual(asked(lab), [
+		"lttng --no-sessiond --mi xml list",
+		"lttng --no-sessiond destroy tracelab-clock-4343",
+		"destroy --yes --skip-preview --stack quickstart --suppress-progress",
+	]);
+});
+
+const foreign = test.macro({
+	title: (_, command: string, ..._options: string[]) =>
+		`${command} of a lab that is up from another project is refused, and nothing of it is touched${why}`,
+	async exec(t, command: string, ...options: string[]) {
+		const lab = await there(t, true);
+		const latest = {
+			resources: [{ urn: "urn:pulumi:quickstart::tracelab::some:type::known", type: "some:type" }],
+			pending_operations: [
+				{ resource: { urn: "u::vm", type: "libvirt:index/domain:Domain", inputs: { name: "vm" } }, type: "creating" },
+			],
+		};
+		lab.write("state/.pulumi/stacks/tracelab/quickstart.json", JSON.stringify({ checkpoint: { latest } }));
+		lab.fake("virsh", 'echo "virsh $*" >>"$root/asked"');
+		lab.write("other/Pulumi.yaml", "");
+		lab.write("var/lib/tracelab/undo/quickstart/card", `# from ${lab.root}/other\n`);
+		const build = "kernel/0123456789abcdef";
+		lab.write(`opt/tracelab/${build}/.tracelab-build`, "");
+		lab.write(`var/lib/tracelab/builds/${build}/quickstart`, "");
+		const before = lab.tree();
+		t.deepEqual(await lab.lab([command, ...options]), {
+			code: 1,
+			stdout: "",
+			stderr: [
+				`lab: the lab of stack "quickstart" is up from another project: ${lab.root}/other`,
+				'  what to do: work with it there; or have one beside it: a file stacks/NAME.yaml with "extends: quickstart", and a processName of its own for each domain',
+			].join("\n"),
+		});
+		t.deepEqual(asked(lab), []);
+		t.deepEqual(lab.tree(), before);
+	},
+});
+
+asRoot(foreign, "up");
+asRoot(foreign, "destroy", "-y");

@@ -6,7 +6,13 @@ import test from "ava";
 import { LabError } from "../../../cli/errors.ts";
 import { project } from "../../../cli/host.ts";
 import { readLocks, readState } from "../../../cli/lab/engine.ts";
-import { breakStaleLock, clearPending, releaseUnknown, undoUnknown } from "../../../cli/lab/interruption.ts";
+import {
+	breakStaleLock,
+	clearPending,
+	releaseUnknown,
+	removeUnknownDomains,
+	undoUnknown,
+} from "../../../cli/lab/interruption.ts";
 import { patient, ScratchLab } from "../scratch-lab.ts";
 
 const lab = await ScratchLab.make();
@@ -199,6 +205,21 @@ test.serial("a step that cannot be undone is an error in its own words", async (
 		todo: "mend that, then: ./lab destroy",
 	});
 });
+
+test.serial(
+	"a domain that could not be started as it was created is in no state, and goes; no other does",
+	async (t) => {
+		lab.fake("virsh", `echo "$*" >>"$root/asked"`);
+		pending([], [vm]);
+		for (const [order, domain] of ["vm", "other"].entries()) begun(`domain-${domain}-share`, order + 1, "exit 1");
+		begun("domain-theirs-share", 3, "exit 1", "/somewhere/else");
+		await removeUnknownDomains("quickstart");
+		t.deepEqual(
+			asked().map((call) => call.split(" ").slice(-2).join(" ")),
+			["destroy quickstart-other", "undefine quickstart-other"],
+		);
+	},
+);
 
 test.serial("a build that a step had ended, and no state knows of, is let go; others stay", async (t) => {
 	const [known, unknown] = ["module/0123456789abcdef", "module/fedcba9876543210"];

@@ -11,14 +11,19 @@ import { runs } from "../../scripts/run-step.ts";
 
 const own = `${project}/.pulumi/plugins/resource-command/pulumi-resource-command`;
 const inner = "/elsewhere/.pulumi/dynamic_tf_plugins/terraform-provider-libvirt";
+const host = `${project}/.pulumi/bin/pulumi-language-nodejs`;
+const programOf = (folder: string) =>
+	`node ${folder}/node_modules/@pulumi/pulumi/cmd/run/index.js --root-directory ${folder} --stack quickstart index.ts`;
 
-/** Starts a process of that name, called `program`, with a child for each of `children`; their pids, its own first. */
+/** Starts a process of that name, called `program`, with a child for each command line; their pids, its own first. */
 async function started(t: ExecutionContext, name: string, program: string, ...children: string[]): Promise<string[]> {
 	const folder = mkdtempSync(join(tmpdir(), "tracelab-orphans-"));
 	t.teardown(() => rmSync(folder, { recursive: true }));
 	const file = join(folder, name);
 	copyFileSync("/bin/bash", file);
-	const script = 'for child; do (exec -a "$child" sleep 60) & echo $!; done; echo $$; wait';
+	const script = `for child; do
+		(words=($child); exec -a "\${words[0]}" perl -e 'sleep 60' "\${words[@]:1}") & echo $!
+	done; echo $$; wait`;
 	const shell = spawn(file, ["-c", script, "sh", ...children], { argv0: program });
 	const pids: string[] = [];
 	for await (const line of createInterface(shell.stdout)) {
@@ -29,7 +34,7 @@ async function started(t: ExecutionContext, name: string, program: string, ...ch
 		for (const pid of pids.filter(runs)) process.kill(Number(pid));
 	});
 	// Until its exec a child is its parent's copy.
-	for (const [index, pid] of pids.slice(1).reverse().entries()) await called(pid, children[index] ?? "");
+	for (const [index, pid] of pids.slice(1).reverse().entries()) await called(pid, children[index]?.split(" ")[0] ?? "");
 	return [pids[0] ?? "", ...pids.slice(1).reverse()];
 }
 
@@ -42,7 +47,7 @@ async function ended(pid: string): Promise<boolean> {
 	return !runs(pid);
 }
 
-test("a plugin whose engine is gone is ended with its own plugin, and the script of a step goes on", async (t) => {
+test.serial("a plugin whose engine is gone is ended with its own, and the script of a step goes on", async (t) => {
 	const [plugin = "", nested = "", script = ""] = await started(t, "plugin", own, inner, "bash -s -- apply");
 	endOrphans();
 	t.true(await ended(plugin));
@@ -50,10 +55,19 @@ test("a plugin whose engine is gone is ended with its own plugin, and the script
 	t.true(runs(script));
 });
 
-test("the plugins of an engine that lives, and those of another project, are left alone", async (t) => {
-	const [engine = "", plugin = ""] = await started(t, "pulumi", "pulumi", own);
-	const [other = "", nested = ""] = await started(t, "plugin", "/elsewhere/.pulumi/plugins/x", inner);
+test.serial("a stack's program whose engine is gone is ended, below its language host or alone", async (t) => {
+	const [language = "", below = ""] = await started(t, "plugin", host, programOf(project));
+	const [, alone = ""] = await started(t, "reaper", "reaper", programOf(project));
+	endOrphans();
+	for (const pid of [language, below, alone]) t.true(await ended(pid));
+});
+
+test.serial("the plugins and the program of an engine that lives, and another project's, are left alone", async (t) => {
+	const ours = await started(t, "pulumi", "pulumi", own, programOf(project));
+	const others = await started(t, "plugin", "/elsewhere/.pulumi/plugins/x", inner, programOf("/elsewhere"));
+	const alone = await started(t, "reaper", "reaper", programOf("/elsewhere"));
 	endOrphans();
 	await pause(200);
-	t.deepEqual([engine, plugin, other, nested].filter(runs), [engine, plugin, other, nested]);
+	const all = [...ours, ...others, ...alone];
+	t.deepEqual(all.filter(runs), all);
 });

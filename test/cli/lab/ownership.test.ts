@@ -4,7 +4,7 @@ import { join } from "node:path";
 import test from "ava";
 import { LabError } from "../../../cli/errors.ts";
 import { project } from "../../../cli/host.ts";
-import { takeOver } from "../../../cli/lab/ownership.ts";
+import { checkOwner, takeOver } from "../../../cli/lab/ownership.ts";
 import { patient, ScratchLab } from "../scratch-lab.ts";
 
 const lab = await ScratchLab.make();
@@ -70,6 +70,7 @@ for (const [whose, from] of [
 ] as const) {
 	test.serial(`a lab ${whose} whose state was lost is taken over, and what would stand in its way goes`, async (t) => {
 		state([]);
+		begun("libvirt-daemon", from);
 		begun("domain-vm-guest", from);
 		begun("domain-vm-share", from);
 		await takeOver("quickstart");
@@ -86,14 +87,26 @@ for (const [whose, from] of [
 	});
 }
 
-test.serial("a lab of another project that is there is an error, and nothing of it is touched", async (t) => {
+test.serial("where the first up was killed before there was libvirt, nothing is asked of it", async (t) => {
+	state([]);
+	begun("host-packages", project);
+	await takeOver("quickstart");
+	t.deepEqual(asked(), []);
+});
+
+test.serial("a lab of another project that is there is an error; a project that is gone has none", (t) => {
 	const other = mkdtempSync(join(tmpdir(), "tracelab-other-"));
 	t.teardown(() => rmSync(other, { recursive: true }));
-	writeFileSync(`${other}/Pulumi.yaml`, "");
-	state([]);
+	begun("card", project);
 	begun("domain-vm-guest", other);
-	t.like(await t.throwsAsync(takeOver("quickstart"), { instanceOf: LabError }), {
-		message: `the lab of stack "quickstart" is up from another project: ${other}`,
-	});
-	t.deepEqual(asked(), []);
+	t.notThrows(() => checkOwner("quickstart"), "a project that was moved is no longer there");
+	writeFileSync(`${other}/Pulumi.yaml`, "");
+	t.like(
+		t.throws(() => checkOwner("quickstart"), { instanceOf: LabError }),
+		{
+			message: `the lab of stack "quickstart" is up from another project: ${other}`,
+			todo: 'work with it there; or have one beside it: a file stacks/NAME.yaml with "extends: quickstart", and a processName of its own for each domain',
+		},
+	);
+	t.notThrows(() => checkOwner("other"));
 });

@@ -97,6 +97,14 @@ test("a person sees where the time went", (t) => {
 	);
 });
 
+test("what set-up took comes first, and is part of the whole", (t) => {
+	const times = [{ name: "qemu-main", what: "created", seconds: 312 }];
+	t.is(
+		stepTimesText(times, 330.26, 372),
+		"where the time went: 11 min 42 s in all\n  set-up     done     6 min 12 s\n  qemu-main  created  5 min 12 s",
+	);
+});
+
 test("a run in which nothing took a second is one line", (t) => {
 	t.is(stepTimesText([{ name: "a", what: "updated", seconds: 0 }], 1.26), "where the time went: 1.3 s in all");
 });

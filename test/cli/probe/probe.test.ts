@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
+import { execa } from "execa";
 import { project } from "../../../cli/host.ts";
 import { asRoot } from "../../as-root.ts";
 import { note } from "../elf-file.ts";
@@ -33,7 +34,7 @@ async function there(t: ExecutionContext, body: string, hits: number): Promise<{
 	lab.write(`${prefix}/kernel`, `${buildId}\n`);
 	lab.write(`${prefix}/points`, `begin\tbegin\n${point}\t${own}\n`);
 	lab.write(`${prefix}/mine.stp`, "probe …\n");
-	lab.write(`${shared}/stap_mine.ko`, "module");
+	for (const folder of [prefix, shared]) lab.write(`${folder}/stap_mine.ko`, "module");
 	lab.write("lab/probes/stap_mine.ko", "module");
 	lab.write("sys/module/mine/initstate", "live");
 	writeFileSync(lab.write("sys/kernel/notes", ""), note("GNU", 3, Buffer.from(buildId, "hex")));
@@ -77,7 +78,7 @@ asRoot("a probe whose time is up ends well, and its end is waited for", async (t
 	t.is(stderr.split("\n").at(-1), `lab: 1 hit of ${own}`);
 });
 
-asRoot("Ctrl-C ends a probe well", async (t) => {
+asRoot("Ctrl-C ends a probe well, whose output nobody removes before", async (t) => {
 	const { lab, guest } = await there(t, `echo begun; ${waits}`, 3);
 	const child = spawn(process.execPath, [`${project}/cli/main.ts`, "probe", "run", "mine"], {
 		detached: true,
@@ -93,9 +94,12 @@ asRoot("Ctrl-C ends a probe well", async (t) => {
 	});
 	const ended = new Promise((resolve) => child.once("close", resolve));
 	while (!out.includes("begun")) await pause(20);
+	const { code, stderr } = await lab.lab(["trace", "rm", "--all", "-y"]);
+	t.deepEqual([code, /^lab: run "probe-mine-\w+" is being recorded\n/.test(stderr)], [1, true], stderr);
 	process.kill(-(child.pid ?? 0), "SIGINT");
 	t.is(await ended, 0);
 	t.is(said.trimEnd().split("\n").at(-1), `lab: 3 hits of ${own}`);
+	t.is(lab.read(kept(lab)), out);
 	t.deepEqual(guest.openFiles, []);
 });
 
@@ -135,6 +139,41 @@ asRoot("a module that its run left behind is unloaded", async (t) => {
 	);
 	t.is((await lab.lab(["probe", "run", "mine"])).code, 0);
 	t.false(existsSync(join(lab.root, "sys/module/stap_mine")));
+});
+
+asRoot("a probe whose output finds no room is ended, and its module is unloaded", async (t) => {
+	const { lab, guest } = await there(
+		t,
+		`me=\${0%/guest-bin/*}
+		if [ "$1" = -d ]; then rm -r "$me/sys/module/$2"; exit; fi
+		mkdir "$me/sys/module/stap_mine"
+		trap 'touch "$me/ended"; exit' TERM
+		head -c 100000 /dev/zero
+		while :; do sleep 0.1; done`,
+		0,
+	);
+	const runs = join(lab.root, "var/lib/tracelab/runs/quickstart");
+	mkdirSync(runs, { recursive: true });
+	// A disk of one page, which nobody else sees.
+	const small = 'mount -t tmpfs -o size=4k none "$0" && exec "$@"';
+	const { exitCode, stdout, stderr } = await execa(
+		"unshare",
+		["--mount", "sh", "-c", small, runs, process.execPath, `${project}/cli/main.ts`, "probe", "run", "mine"],
+		{ env: lab.env, extendEnv: false, reject: false },
+	);
+	t.deepEqual(
+		[exitCode, stdout.length, stderr],
+		[
+			1,
+			100_000,
+			`lab: mine probes vm; Ctrl-C ends it
+lab: ENOSPC: no space left on device, write
+  what to do: make room (df -h shows on which disk), then say it again`,
+		],
+	);
+	t.true(existsSync(join(lab.root, "ended")));
+	t.false(existsSync(join(lab.root, "sys/module/stap_mine")));
+	t.deepEqual(guest.openFiles, []);
 });
 
 const fails = test.macro({

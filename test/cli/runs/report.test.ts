@@ -102,6 +102,18 @@ test.serial("a run becomes a page", async (t) => {
 	);
 });
 
+test.serial("a page has the versions that its run recorded, whatever has become of the builds", async (t) => {
+	const versions = { qemuVersion: "9.2.0", kernelRelease: "6.12.1" };
+	const of = { libvirtName: "quickstart-vm", pid: 7, emulator: "ROOT/qemu/bin/qemu-system-x86_64", kernel: "8f3c" };
+	const lab = await recorded(t, runRecord({ domains: { vm: { ...of, ...versions, modules: {} } } }));
+	const file = join(lab.root, "page.html");
+	t.is((await lab.lab(["report", "one", "-o", file])).code, 0);
+	const text = readFileSync(file, "utf8");
+	t.true(text.includes("<dt>QEMU</dt><dd>9.2.0</dd>"));
+	t.true(text.includes("<dt>kernel</dt><dd>6.12.1</dd>"));
+	t.false(text.includes("7.2.22") || text.includes("6.1.192"));
+});
+
 test.serial("a run becomes what Perfetto opens, packed or not", async (t) => {
 	const lab = await recorded(t);
 	for (const [name, read] of [

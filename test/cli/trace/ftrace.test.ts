@@ -143,6 +143,6 @@ anyTest("what is no page of ftrace's, or of no known clock, is an error that say
 	const clockless = converted(t, "stream", (raw) => writeFileSync(join(raw, "system"), "vm\n6.1.192\nid\n\n"));
 	t.is(
 		(await t.throwsAsync(clockless, { instanceOf: LabError })).message,
-		"the guest's /proc/timer_list does not say how its wall clock stands to CLOCK_MONOTONIC",
+		"/proc/timer_list of the traced kernel does not say how its wall clock stands to CLOCK_MONOTONIC",
 	);
 });

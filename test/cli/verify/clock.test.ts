@@ -236,7 +236,7 @@ test.serial(
 		lab.write("lttng/ust", lab.read("lttng/ust").replace(/.*memory_region_ops_write.*\n/, ""));
 		// The guest's clock is this machine's own, as the agent's answers are.
 		const wall = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
-		lab.write("guest/proc/timer_list", `  .get_time:   ktime_get_real\n  .offset:     ${wall} nsecs\n`);
+		lab.write("guest/proc/timer_list", `  .index:      1\n  .offset:     ${wall} nsecs\n`);
 		const { qemu, guest } = diskReads(10, { contexts });
 		recordsLines(lab, qemu, guest, { host: wall, guest: wall });
 	},
@@ -266,6 +266,14 @@ test.serial(
 	(lab) => lab.write("lab/bin/clock-beacon", "#!/bin/sh\necho 'clock-beacon: not permitted' >&2; exit 1\n", 0o755),
 	"clock-beacon ended with 1 in the guest: clock-beacon: not permitted",
 	"run it by hand in the guest: /lab/bin/clock-beacon 30 10000",
+);
+test.serial(
+	fails,
+	trace,
+	"where the beacon is of a tracelab that knew fewer arguments",
+	(lab) => lab.write("lab/bin/clock-beacon", "#!/bin/sh\n[ $# = 2 ] || { echo usage >&2; exit 2; }\n", 0o755),
+	"the guest's clock-beacon is an older tracelab's",
+	"./lab up builds and shows it this one's",
 );
 test.serial(
 	fails,
@@ -318,6 +326,6 @@ test.serial(
 	trace,
 	"where the session goes while it records",
 	(lab) => lab.write("guest-bin/dd", `#!/bin/sh\nrm -r '${lab.root}/lttng/host'\n`, 0o755),
-	"trace session tracelab-quickstart-verify-OWN-PID is gone: root's session daemon was ended or started again while it recorded, somebody destroyed it, or what made it was killed before\nlttng stop failed: Error: Session name not found",
+	"the layer qemu recorded nothing: trace session tracelab-quickstart.verify-OWN-PID is gone: root's session daemon was ended or started again while it recorded, somebody destroyed it, or what made it was killed before\nlttng list failed: Error: Session name not found",
 	"./lab up starts the daemon; then record it again",
 );

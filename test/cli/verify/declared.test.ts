@@ -11,20 +11,35 @@ const probes = "its probes are compiled for its kernel";
 const recorders = "its flight recorders record as declared";
 const session = "tracelab-quickstart-flight";
 
-for (const gone of [
-	"opt/tracelab/probe/0123456789abcdef/points",
-	"opt/tracelab/probe/0123456789abcdef/kernel",
-	"var/lib/tracelab/domains/quickstart-vm/root/probes/stap_fire.ko",
-]) {
+const built = "opt/tracelab/probe/0123456789abcdef";
+const installed = "var/lib/tracelab/domains/quickstart-vm/root/probes/stap_fire.ko";
+
+for (const gone of [built, `${built}/points`, `${built}/kernel`, `${built}/stap_fire.ko`, installed]) {
 	test.serial(
 		fails,
 		probes,
-		`where ${gone.replace(/^.*\//, "")} is gone`,
-		({ root }) => rmSync(join(root, gone)),
+		`where ${gone} is gone`,
+		({ root }) => rmSync(join(root, gone), { recursive: true }),
 		'probe "fire" is not compiled',
 		"./lab up compiles it",
 	);
 }
+test.serial(
+	fails,
+	probes,
+	"where the guest is shown another",
+	(lab) => lab.write(installed, "another"),
+	`ROOT/${installed} is not the stap_fire.ko that was compiled`,
+	"./lab up compiles it",
+);
+test.serial(
+	fails,
+	probes,
+	"where its script was edited",
+	(lab) => lab.write(`${built}/fire.stp`, "what it was"),
+	"/src/fire.stp was edited since probe fire was compiled",
+	"./lab up compiles it",
+);
 test.serial(
 	fails,
 	probes,

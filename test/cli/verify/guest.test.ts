@@ -6,7 +6,7 @@ import { card, type ScratchLab } from "../scratch-lab.ts";
 import { kernel as buildOf } from "../scratch-probe.ts";
 import { buildId } from "../scratch-trace.ts";
 import { enter, evidenceOf, fails } from "./claim-fails.ts";
-import { fires, listening, listens, loads, moduleFile, vmlinux, wholeLab } from "./whole-lab.ts";
+import { fires, installedModule, listening, listens, loads, moduleFile, vmlinux, wholeLab } from "./whole-lab.ts";
 
 // Each failure that a claim on a guest's kernel can come to.
 
@@ -57,7 +57,7 @@ test.serial(
 	fails,
 	modules,
 	"where one is not installed",
-	(lab) => lab.fake("modinfo", '[ "$2" = first ]'),
+	(lab) => lab.fake("modinfo", `[ "$2" = first ] && echo ${installedModule("first")}`),
 	"module second is not installed in the guest",
 	"./lab up installs it",
 );
@@ -79,6 +79,14 @@ test.serial(
 	},
 	`module second is loaded with build-id ${"33".repeat(20)}, ${moduleFile("second")} has none`,
 	"./lab up loads the one that is built",
+);
+test.serial(
+	fails,
+	modules,
+	"where the installed one is another",
+	(lab) => lab.write(`guest${installedModule("second")}`, "another"),
+	`${installedModule("second")} in the guest is not ${moduleFile("second")}`,
+	"./lab up installs the one that is built",
 );
 test.serial(
 	fails,

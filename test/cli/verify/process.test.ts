@@ -152,3 +152,11 @@ test.serial(
 	`process ${pid} listens on /run/vm.sock, which everybody may write to`,
 	"close it: chmod o-w /run/vm.sock",
 );
+test.serial(
+	fails,
+	closed,
+	"where one is no file",
+	(lab) => lab.fake("ss", `echo 'u_str LISTEN 0 1 @stray 7 * 0 users:(("qemu",pid=${pid},fd=8))'`),
+	`process ${pid} listens on @stray, which is no file, so that everybody may connect`,
+	"a domain that is started again has none: ./lab exec vm -- poweroff, then ./lab up",
+);

@@ -85,6 +85,14 @@ test.serial("the daemons are named by their units where systemd runs", async (t)
 	);
 });
 
+test.serial("a daemon's file may hold the end of a killed one's longer number", async (t) => {
+	const { lab } = await wholeLab(t);
+	enter(t, lab);
+	lab.write("run/lttng/lttng-sessiond.pid", "902\n2\n");
+	t.is(await evidenceOf(answer), "virsh is answered by process 811, lttng by process 902");
+	t.is(await evidenceOf(daemons), "systemd does not run; libvirtd is process 811, lttng-sessiond is process 902");
+});
+
 const of = (owner: string) => `case "$*" in "-c %G "*) ${owner} ;; *) exec /usr/bin/stat "$@" ;; esac`;
 const older = "root's session daemon was started before there was a group tracing";
 

@@ -11,7 +11,7 @@ import { asRoot } from "../../as-root.ts";
 import { card } from "../scratch-lab.ts";
 import { emulator, pid } from "../scratch-trace.ts";
 import { left } from "./claim-fails.ts";
-import { wholeLab } from "./whole-lab.ts";
+import { declared, wholeLab } from "./whole-lab.ts";
 
 const ofProcess = [
 	["libvirtd and root's session daemon answer", "virsh is answered by process 811, lttng by process 902"],
@@ -108,6 +108,8 @@ asRoot("all of a lab that is as it should be holds, and nothing of the looks sta
 
 asRoot("of a guest that waits for its debugger, what the host shows is looked at, as JSON as well", async (t) => {
 	const { lab, guest } = await wholeLab(t);
+	const { vm } = card.domains;
+	if (vm !== undefined) lab.up({ ...card, domains: { vm: { ...vm, gdb: { ...vm.gdb, paused: true } } }, ...declared });
 	guest.state = "paused";
 	lab.fake("pgrep", "echo 77");
 	const { code, stdout, stderr } = await lab.lab(["verify", "--json"]);
@@ -125,12 +127,20 @@ asRoot("of a guest that waits for its debugger, what the host shows is looked at
 		),
 		...ofGuest.map(([claim]) => ({
 			...{ domain: "vm", claim, about: aboutOf(claim), verdict: "not looked at" },
-			...{ evidence: 'domain "vm" is paused', todo },
+			...{ evidence: 'domain "vm" is paused, as its stack file asks', todo },
 		})),
 	]);
 	t.deepEqual(guest.asked, []);
 	const { stdout: shown } = await lab.lab(["verify"]);
 	t.is(shown.split("\n").at(-1), "11 hold, 1 fail, 9 not looked at");
+});
+
+asRoot("a guest that a debugger holds, and that should go on, fails each claim on it", async (t) => {
+	const { lab, guest } = await wholeLab(t);
+	guest.state = "paused";
+	const { code, stdout } = await lab.lab(["verify"]);
+	t.is(code, 1);
+	t.is(stdout.split("\n").at(-1), "12 hold, 9 fail");
 });
 
 asRoot(

@@ -13,6 +13,7 @@ import { buildId, contexts, guestWallClock, pid, recordsLines, traceableGuest } 
 
 export const vmlinux = `${kernel}/vmlinux`;
 export const moduleFile = (name: string) => `/opt/tracelab/module/0123456789abcdef/${name}.ko`;
+export const installedModule = (name: string) => `/lib/modules/6.1.0/extra/${name}.ko`;
 export const moduleIds = { first: "11".repeat(20), second: "22".repeat(20) };
 
 /** What hypervisor-facts prints in the guest. */
@@ -61,6 +62,7 @@ function compiles(lab: ScratchLab): void {
 	const { prefix, module } = declared.probes["fire"] ?? { prefix: "", module: "" };
 	lab.write(`${prefix}/points`, "");
 	lab.write(`${prefix}/kernel`, `${buildId}\n`);
+	lab.write(`${prefix}/${module}.ko`, "");
 	for (const folder of ["var/lib/tracelab/domains/quickstart-vm/root", "lab"])
 		lab.write(`${folder}/probes/${module}.ko`, "");
 }
@@ -135,6 +137,7 @@ export async function wholeLab(t: ExecutionContext): Promise<{ lab: ScratchLab; 
 	lab.write("beacons", lines);
 	lab.write("lab/bin/clock-beacon", beaconProgram(lab), 0o755);
 	lab.write("guest-bin/dd", "#!/bin/sh\n", 0o755);
+	lab.write("guest-bin/sha256sum", `#!/bin/sh\nexec /usr/bin/sha256sum "${lab.root}/guest$1"\n`, 0o755);
 	recordsReads(lab, written);
 	compiles(lab);
 	flies(lab);
@@ -155,12 +158,11 @@ export function listens(lab: ScratchLab, ...lines: readonly string[]): void {
 export function hasProcessor(lab: ScratchLab, flags: string): void {
 	lab.write("etc/os-release", 'ID=debian\nVERSION_ID="12"\n');
 	lab.write("proc/cpuinfo", `processor\t: 0\nflags\t\t: ${flags}\n`);
-	lab.write("proc/meminfo", "MemTotal:        8000000 kB\n");
 }
 
-/** Makes a module's file, and what the guest has loaded of it. */
+/** Makes a module's file, the guest's own, and what the guest has loaded of it. */
 export function loads(lab: ScratchLab, name: string, id: string): void {
-	writeFileSync(lab.write(moduleFile(name), ""), elfOf(id));
+	for (const file of [moduleFile(name), `guest${installedModule(name)}`]) writeFileSync(lab.write(file, ""), elfOf(id));
 	writeFileSync(lab.write(`sys/module/${name}/notes/.note.gnu.build-id`, ""), note("GNU", 3, Buffer.from(id, "hex")));
 }
 
@@ -195,8 +197,8 @@ const beaconProgram = (lab: ScratchLab) => `#!/bin/sh
 cd '${lab.root}' || exit
 case "$*" in
 "90 5000") cat beacons ;;
-"30 10000") head -n 45 beacons ;;
-"0 2000000 30") exec sleep 600 ;;
+"30 10000 0") head -n 45 beacons ;;
+"0 3000000 30") while sleep 0.1; do :; done ;;
 "30 10000 45") tail -n 45 beacons ;;
 *) exit 98 ;;
 esac

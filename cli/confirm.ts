@@ -1,5 +1,5 @@
 import { createInterface } from "node:readline/promises";
-import { LabError, UsageError } from "../errors.ts";
+import { LabError, UsageError } from "./errors.ts";
 
 /**
  * Asks before something that cannot be undone; `command` is the one that does not ask.

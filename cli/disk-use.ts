@@ -1,4 +1,4 @@
-import { run } from "../program.ts";
+import { run } from "./program.ts";
 
 /** Bytes that each of these files and folders takes on disk; none for what is gone, or cannot be looked into. */
 export async function diskUse(paths: readonly string[]): Promise<Map<string, number>> {

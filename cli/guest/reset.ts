@@ -1,0 +1,33 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { quote } from "../../spec/quote.ts";
+import { type Domain, stackOption } from "../card.ts";
+import { LabError } from "../errors.ts";
+import { virsh } from "../libvirt.ts";
+import { GuestAgent } from "./agent.ts";
+
+/** Seconds that a guest that was reset has to boot. */
+const bootLimit = 480;
+
+/**
+ * Resets a guest, as the button on a machine does, and waits until its agent answers: its QEMU stays the same process.
+ * Returns how many seconds that took.
+ *
+ * @param goOn throws where nobody waits for it any more
+ */
+export async function reset(domain: Domain, goOn: () => void = () => {}): Promise<number> {
+	const { name, card, stack } = domain;
+	const agent = new GuestAgent(domain);
+	await agent.shell("sync");
+	const begun = Date.now();
+	const { code, stderr } = await virsh("reset", card.libvirtName);
+	if (code !== 0) throw new LabError(`libvirt does not reset ${quote(name)}: ${stderr}`);
+	do {
+		await pause(200);
+		goOn();
+		if (Date.now() - begun > bootLimit * 1000) {
+			const todo = `see its console: ./lab${stackOption(stack)} console --log ${name}`;
+			throw new LabError(`guest ${quote(name)} did not boot within ${bootLimit} s of its reset`, todo);
+		}
+	} while (!(await agent.answers(5)));
+	return (Date.now() - begun) / 1000;
+}

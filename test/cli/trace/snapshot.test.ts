@@ -1,0 +1,93 @@
+import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { asRoot } from "../../as-root.ts";
+import { note } from "../elf-file.ts";
+import { flies, folder, held, pid, readRun, records, runs, traceable } from "../scratch-trace.ts";
+
+// One at a time, since each starts Node. `./lab trace snapshot` of what LTTng holds.
+
+asRoot("a run that has the name of a flight recorder has a session of its own", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	const { code, stderr } = await lab.lab(["trace", "run", "block-io", "-d", "vm", "--name", "flight", "--", "true"]);
+	t.is(code, 0, stderr);
+	t.is(readRun(lab, "flight").session, "tracelab-quickstart.flight");
+});
+
+asRoot("a flight recorder's snapshot is a run, and it goes on", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv", "blk_co_preadv"], ["block_rq_issue"]);
+	const made = lab.root;
+	flies(lab, "host");
+	flies(lab, "guest");
+	lab.write("lttng/losses", "0 4\n");
+	const { code, stdout, stderr } = await lab.lab(["trace", "snapshot", "flight", "--name", "f"]);
+	t.is(code, 0, stderr);
+	t.regex(stdout, /^run f: block-io of vm for /);
+	// What it wrote over is not lost.
+	t.notRegex(stdout, / lost /);
+	const run = readRun(lab, "f");
+	t.deepEqual([run.mode, run.layers.map(({ total }) => total)], ["snapshot", [2, 1]]);
+	t.deepEqual(run.budget, { rate: 8, events: 2 });
+	t.true(existsSync(join(made, "lttng/host/tracelab-quickstart-flight/on")));
+	t.true(existsSync(join(made, "lttng/guest/tracelab-quickstart-flight/on")));
+	rmSync(join(made, "lttng/host/tracelab-quickstart-flight"), { recursive: true });
+	const gone = await lab.lab(["trace", "snapshot", "flight"]);
+	t.is(gone.code, 1);
+	t.regex(
+		gone.stderr,
+		/^lab: the flight recorder cannot be read: lttng snapshot failed: Error: Session name not found\n/,
+	);
+	t.is(
+		(await lab.lab(["trace", "snapshot", "fligth"])).stderr,
+		'lab: the lab of stack "quickstart" has no flight recorder "fligth" (did you mean "flight"?)\n  what to do: those that it has: flight',
+	);
+});
+
+asRoot("a snapshot of another QEMU and kernel than the lab's claims no version of them", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	flies(lab, "host");
+	flies(lab, "guest");
+	rmSync(join(lab.root, `proc/${pid}/exe`));
+	runs(lab, "/usr/bin/another");
+	const other = "cd".repeat(20);
+	writeFileSync(join(lab.root, "sys/kernel/notes"), note("GNU", 3, Buffer.from(other, "hex")));
+	const { code, stderr } = await lab.lab(["trace", "snapshot", "flight", "--name", "f"]);
+	t.is(code, 0, stderr);
+	const { vm } = readRun(lab, "f").domains;
+	t.deepEqual(
+		[vm?.emulator, vm?.qemuVersion, vm?.kernel, vm?.kernelRelease],
+		["/usr/bin/another", undefined, other, undefined],
+	);
+});
+
+asRoot("what a snapshot has taken stays where it cannot be made whole", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	flies(lab, "host");
+	flies(lab, "guest");
+	const guests = lab.read("guest-bin/lttng").replace("exec ", "");
+	lab.write("guest-bin/lttng", `${guests}sleep 1; rm -rf '${lab.root}/lttng/host/tracelab-quickstart-flight'\n`, 0o755);
+	const { code, stderr } = await lab.lab(["trace", "snapshot", "flight", "--name", "f"]);
+	t.is(code, 1);
+	t.is(stderr.split("\n")[0], `lab: what was taken by then stays in ${join(lab.root, folder, "f")}`);
+	t.true(existsSync(join(lab.root, folder, "f/qemu/snapshot-1")));
+});
+
+asRoot("two snapshots of a flight recorder are taken one after the other", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	flies(lab, "host");
+	flies(lab, "guest");
+	const record = lab.write("var/lib/tracelab/traces/tracelab-quickstart-flight", "");
+	const letGo = await held(t, lab, relative(lab.root, record));
+	const second = lab.lab(["trace", "snapshot", "flight", "--name", "f"]);
+	while (!existsSync(join(lab.root, folder, "f"))) await pause(20);
+	await pause(500);
+	t.deepEqual(readdirSync(join(lab.root, folder, "f")), []);
+	await letGo();
+	const { code, stderr } = await second;
+	t.is(code, 0, stderr);
+});
