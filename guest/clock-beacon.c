@@ -5,15 +5,17 @@
  * of the same write, made by the same thread: whatever the host's clock was then, the guest's was between the two
  * readings.
  *
- *	clock-beacon COUNT INTERVAL_US [FIRST]
+ *	clock-beacon COUNT INTERVAL_US [PAUSE_US PIDFILE]
  *
- * writes COUNT beacons (0: until SIGTERM), three at a time, and prints a line for each: SEQ T0 T1, in nanoseconds. The
- * port has the last eight bits of SEQ, which begins with FIRST (0): a series that follows another goes on with its numbers.
+ * writes COUNT beacons, three at a time, and prints a line for each: SEQ T0 T1, in nanoseconds. The port has the last
+ * eight bits of SEQ, which begins with 0. With the other two it goes on in the background, once these are printed: it
+ * writes three more every PAUSE_US, on SIGTERM the last COUNT as it did the first, and ends. PIDFILE has its process ID.
  *
  * The first of three finds its way through cold caches, which takes ten times as long, and says that much less; the
- * other two are the tight ones. The pauses between the threes are between three and five quarters of INTERVAL_US, at
- * random: an uneven rhythm fits itself at one place only, so that no lost beacon and no wrap of the eight bits leads to
- * a wrong pair. Each FIRST has a rhythm of its own, or the series of one recording would be taken for each other.
+ * other two are the tight ones. The rests between the threes are between three and five quarters of INTERVAL_US or
+ * PAUSE_US, at random: an uneven rhythm fits itself at one place only, so that no lost beacon and no wrap of the eight
+ * bits leads to a wrong pair. Each process has a rhythm of its own, or the series of one recording would be taken for
+ * each other.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +35,9 @@
 
 /* Printing takes its time, and never stands between the beacons of one time. */
 #define BUFFERED (AT_A_TIME * 20)
+
+/* An hour. */
+#define LONGEST_US (UINT64_C(3600) * 1000000)
 
 struct beacon {
 	uint64_t sequence;
@@ -62,7 +67,7 @@ static uint64_t number(const char *text, uint64_t most)
 	value = strtoull(text, &rest, 10);
 	if (*text < '0' || *text > '9' || *rest != '\0' || errno != 0 || value > most) {
 		fprintf(stderr, "clock-beacon: '%s' is no number up to %" PRIu64 "\n"
-			"  usage: clock-beacon COUNT INTERVAL_US [FIRST], such as: clock-beacon 100 10000\n", text, most);
+			"  usage: clock-beacon COUNT INTERVAL_US [PAUSE_US PIDFILE], such as: clock-beacon 100 10000\n", text, most);
 		exit(2);
 	}
 	return value;
@@ -87,11 +92,6 @@ static void print(const struct beacon *beacons, size_t count)
 /* xorshift: its state is never 0, which an odd number times an odd number is not. */
 static uint64_t state;
 
-static void seed(uint64_t first)
-{
-	state = UINT64_C(0x9e3779b97f4a7c15) * (2 * first + 1);
-}
-
 static uint64_t random_bits(void)
 {
 	state ^= state << 13;
@@ -110,42 +110,32 @@ static void rest(uint64_t interval_us)
 	ns += random_bits() % (interval_us * 500);
 	time.tv_sec = ns / 1000000000;
 	time.tv_nsec = ns % 1000000000;
-	/* A signal that comes just before it is heard when the pause is over. */
+	/* A signal that comes just before it is heard when the rest is over. */
 	nanosleep(&time, NULL);
 }
 
-int main(int argc, char **argv)
+/* A page fault between the readings widens the bracket. What is locked is a process's own: a child begins anew. */
+static void lock_memory(void)
 {
-	struct sigaction action = { .sa_handler = end };
-	struct beacon beacons[BUFFERED];
-	uint64_t count, interval, first;
-	size_t kept = 0;
-	int port;
-
-	if (argc != 3 && argc != 4) {
-		fprintf(stderr, "usage: clock-beacon COUNT INTERVAL_US [FIRST]\n");
-		return 2;
-	}
-	count = number(argv[1], UINT64_MAX / 2);
-	interval = number(argv[2], UINT64_C(3600) * 1000000);
-	first = argc == 4 ? number(argv[3], UINT64_MAX / 4) : 0;
-	seed(first);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGINT, &action, NULL);
-	port = open("/dev/port", O_WRONLY | O_CLOEXEC);
-	if (port < 0)
-		die("/dev/port", "run it as root, on a kernel with CONFIG_DEVPORT");
-	/* A page fault between the readings widens the bracket. */
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
 		die("mlockall", "run it as root");
+}
+
+static int port;
+
+static void write_beacons(uint64_t count, uint64_t interval_us)
+{
+	static uint64_t sequence;
+	struct beacon beacons[BUFFERED];
+	size_t kept = 0;
+
 	memset(beacons, 0, sizeof(beacons));
-	for (uint64_t done = 0; !ended && (count == 0 || done < count); done++) {
-		uint64_t sequence = first + done;
+	for (uint64_t done = 1; done <= count; done++) {
 		struct beacon *beacon = &beacons[kept];
 		unsigned char byte = sequence & 0xff;
 		ssize_t written;
 
-		beacon->sequence = sequence;
+		beacon->sequence = sequence++;
 		beacon->before = now();
 		written = pwrite(port, &byte, 1, PORT);
 		beacon->after = now();
@@ -155,9 +145,62 @@ int main(int argc, char **argv)
 			print(beacons, kept);
 			kept = 0;
 		}
-		if ((done + 1) % AT_A_TIME == 0 && done + 1 != count)
-			rest(interval);
+		if (done % AT_A_TIME == 0 && done != count)
+			rest(interval_us);
 	}
 	print(beacons, kept);
+}
+
+/* Goes on as a process of its own, without whoever waits for this one; returns in that process alone. */
+static void into_background(const char *pid_file)
+{
+	pid_t child = fork();
+	FILE *file;
+	int null;
+
+	if (child < 0)
+		die("fork", "see that the guest has memory, and room for another process");
+	if (child > 0) {
+		file = fopen(pid_file, "we");
+		if (file == NULL || fprintf(file, "%ld\n", (long)child) < 0 || fclose(file) != 0) {
+			kill(child, SIGKILL);
+			die(pid_file, "name a file that can be written");
+		}
+		exit(0);
+	}
+	setsid();
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
+		die("/dev/null", "see that the guest has one");
+	lock_memory();
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_handler = end };
+	uint64_t count, interval, pause;
+
+	if (argc != 3 && argc != 5) {
+		fprintf(stderr, "usage: clock-beacon COUNT INTERVAL_US [PAUSE_US PIDFILE]\n");
+		return 2;
+	}
+	count = number(argv[1], UINT64_MAX / 2);
+	interval = number(argv[2], LONGEST_US);
+	pause = argc == 5 ? number(argv[3], LONGEST_US) : 0;
+	state = UINT64_C(0x9e3779b97f4a7c15) * (2 * (uint64_t)now() + 1);
+	port = open("/dev/port", O_WRONLY | O_CLOEXEC);
+	if (port < 0)
+		die("/dev/port", "run it as root, on a kernel with CONFIG_DEVPORT");
+	lock_memory();
+	write_beacons(count, interval);
+	if (argc == 3)
+		return 0;
+	sigaction(SIGTERM, &action, NULL);
+	into_background(argv[4]);
+	for (rest(pause); !ended; rest(pause))
+		write_beacons(AT_A_TIME, 0);
+	/* Asked once more, it goes on with these. */
+	signal(SIGTERM, SIG_IGN);
+	write_beacons(count, interval);
 	return 0;
 }

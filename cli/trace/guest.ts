@@ -20,21 +20,16 @@ const beaconFile = (session: string): string => `/run/tracelab-${session}.clock`
 const endsBeacons = `{ read -r pid <"$f.pid"; } 2>/dev/null
 while { read -r comm <"/proc/$pid/comm"; } 2>/dev/null && [ "$comm" = clock-beacon ] && kill "$pid"; do sleep 0.1; done`;
 
-// A good number at both ends, where the clocks' lines would be known least, and three every three seconds between: all of them cost
-// 0.17 % of a vCPU in a run of two minutes, most of it the starts of three processes; the goal is 0.1 %. Their numbers go on: two
-// series of the same numbers have one rhythm, and would be taken for each other.
+// A good number at both ends, where the clocks' lines would be known least, and three every three seconds between.
 const beacons = `f=$1 b=$2
 [ -x "$b" ] || exit 3
 ${endsBeacons}
-"$b" 30 10000 0 >"$f" || exit
-"$b" 0 3000000 30 >>"$f" 2>/dev/null </dev/null &
-echo $! >"$f.pid"`;
+"$b" 30 10000 3000000 "$f.pid" >"$f"`;
 
-const lastBeacons = `f=$1 b=$2
+const lastBeacons = `f=$1
 [ -e "$f.pid" ] || exit 3
 ${endsBeacons}
-last=$(tail -n 1 "$f")
-"$b" 30 10000 $((\${last%% *} + 1)) >>"$f" && cat "$f"`;
+cat "$f"`;
 
 /** Starts clock-beacon in the guest; false where the guest has none. */
 export async function startBeacons(agent: GuestAgent, session: string): Promise<boolean> {

@@ -87,9 +87,9 @@ test("a run's layers come in one order, in which no effect comes before its caus
 	host(`lttng start ${session}`);
 	await inGuest(`set -e; rm -rf /tmp/clocks; lttng create clocks --output=/tmp/clocks; trap 'lttng destroy clocks' EXIT
 		lttng enable-event --session=clocks --kernel ${kernel}; lttng start clocks
-		/lab/bin/clock-beacon 30 10000 >/tmp/beacons
+		/lab/bin/clock-beacon 30 10000 3000000 /tmp/beacons.pid >/tmp/beacons
 		dd if=/dev/vda of=/dev/null bs=64k count=200 iflag=direct
-		/lab/bin/clock-beacon 30 10000 30 >>/tmp/beacons; lttng stop clocks`);
+		kill $(cat /tmp/beacons.pid); while pgrep -x clock-beacon; do sleep 0.1; done; lttng stop clocks`);
 	host(`lttng stop ${session}; lttng destroy ${session}`);
 	for (const [from, to] of [
 		["/tmp/beacons", "clock/vm"],
@@ -101,7 +101,7 @@ test("a run's layers come in one order, in which no effect comes before its caus
 	const record = await fitRun(folder, {
 		guests: { vm: await guestSystemClock(new GuestAgent(findDomain(stack, "vm"))) },
 	});
-	t.is(record.guests["vm"]?.pairs, 60);
+	t.true((record.guests["vm"]?.pairs ?? 0) >= 60);
 	t.deepEqual(record.guests["vm"]?.unmatched, { guest: 0, host: 0 });
 	t.deepEqual(checkBound(record, 2 * generous), []);
 	t.deepEqual(checkOffsets(record), []);

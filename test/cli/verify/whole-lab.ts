@@ -197,9 +197,10 @@ const beaconProgram = (lab: ScratchLab) => `#!/bin/sh
 cd '${lab.root}' || exit
 case "$*" in
 "90 5000") cat beacons ;;
-"30 10000 0") head -n 45 beacons ;;
-"0 3000000 30") while sleep 0.1; do :; done ;;
-"30 10000 45") tail -n 45 beacons ;;
+"30 10000 3000000 "*)
+	head -n 45 beacons
+	(trap 'tail -n 45 beacons; exit' TERM; while sleep 0.1; do :; done) 2>/dev/null </dev/null &
+	echo $! >"$4" ;;
 *) exit 98 ;;
 esac
 `;
