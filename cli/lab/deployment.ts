@@ -3,13 +3,13 @@ import { checkStack, labsHere, readCard, stackOption } from "../card.ts";
 import { confirm } from "../confirm.ts";
 import { LabError } from "../errors.ts";
 import { asRoot, giveBack } from "../privilege.ts";
-import { runScript } from "../script.ts";
 import { print, say } from "../terminal.ts";
 import { changeLines } from "./change-lines.ts";
 import { readOutlook } from "./changes.ts";
 import { pulumi, pulumiHere, readState, stateFolder } from "./engine.ts";
 import { withEventLog } from "./engine-events.ts";
 import { breakStaleLock, clearPending, releaseUnknown, removeUnknownDomains, undoUnknown } from "./interruption.ts";
+import { startLibvirtd } from "./libvirt-objects.ts";
 import { nextCommands } from "./next-commands.ts";
 import { checkOwner, takeOver } from "./ownership.ts";
 import { endRuns } from "./sessions.ts";
@@ -81,7 +81,8 @@ export async function destroy(stack: string, args: readonly string[], sure: bool
 		checkOwner(stack);
 		await breakStaleLock(stack);
 		await clearPending(stack);
-		await startLibvirtd(stack);
+		// Pulumi finds libvirt's objects only through it.
+		if (readState(stack)?.resources?.some(({ type }) => type.startsWith("libvirt:"))) await startLibvirtd(stack);
 		await endRuns(stack);
 		await undoUnknown(stack);
 		await removeUnknownDomains(stack);
@@ -90,12 +91,6 @@ export async function destroy(stack: string, args: readonly string[], sure: bool
 	} finally {
 		giveBack();
 	}
-}
-
-/** A destroy finds libvirt's objects only through it. */
-async function startLibvirtd(stack: string): Promise<void> {
-	if (!readState(stack)?.resources?.some(({ type }) => type.startsWith("libvirt:"))) return;
-	await runScript("libvirtd-start", { stack, step: "destroy" });
 }
 
 /** Makes the stack known to pulumi, where it is not: half a second that a second up need not spend. */

@@ -28,6 +28,8 @@ export function pulumiHere(args: readonly string[], env: NodeJS.ProcessEnv = {})
 export interface StateResource {
 	urn: string;
 	type: string;
+	/** Its provider's. */
+	id?: string;
 	inputs?: Record<string, unknown>;
 }
 

@@ -2,7 +2,7 @@ import { globSync, readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { quote } from "../../spec/quote.ts";
 import { stackOption } from "../card.ts";
-import { LabError } from "../errors.ts";
+import { LabError, orFault } from "../errors.ts";
 import { onHost, project } from "../host.ts";
 import { runScript } from "../script.ts";
 import { say } from "../terminal.ts";
@@ -15,7 +15,16 @@ import {
 	resourceName,
 	type StateResource,
 } from "./engine.ts";
-import { removeDomain, removePool, removeVolume } from "./libvirt-objects.ts";
+import {
+	domainType,
+	isGone,
+	poolType,
+	removeDomain,
+	removePool,
+	removeVolume,
+	startLibvirtd,
+	volumeType,
+} from "./libvirt-objects.ts";
 import { endOrphans } from "./orphans.ts";
 import { type BegunStep, begunSteps, undo } from "./ownership.ts";
 
@@ -54,8 +63,9 @@ function isPulumi(pid: number): boolean {
 
 /**
  * Clears what the engine was doing when it was killed. It only warns of that, for ever, since it cannot know how far
- * it came. The lab can: a step is applied again from anywhere, or undone by undoUnknown, and a libvirt object that is in
- * no state is an orphan of that very moment, which would stand in the way of its next creation.
+ * it came. The lab can: a step is applied again from anywhere, or undone by undoUnknown; a libvirt object that is in
+ * no state is an orphan of that very moment, which would stand in the way of its next creation; and one that libvirt
+ * had removed already is in the state still, and could neither be removed again nor used.
  */
 export async function clearPending(stack: string): Promise<void> {
 	const pending = readState(stack)?.pending_operations ?? [];
@@ -64,26 +74,41 @@ export async function clearPending(stack: string): Promise<void> {
 		`lab: the last run on stack ${quote(stack)} was interrupted while ${pending.map(doing).join(", ")}: carrying on from there`,
 	);
 	const exported = JSON.parse(await must(["stack", "export", "--stack", stack])) as { deployment: Deployment };
-	const known = exported.deployment.resources ?? [];
-	for (const { resource } of pending.filter(({ type }) => type === "creating").reverse()) {
-		if (resource.type.startsWith("libvirt:")) await removeOrphan(resource, known);
+	const { deployment } = exported;
+	const ofLibvirt = pending.filter(({ resource }) => resource.type.startsWith("libvirt:")).reverse();
+	// Where it cannot start, the steps of an up mend that.
+	if (ofLibvirt.length > 0) await orFault(() => startLibvirtd(stack));
+	for (const { resource, type } of ofLibvirt) {
+		if (type === "creating") await removeOrphan(resource, deployment.resources ?? []);
+		else if (type === "deleting" && (await isGone(resource)))
+			deployment.resources = withoutGone(deployment.resources ?? [], resource);
 	}
-	delete exported.deployment.pending_operations;
+	delete deployment.pending_operations;
 	await must(["stack", "import", "--stack", stack], JSON.stringify(exported));
+}
+
+/**
+ * A state in which a resource is deleted, as the engine would have noted it: one that others refer to is about to be replaced, and they
+ * as well, so it stays, as one whose replacement is still to come.
+ */
+function withoutGone(resources: readonly StateResource[], gone: StateResource): StateResource[] {
+	const isIt = (one: StateResource) => one.urn === gone.urn && one.id === gone.id;
+	const others = resources.filter((one) => !isIt(one));
+	const stays = others.some((other) => other.urn !== gone.urn && JSON.stringify(other).includes(`"${gone.urn}"`));
+	if (!stays || others.some(({ urn }) => urn === gone.urn)) return others;
+	return resources.map((one) => (isIt(one) ? { ...one, pendingReplacement: true } : one));
 }
 
 function doing({ resource, type }: PendingOperation): string {
 	return `${type} ${resourceName(resource.urn)}`;
 }
 
-const domainType = "libvirt:index/domain:Domain";
-
 async function removeOrphan({ type, inputs }: StateResource, known: readonly StateResource[]): Promise<void> {
 	const name = String(inputs?.["name"] ?? "");
 	if (name === "" || known.some((other) => other.type === type && other.inputs?.["name"] === name)) return;
 	if (type === domainType) await removeDomain(name);
-	else if (type === "libvirt:index/volume:Volume") await removeVolume(name, String(inputs?.["pool"] ?? ""));
-	else if (type === "libvirt:index/pool:Pool") await removePool(name);
+	else if (type === volumeType) await removeVolume(name, String(inputs?.["pool"] ?? ""));
+	else if (type === poolType) await removePool(name);
 }
 
 /**
@@ -111,12 +136,15 @@ export async function undoUnknown(stack: string): Promise<void> {
 export async function removeUnknownDomains(stack: string): Promise<void> {
 	const libvirts = (readState(stack)?.resources ?? []).filter(({ type }) => type === domainType);
 	const known = new Set(libvirts.map(({ inputs }) => String(inputs?.["name"] ?? "")));
-	for (const step of begunSteps(stack).filter((step) => step.project === project)) {
-		// What a domain needs first.
-		const domain = /^domain-(.+)-share$/.exec(step.name)?.[1];
-		if (domain === undefined || known.has(`${stack}-${domain}`) || !(await removeDomain(`${stack}-${domain}`)))
-			continue;
-		say(`lab: domain ${domain} was defined, and is in no state of pulumi's: undefining it`);
+	// A domain needs its share first.
+	const domains = begunSteps(stack)
+		.filter((step) => step.project === project)
+		.flatMap(({ name }) => /^domain-(.+)-share$/.exec(name)?.slice(1) ?? [])
+		.filter((domain) => !known.has(`${stack}-${domain}`));
+	if (domains.length > 0) await orFault(() => startLibvirtd(stack));
+	for (const domain of domains) {
+		if (await removeDomain(`${stack}-${domain}`))
+			say(`lab: domain ${domain} was defined, and is in no state of pulumi's: undefining it`);
 	}
 }
 

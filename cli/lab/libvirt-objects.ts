@@ -1,4 +1,31 @@
 import { virsh } from "../libvirt.ts";
+import { runScript } from "../script.ts";
+import type { StateResource } from "./engine.ts";
+
+export const domainType = "libvirt:index/domain:Domain";
+export const volumeType = "libvirt:index/volume:Volume";
+export const poolType = "libvirt:index/pool:Pool";
+
+/** Starts libvirtd where it is down, as a kill or a reboot leaves it, and nothing where it is not installed. */
+export async function startLibvirtd(stack: string): Promise<void> {
+	await runScript("libvirtd-start", { stack, step: "libvirtd" });
+}
+
+/** Does libvirt say that there is no such object? Any other refusal leaves that open. */
+export async function isGone({ type, inputs }: StateResource): Promise<boolean> {
+	const [name, pool] = [String(inputs?.["name"] ?? ""), String(inputs?.["pool"] ?? "")];
+	// Of an inactive one, it does not know the volumes.
+	if (type === volumeType) await virsh("pool-start", pool);
+	const asked: Record<string, readonly string[]> = {
+		[domainType]: ["dominfo", name],
+		[volumeType]: ["vol-info", name, "--pool", pool],
+		[poolType]: ["pool-info", name],
+	};
+	const words = asked[type];
+	if (words === undefined) return false;
+	const { code, stderr } = await virsh(...words);
+	return code !== 0 && /(?:Domain|Storage (?:pool|volume)) not found/.test(stderr);
+}
 
 // What is not there needs no removal, so a refusal is as good.
 

@@ -1,12 +1,12 @@
 import { existsSync, readFileSync } from "node:fs";
 import { quote } from "../../spec/quote.ts";
-import { LabError } from "../errors.ts";
+import { LabError, orFault } from "../errors.ts";
 import { onHost, project } from "../host.ts";
 import { virsh } from "../libvirt.ts";
 import { type Ran, run } from "../program.ts";
 import { say } from "../terminal.ts";
 import { names, readState } from "./engine.ts";
-import { removeDomain, removePool, removeVolume } from "./libvirt-objects.ts";
+import { removeDomain, removePool, removeVolume, startLibvirtd } from "./libvirt-objects.ts";
 
 /** A step that was begun on this host and not undone since, as it says there itself (scripts/lib/step.sh). */
 export interface BegunStep {
@@ -69,6 +69,7 @@ export async function takeOver(stack: string): Promise<void> {
 	if (state === undefined || (state.resources ?? []).some(({ type }) => type.startsWith("libvirt:"))) return;
 	// Before that step an up has made none, and there may be no virsh yet.
 	if (!steps.some(({ name }) => name === "libvirt-daemon")) return;
+	await orFault(() => startLibvirtd(stack));
 	const gone = [];
 	for (const step of steps) {
 		const domain = /^domain-(.+)-guest$/.exec(step.name)?.[1];

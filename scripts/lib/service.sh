@@ -104,9 +104,9 @@ service_restart_if_needed() {
 	fi
 }
 
-# service_settled NAME: nothing asks for its restart any more.
+# service_settled NAME: nothing asks for its restart any more, nor does what a kill left of such a note.
 service_settled() {
-	rm -f "$(service_pending "$1")"
+	rm -f "$state_dir/restart/$1" "$state_dir/restart/.$1.tracelab-part"
 	rmdir --ignore-fail-on-non-empty "$state_dir/restart" 2>/dev/null || :
 }
 

@@ -110,6 +110,12 @@ export class ScratchLab extends ScratchHost {
 		this.write(`var/lib/tracelab/labs/${stack}.json`, JSON.stringify(text));
 	}
 
+	/** Makes libvirtd run, as systemd has it. */
+	runsLibvirtd(): void {
+		mkdirSync(join(this.root, "run/systemd/system"), { recursive: true });
+		for (const name of ["libvirtd", "systemctl"]) this.fake(name, "exit 0");
+	}
+
 	/** A PATH of these commands alone, for a machine that lacks the others. */
 	pathOf(...names: readonly string[]): string {
 		const folder = join(this.root, "bin");

@@ -6,6 +6,7 @@ import {
 	declare,
 	edit,
 	type Instant,
+	killedInDeletion,
 	killedInStep,
 	killIn,
 	left,
@@ -107,4 +108,16 @@ test("killed anywhere in an up or a destroy, at random: the next one finishes it
 	// The daemons were killed under the lab beside it, too.
 	const { code, all: said } = await lab("up");
 	t.is(code, 0, said);
+});
+
+test("a destroy that is killed as libvirt forgets the domain is finished, and so is an up behind it", async (t) => {
+	declare();
+	for (const next of [["destroy", "--yes"], ["up"]]) {
+		await works(t, "up");
+		await killedInDeletion(t);
+		await works(t, ...next);
+	}
+	await works(t, "preview", "--", "--expect-no-changes");
+	await works(t, "destroy", "--yes");
+	t.is(left(), "");
 });

@@ -206,13 +206,34 @@ export async function killedInStep(t: ExecutionContext): Promise<void> {
 	t.log(`up: the engine killed in a step: ${pending.length} pending`);
 }
 
+/**
+ * Runs a destroy and kills its engine as libvirt has just forgotten the domain, which the engine mostly has no time to note: its state
+ * has one that is not there.
+ */
+export async function killedInDeletion(t: ExecutionContext): Promise<void> {
+	const definition = `/etc/libvirt/qemu/${stack}-vm.xml`;
+	const left = pendingOperations();
+	const running = copy.startLab("-s", stack, "destroy", "--yes");
+	let going = true;
+	const ended = explained(t, running, left).finally(() => {
+		going = false;
+	});
+	t.true(existsSync(definition));
+	while (going && existsSync(definition)) await pause(1);
+	const hit = kill(running.pid ?? 0, "the engine");
+	await ended;
+	t.true(hit > 0, "the engine had ended");
+	const pending = pendingOperations().map(({ type, resource }) => `${type} ${resource.urn.split("::").at(-1)}`);
+	t.log(`destroy: the engine killed as the domain goes: ${pending.join(", ") || "nothing"} pending`);
+}
+
 /** What is there of the stack on this host. */
 export function left(): string {
 	return host(
 		`find /var/lib/tracelab /opt/tracelab -path '*${stack}*' ! -path '*/runs/*' 2>/dev/null || :;
 		virsh -c qemu:///system list --all --name | grep '^${stack}' || :;
 		virsh -c qemu:///system pool-list --all --name | grep '${stack}' || :;
-		pgrep -x '${stack}-vm' || :;
+		pgrep -x -r R,S,D '${stack}-vm' || :;
 		pgrep -af '^(node )?${copy.folder}/(.pulumi|node_modules/@pulumi/pulumi/cmd/run)/' || :`,
 	);
 }

@@ -29,6 +29,7 @@ test.beforeEach(() => {
 	for (const path of ["state", "asked", "exported", "imported", "undone", "var", "opt"])
 		rmSync(`${lab.root}/${path}`, { recursive: true, force: true });
 	lab.write("asked", "");
+	lab.runsLibvirtd();
 	lab.fake("pulumi", pulumi);
 	lab.fake("virsh", `echo "$*" >>"$root/asked"; exit 1`);
 });
@@ -167,6 +168,28 @@ test.serial("what was made last is removed first", async (t) => {
 	);
 });
 
+test.serial("a libvirtd that was killed as well is started before it is asked for anything", async (t) => {
+	lab.fake("virsh", `shift 2; echo "virsh $*" >>"$root/asked"`);
+	lab.fake("systemctl", `[ "$1" = start ] && echo "systemctl $*" >>"$root/asked"`);
+	pending([{ resource: libvirt("domain", { name: "quickstart-vm" }), type: "creating" }]);
+	await clearPending("quickstart");
+	t.deepEqual(asked(), [
+		exported,
+		"systemctl start libvirtd.socket",
+		"virsh list --name",
+		"virsh qemu:///system destroy quickstart-vm",
+		"virsh qemu:///system undefine quickstart-vm",
+		imported,
+	]);
+});
+
+test.serial("where it does not start, the up that may mend that goes on", async (t) => {
+	lab.fake("systemctl", "exit 1");
+	pending([{ resource: libvirt("domain", { name: "quickstart-vm" }), type: "creating" }]);
+	await clearPending("quickstart");
+	t.is(asked().at(-1), imported);
+});
+
 const keeps = test.macro({
 	title: (_, what: string) => `nothing is removed: ${what}`,
 	async exec(t, _what: string, type: string, resource: object, resources: readonly object[]) {
@@ -177,10 +200,78 @@ const keeps = test.macro({
 });
 
 const vm = libvirt("domain", { name: "quickstart-vm" });
-test.serial(keeps, "a domain that was being deleted", "deleting", vm, [vm]);
 test.serial(keeps, "a domain whose like is in the state under that name", "creating", vm, [vm]);
 test.serial(keeps, "a domain without a name", "creating", libvirt("domain", {}), []);
 test.serial(keeps, "a step before an up, which applies it again", "creating", step, []);
+
+/** Has libvirt say of an object what it says where that is not there, or something else. */
+const notThere = (words: string) => lab.fake("virsh", `echo "$*" >>"$root/asked"; echo "error: ${words}" >&2; exit 1`);
+
+const inState = <T extends object>(resource: T, id: string) => ({ ...resource, id });
+
+const isDeleted = test.macro({
+	title: (_, what: string) => `${what} that libvirt had deleted when the engine was killed is taken out of the state`,
+	async exec(t, _what: string, resource: object, call: string, words: string) {
+		notThere(words);
+		const [gone, other] = [inState(resource, "one"), { urn: urn("other"), type: "command:local:Command" }];
+		pending([{ resource: gone, type: "deleting" }], [gone, other]);
+		await clearPending("quickstart");
+		t.true(asked().includes(`--quiet --connect qemu:///system ${call}`), asked().join("\n"));
+		t.deepEqual(JSON.parse(lab.read("imported")).deployment.resources, [other]);
+	},
+});
+
+test.serial(
+	isDeleted,
+	"a domain",
+	vm,
+	"dominfo quickstart-vm",
+	"Domain not found: no domain with matching name 'quickstart-vm'",
+);
+test.serial(
+	isDeleted,
+	"a volume",
+	libvirt("volume", { name: "v", pool: "p" }),
+	"vol-info v --pool p",
+	"Storage volume not found: no storage vol with matching path 'v'",
+);
+test.serial(
+	isDeleted,
+	"a pool",
+	libvirt("pool", { name: "p" }),
+	"pool-info p",
+	"Storage pool not found: no storage pool with matching name 'p'",
+);
+
+test.serial("a domain that was being deleted, and is there still, stays in the state", async (t) => {
+	const there = inState(vm, "one");
+	for (const answer of ["exit 0", "echo 'error: failed to connect to the hypervisor' >&2; exit 1"]) {
+		lab.fake("virsh", answer);
+		pending([{ resource: there, type: "deleting" }], [there]);
+		await clearPending("quickstart");
+		t.deepEqual(JSON.parse(lab.read("imported")).deployment.resources, [there]);
+	}
+});
+
+test.serial("one that others refer to is to be replaced, as the engine would have it", async (t) => {
+	notThere("Domain not found");
+	const gone = inState(vm, "one");
+	const guest = { ...step, dependencies: [gone.urn] };
+	pending([{ resource: gone, type: "deleting" }], [gone, guest]);
+	await clearPending("quickstart");
+	const { resources } = JSON.parse(lab.read("imported")).deployment;
+	t.deepEqual(resources, [{ ...gone, pendingReplacement: true }, guest]);
+});
+
+test.serial("of two by one name, the one before a replacement goes, and the new one stays", async (t) => {
+	notThere("Storage volume not found");
+	const volume = libvirt("volume", { name: "v", pool: "p" });
+	const [gone, replacement] = [{ ...inState(volume, "one"), delete: true }, inState(volume, "two")];
+	const guest = { ...step, dependencies: [gone.urn] };
+	pending([{ resource: gone, type: "deleting" }], [replacement, guest, gone]);
+	await clearPending("quickstart");
+	t.deepEqual(JSON.parse(lab.read("imported")).deployment.resources, [replacement, guest]);
+});
 
 /** What a step leaves on the host before it is begun; the later it is, the larger is `order`. */
 function begun(name: string, order: number, undo: string, from = project): void {

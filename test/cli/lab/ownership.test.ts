@@ -13,6 +13,7 @@ lab.enter();
 test.beforeEach(() => {
 	for (const path of ["state", "asked", "var"]) rmSync(`${lab.root}/${path}`, { recursive: true, force: true });
 	lab.write("asked", "");
+	lab.runsLibvirtd();
 	lab.fake(
 		"virsh",
 		`shift 3; echo "$*" >>"$root/asked"
