@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { LabError } from "../cli/errors.ts";
-import { say, size } from "../cli/terminal.ts";
+import { say } from "../cli/terminal.ts";
 import { type Bench, type Figure, seconds, without } from "./figure.ts";
 import { installHostPackages } from "./plain.ts";
 
@@ -10,14 +10,13 @@ export async function againFigures(bench: Bench): Promise<Figure[]> {
 	await installHostPackages("rclone", "zstd");
 	// Archives of builds are large, and /tmp may be memory.
 	const scratch = mkdtempSync(join(process.env["TMPDIR"] ?? "/var/tmp", "tracelab-bench-"));
-	const [store, archive] = [join(scratch, "store"), join(scratch, "lab.tar")];
+	const store = join(scratch, "store");
 	try {
 		await bench.lab("up");
 		const { verdicts, took: built } = await builtAgain(bench);
 		const same = verdicts.filter((verdict) => verdict === "same").length;
 		await bench.lab("lock");
 		const pushed = await seconds("push", () => bench.lab("push", store));
-		await seconds("bundle", () => bench.lab("bundle", archive));
 		await bench.lab("destroy", "--yes");
 		const [pulled, up] = await without("/var/cache/tracelab/builds", async () => {
 			const times = [
@@ -44,7 +43,6 @@ export async function againFigures(bench: Bench): Promise<Figure[]> {
 				goal: "120 s",
 				met: pulled + up <= 120,
 			},
-			{ name: "bundle of quickstart", measured: size(statSync(archive).size) },
 		];
 	} finally {
 		rmSync(scratch, { recursive: true });

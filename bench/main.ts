@@ -7,6 +7,7 @@ import { errorText } from "../cli/errors.ts";
 import { say, table } from "../cli/terminal.ts";
 import { againFigures } from "./again.ts";
 import { budgetFigures } from "./budgets.ts";
+import { bundleFigures } from "./bundle.ts";
 import { clockFigures } from "./clock.ts";
 import { coldFigures } from "./cold.ts";
 import { Bench, type Figure, refuseWhereLabsAreUp } from "./figure.ts";
@@ -28,6 +29,10 @@ const parts: Readonly<Record<string, Part>> = {
 	again: {
 		measure: againFigures,
 		what: "whether builds are the same when made again, and what a pull costs: builds everything once",
+	},
+	bundle: {
+		measure: bundleFigures,
+		what: "whether a lab comes up from its bundle without a network: builds everything once",
 	},
 	quick: { measure: quickFigures, what: "what a lab that is built costs: builds nothing but a module" },
 	clock: { measure: clockFigures, what: "how exactly the clocks are put on one, and what that costs: some 5 minutes" },
