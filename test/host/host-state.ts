@@ -29,7 +29,7 @@ export function hostState(): string[] {
 		...section("network", "virsh -c qemu:///system net-list --all --name 2>/dev/null || :"),
 		...section("daemon", daemons),
 		...section("plugin", "ps -eo args= | grep -oE '^/[^ ]*/tracelab-project-[^/ ]+/[.]pulumi/[^ ]+' || :"),
-		...section("listener", "ss -Hltn | awk '{print $4}'"),
+		...section("listener", listeners),
 	];
 }
 
@@ -47,6 +47,15 @@ const leftAtRunTime = `exec 2>/dev/null
 const daemons = `find /proc/[0-9]*/exe -maxdepth 0 -printf '%l\\n' 2>/dev/null |
 	sed -nE 's,^.*/(libvirtd|virtlogd|lttng-(sessiond|consumerd|relayd)|dnsmasq|virtiofsd|qemu-system-[^/ ]+)( \\(deleted\\))?$,\\1,p' |
 	awk '{there[$0]} END {for (one in there) if (one != "lttng-consumerd" || !("lttng-sessiond" in there)) print one}'`;
+
+/** Of the lab's programs, as others of the host come and go. */
+const listeners = `ss -Hltnp | while read -r _ _ _ address _ users; do
+		for pid in $(grep -o 'pid=[0-9]*' <<<"$users" | cut -c 5-); do
+			case "$(readlink /proc/$pid/exe || :) $(tr '\\0' ' ' 2>/dev/null </proc/$pid/cmdline || :)" in
+			*/opt/tracelab/* | */tracelab-project-* | *qemu-system* | *libvirtd* | *virtlogd* | *lttng-* | *pulumi*) echo "$address" ;;
+			esac
+		done
+	done | sort -u`;
 
 const volatile = [
 	"/etc/ld.so.cache",
