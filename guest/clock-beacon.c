@@ -9,7 +9,8 @@
  *
  * writes COUNT beacons, three at a time, and prints a line for each: SEQ T0 T1, in nanoseconds. The port has the last
  * eight bits of SEQ, which begins with 0. With the other two it goes on in the background, once these are printed: it
- * writes three more every PAUSE_US, on SIGTERM the last COUNT as it did the first, and ends. PIDFILE has its process ID.
+ * writes three more each time, first INTERVAL_US later, then after twice that, and so on up to every PAUSE_US; on SIGTERM
+ * the last COUNT as it did the first, and ends. PIDFILE has its process ID.
  *
  * The first of three finds its way through cold caches, which takes ten times as long, and says that much less; the
  * other two are the tight ones. The rests between the threes are between three and five quarters of INTERVAL_US or
@@ -197,7 +198,8 @@ int main(int argc, char **argv)
 		return 0;
 	sigaction(SIGTERM, &action, NULL);
 	into_background(argv[4]);
-	for (rest(pause); !ended; rest(pause))
+	/* How fast the clocks drift apart is known the better the longer it was seen, if something changes soon. */
+	for (uint64_t next = interval; rest(next), !ended; next = 2 * next + 1 < pause ? 2 * next + 1 : pause)
 		write_beacons(AT_A_TIME, 0);
 	/* Asked once more, it goes on with these. */
 	signal(SIGTERM, SIG_IGN);

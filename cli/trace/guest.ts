@@ -20,7 +20,7 @@ const beaconFile = (session: string): string => `/run/tracelab-${session}.clock`
 const endsBeacons = `{ read -r pid <"$f.pid"; } 2>/dev/null
 while { read -r comm <"/proc/$pid/comm"; } 2>/dev/null && [ "$comm" = clock-beacon ] && kill "$pid"; do sleep 0.1; done`;
 
-// A good number at both ends, where the clocks' lines would be known least, and three every three seconds between.
+// A good number at both ends, where the clocks' lines would be known least, and between them three at a time, soon every three seconds.
 const beacons = `f=$1 b=$2
 [ -x "$b" ] || exit 3
 ${endsBeacons}
