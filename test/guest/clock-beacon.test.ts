@@ -71,7 +71,8 @@ asRoot(
 		while [ -e /proc/$pid ]; do sleep 0.02; done
 		cat beacons`);
 		const [first, name, ...beacons] = printed.split("\n");
-		t.deepEqual([first, name], ["6", "clock-beacon"]);
+		t.true(Number(first) >= 6, first);
+		t.is(name, "clock-beacon");
 		t.deepEqual(sequences(t, beacons.join("\n")), upTo(beacons.length));
 		// Pauses of up to 128 ms, a quarter of a second in all, and then of a fifth each; give or take a quarter.
 		t.true(beacons.length >= 6 + 3 * 9 + 6 && beacons.length <= 6 + 3 * 14 + 6, String(beacons.length));
