@@ -24,7 +24,7 @@ export async function isGone({ type, inputs }: StateResource): Promise<boolean> 
 	const words = asked[type];
 	if (words === undefined) return false;
 	const { code, stderr } = await virsh(...words);
-	return code !== 0 && /(?:Domain|Storage (?:pool|volume)) not found/.test(stderr);
+	return code !== 0 && /failed to get (?:domain|pool|vol) /.test(stderr);
 }
 
 // What is not there needs no removal, so a refusal is as good.
