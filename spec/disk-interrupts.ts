@@ -134,6 +134,13 @@ export class DiskInterrupts {
 	}
 }
 
+/** One that was sent and has no partner yet. */
+interface Sent {
+	readonly one: Instant;
+	/** From when on it has nothing to do with what happens: not before the guest, which may have been stopped, has handled another. */
+	expires: number;
+}
+
 /**
  * Pairs each interrupt with the last one sent before it that has no other, so that a lead is never too long; and one
  * that has none with the first that is sent behind it. One that was sent and came together with another does not count
@@ -141,30 +148,32 @@ export class DiskInterrupts {
  */
 function paired(sent: readonly Instant[], handled: readonly Instant[], { from, to }: Sides) {
 	const leads: Lead[] = [];
-	const open: Instant[] = [];
+	const open: Sent[] = [];
 	const early: Instant[] = [];
+	const tooEarly = (now: number) => dropWhile(early, ({ time }) => now - time > onItsWay);
 	let unpaired = 0;
 	const all = [...sent.map((one) => ({ one, cause: true })), ...handled.map((one) => ({ one, cause: false }))];
 	for (const { one, cause } of all.sort((a, b) => a.one.time - b.one.time)) {
 		if (cause) {
-			dropOld(open, one.time);
-			unpaired += dropOld(early, one.time);
+			dropWhile(open, ({ expires }) => expires < one.time);
+			unpaired += tooEarly(one.time);
 			const effect = early.shift();
-			if (effect === undefined) open.push(one);
+			if (effect === undefined) open.push({ one, expires: Number.POSITIVE_INFINITY });
 			else leads.push(leadOf(one, effect));
 		} else {
 			const last = open.pop();
-			if (last !== undefined) leads.push(leadOf(last, one));
+			if (last !== undefined) leads.push(leadOf(last.one, one));
 			else if (one.time - from > onItsWay) early.push(one);
+			for (const other of open) other.expires = Math.min(other.expires, one.time + onItsWay);
 		}
 	}
-	return { leads, unpaired: unpaired + dropOld(early, to) };
+	return { leads, unpaired: unpaired + tooEarly(to) };
 }
 
-/** Drops what can have nothing to do with what happens now; returns how many that are. */
-function dropOld(instants: Instant[], now: number): number {
-	const first = instants.findIndex(({ time }) => now - time <= onItsWay);
-	return instants.splice(0, first === -1 ? instants.length : first).length;
+/** Drops the first ones of which that holds; returns how many they are. */
+function dropWhile<One>(all: One[], holds: (one: One) => boolean): number {
+	const first = all.findIndex((one) => !holds(one));
+	return all.splice(0, first === -1 ? all.length : first).length;
 }
 
 function add(instants: Map<string, Instant[]>, key: string, event: OrderedEvent): void {

@@ -131,6 +131,8 @@ test("an interrupt with none sent anywhere near is not compared", (t) => {
 test("a guest that was stopped has it late, and where its clock is not known it is left out", (t) => {
 	const late = [send(200), handle(1800), send(1801), handle(1801.3)];
 	t.like(seen([...begun, ...late]), { pairs: 2, violations: 0, least: 300_000 });
+	const behindAnother = [send(200), send(1800), handle(1800.3), handle(1800.4), send(1800.5), handle(1800.8)];
+	t.like(seen([...begun, ...behindAnother]), { pairs: 3, violations: 0, unpaired: 0, least: 300_000 });
 	t.like(seen([...begun, handle(200), send(200.3)], { bound: 1e9 }), { pairs: 0, unpaired: 0 });
 });
 
