@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Starts libvirtd where it is down, as a reboot leaves it. No step: ./lab destroy runs it from this folder, since
-# @pulumi/libvirt connects before any step of a destroy could start it. Inputs, in the environment: stack, step.
+# Starts libvirtd where it is down, as a reboot leaves it. No step: ./lab runs it from this folder before a destroy,
+# whose @pulumi/libvirt connects before any step could start it, and to see what a killed run left.
+# Inputs, in the environment: stack, step.
 generation=''
 source lib/service.sh
 

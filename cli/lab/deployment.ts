@@ -80,9 +80,9 @@ export async function destroy(stack: string, args: readonly string[], sure: bool
 	try {
 		checkOwner(stack);
 		await breakStaleLock(stack);
-		await clearPending(stack);
 		// Pulumi finds libvirt's objects only through it.
 		if (readState(stack)?.resources?.some(({ type }) => type.startsWith("libvirt:"))) await startLibvirtd(stack);
+		await clearPending(stack);
 		await endRuns(stack);
 		await undoUnknown(stack);
 		await removeUnknownDomains(stack);

@@ -31,6 +31,8 @@ export interface StateResource {
 	/** Its provider's. */
 	id?: string;
 	inputs?: Record<string, unknown>;
+	/** It is deleted, and what takes its place is still to come. */
+	pendingReplacement?: boolean;
 }
 
 /** A resource's own name, as the stack's program gave it. */

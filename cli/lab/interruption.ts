@@ -68,23 +68,39 @@ function isPulumi(pid: number): boolean {
  * had removed already is in the state still, and could neither be removed again nor used.
  */
 export async function clearPending(stack: string): Promise<void> {
-	const pending = readState(stack)?.pending_operations ?? [];
-	if (pending.length === 0) return;
-	say(
-		`lab: the last run on stack ${quote(stack)} was interrupted while ${pending.map(doing).join(", ")}: carrying on from there`,
-	);
-	const exported = JSON.parse(await must(["stack", "export", "--stack", stack])) as { deployment: Deployment };
-	const { deployment } = exported;
+	const state = readState(stack);
+	const pending = state?.pending_operations ?? [];
+	const doubtful = (state?.resources ?? []).filter((resource) => isDoubtful(stack, resource));
+	if (pending.length === 0 && doubtful.length === 0) return;
+	if (pending.length > 0)
+		say(
+			`lab: the last run on stack ${quote(stack)} was interrupted while ${pending.map(doing).join(", ")}: carrying on from there`,
+		);
 	const ofLibvirt = pending.filter(({ resource }) => resource.type.startsWith("libvirt:")).reverse();
 	// Where it cannot start, the steps of an up mend that.
-	if (ofLibvirt.length > 0) await orFault(() => startLibvirtd(stack));
-	for (const { resource, type } of ofLibvirt) {
+	if (ofLibvirt.length + doubtful.length > 0) await orFault(() => startLibvirtd(stack));
+	const exported = JSON.parse(await must(["stack", "export", "--stack", stack])) as { deployment: Deployment };
+	const { deployment } = exported;
+	for (const { resource, type } of ofLibvirt)
 		if (type === "creating") await removeOrphan(resource, deployment.resources ?? []);
-		else if (type === "deleting" && (await isGone(resource)))
-			deployment.resources = withoutGone(deployment.resources ?? [], resource);
+	const deleting = ofLibvirt.flatMap(({ resource, type }) => (type === "deleting" ? [resource] : []));
+	for (const resource of [...deleting, ...doubtful]) {
+		// Of a pool the provider removes the folder first, which it cannot do again.
+		if (resource.type === poolType) await removePool(String(resource.inputs?.["name"] ?? ""));
+		if (await isGone(resource)) deployment.resources = withoutGone(deployment.resources ?? [], resource);
 	}
 	delete deployment.pending_operations;
 	await must(["stack", "import", "--stack", stack], JSON.stringify(exported));
+}
+
+/**
+ * May libvirt have removed a domain of the state? Its guest's step, which would define it again, goes first; and where libvirt's answer
+ * was lost, the engine takes its deletion for one that failed.
+ */
+function isDoubtful(stack: string, { type, inputs, pendingReplacement }: StateResource): boolean {
+	if (type !== domainType || pendingReplacement) return false;
+	const domain = String(inputs?.["name"] ?? "").slice(`${stack}-`.length);
+	return !begunSteps(stack).some(({ name }) => name === `domain-${domain}-guest`);
 }
 
 /**
@@ -105,7 +121,9 @@ function doing({ resource, type }: PendingOperation): string {
 
 async function removeOrphan({ type, inputs }: StateResource, known: readonly StateResource[]): Promise<void> {
 	const name = String(inputs?.["name"] ?? "");
-	if (name === "" || known.some((other) => other.type === type && other.inputs?.["name"] === name)) return;
+	const isKnown = (other: StateResource) =>
+		other.type === type && other.inputs?.["name"] === name && !other.pendingReplacement;
+	if (name === "" || known.some(isKnown)) return;
 	if (type === domainType) await removeDomain(name);
 	else if (type === volumeType) await removeVolume(name, String(inputs?.["pool"] ?? ""));
 	else if (type === poolType) await removePool(name);
@@ -134,11 +152,15 @@ export async function undoUnknown(stack: string): Promise<void> {
  * want of memory, it is defined for good, and in the way of the next try.
  */
 export async function removeUnknownDomains(stack: string): Promise<void> {
-	const libvirts = (readState(stack)?.resources ?? []).filter(({ type }) => type === domainType);
+	const libvirts = (readState(stack)?.resources ?? []).filter(
+		({ type, pendingReplacement }) => type === domainType && !pendingReplacement,
+	);
 	const known = new Set(libvirts.map(({ inputs }) => String(inputs?.["name"] ?? "")));
+	const steps = begunSteps(stack).filter((step) => step.project === project);
+	// Before that step there is no domain, and it notes what libvirtd was before the lab.
+	if (!steps.some(({ name }) => name === "libvirt-daemon")) return;
 	// A domain needs its share first.
-	const domains = begunSteps(stack)
-		.filter((step) => step.project === project)
+	const domains = steps
 		.flatMap(({ name }) => /^domain-(.+)-share$/.exec(name)?.slice(1) ?? [])
 		.filter((domain) => !known.has(`${stack}-${domain}`));
 	if (domains.length > 0) await orFault(() => startLibvirtd(stack));

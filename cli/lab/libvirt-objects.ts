@@ -11,20 +11,20 @@ export async function startLibvirtd(stack: string): Promise<void> {
 	await runScript("libvirtd-start", { stack, step: "libvirtd" });
 }
 
-/** Does libvirt say that there is no such object? Any other refusal leaves that open. */
+/** Does libvirt say that there is no such object? */
 export async function isGone({ type, inputs }: StateResource): Promise<boolean> {
 	const [name, pool] = [String(inputs?.["name"] ?? ""), String(inputs?.["pool"] ?? "")];
 	// Of an inactive one, it does not know the volumes.
 	if (type === volumeType) await virsh("pool-start", pool);
-	const asked: Record<string, readonly string[]> = {
-		[domainType]: ["dominfo", name],
-		[volumeType]: ["vol-info", name, "--pool", pool],
-		[poolType]: ["pool-info", name],
+	const lists: Record<string, readonly string[]> = {
+		[domainType]: ["list", "--all", "--name"],
+		[volumeType]: ["vol-list", pool],
+		[poolType]: ["pool-list", "--all", "--name"],
 	};
-	const words = asked[type];
-	if (words === undefined) return false;
-	const { code, stderr } = await virsh(...words);
-	return code !== 0 && /failed to get (?:domain|pool|vol) /.test(stderr);
+	const list = lists[type];
+	if (list === undefined) return false;
+	const { code, stdout } = await virsh(...list);
+	return code === 0 && !stdout.split("\n").some((line) => line.trim().split(/ +/)[0] === name);
 }
 
 // What is not there needs no removal, so a refusal is as good.
@@ -39,7 +39,9 @@ export async function removeVolume(name: string, pool: string): Promise<void> {
 	await virsh("vol-delete", name, "--pool", pool);
 }
 
+/** With its folder, where that is empty. */
 export async function removePool(name: string): Promise<void> {
 	await virsh("pool-destroy", name);
+	await virsh("pool-delete", name);
 	await virsh("pool-undefine", name);
 }

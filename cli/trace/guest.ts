@@ -17,8 +17,10 @@ import { guestFolder } from "./session.ts";
 const beaconFile = (session: string): string => `/run/tracelab-${session}.clock`;
 
 // Of a command that was killed, they go on; where they have ended, another process may have their number.
-const endsBeacons = `{ read -r pid <"$f.pid"; } 2>/dev/null
-while { read -r comm <"/proc/$pid/comm"; } 2>/dev/null && [ "$comm" = clock-beacon ] && kill "$pid"; do sleep 0.1; done`;
+const endsBeacons = `there() { { read -r comm <"/proc/$pid/comm"; } 2>/dev/null && [ "$comm" = clock-beacon ]; }
+{ read -r pid <"$f.pid"; } 2>/dev/null
+there && ended= || ended=early
+while there && kill "$pid"; do sleep 0.1; done`;
 
 // A good number at both ends, where the clocks' lines would be known least, and between them three at a time, soon every three seconds.
 const beacons = `f=$1 b=$2
@@ -26,9 +28,15 @@ const beacons = `f=$1 b=$2
 ${endsBeacons}
 "$b" 30 10000 3000000 "$f.pid" >"$f"`;
 
+/** Stands among the beacons' lines where their process was not there any more to write the last ones. */
+const endedEarly = "ended early";
+
+// Of those that were ended before, for a stop that found no room, nothing is to be ended.
 const lastBeacons = `f=$1
 [ -e "$f.pid" ] || exit 3
 ${endsBeacons}
+[ "$ended" != early ] || [ "$pid" = ended ] || echo "${endedEarly}" >>"$f"
+echo ended >"$f.pid"
 cat "$f"`;
 
 /** Starts clock-beacon in the guest; false where the guest has none. */
@@ -39,6 +47,9 @@ export async function startBeacons(agent: GuestAgent, session: string): Promise<
 /** Ends the beacons with a last few; returns what they printed, which the guest keeps, or nothing where none were started. */
 export const endBeacons = (agent: GuestAgent, session: string): Promise<string | undefined> =>
 	beacon(agent, lastBeacons, session);
+
+/** Did the beacons of these lines end by themselves, as by a signal of somebody else's, so that there are none at the end? */
+export const lackLast = (lines: string): boolean => lines.split("\n").includes(endedEarly);
 
 /** Has a guest forget what its beacons printed, once that is kept here. */
 export async function dropBeacons(agent: GuestAgent, session: string): Promise<void> {

@@ -23,6 +23,7 @@ import {
 	type GuestParts,
 	type GuestTaking,
 	keepBeacons,
+	lackLast,
 	startBeacons,
 	stopped,
 	takePart,
@@ -185,6 +186,10 @@ export async function endClocks({ folder, session, run }: Recording): Promise<Re
 			silent.add(domain.name);
 		}
 		if (lines === undefined || lines instanceof LabError) continue;
+		if (lackLast(lines))
+			run.notes.push(
+				`clock-beacon ended before the run did in ${domain.name}: the guest's clock is known the less, the later an event is`,
+			);
 		keepBeacons(folder, domain.name, lines);
 		await orFault(() => dropBeacons(new GuestAgent(domain), session.session));
 	}

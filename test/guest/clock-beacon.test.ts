@@ -68,7 +68,7 @@ asRoot(
 		pid=$(<pid); echo "$(</proc/$pid/comm)"
 		sleep 1
 		kill $pid; sleep 0.01; kill $pid || :
-		while [ -e /proc/$pid ]; do sleep 0.02; done
+		while grep -qs '^State:.[RSD]' /proc/$pid/status; do sleep 0.02; done
 		cat beacons`);
 		const [first, name, ...beacons] = printed.split("\n");
 		t.true(Number(first) >= 6, first);

@@ -89,7 +89,7 @@ test("a run's layers come in one order, in which no effect comes before its caus
 		lttng enable-event --session=clocks --kernel ${kernel}; lttng start clocks
 		/lab/bin/clock-beacon 30 10000 3000000 /tmp/beacons.pid >/tmp/beacons
 		dd if=/dev/vda of=/dev/null bs=64k count=200 iflag=direct
-		kill $(cat /tmp/beacons.pid); while pgrep -x clock-beacon; do sleep 0.1; done; lttng stop clocks`);
+		pid=$(cat /tmp/beacons.pid); kill $pid; while [ -e /proc/$pid ]; do sleep 0.1; done; lttng stop clocks`);
 	host(`lttng stop ${session}; lttng destroy ${session}`);
 	for (const [from, to] of [
 		["/tmp/beacons", "clock/vm"],

@@ -154,7 +154,11 @@ const removes = test.macro({
 
 test.serial(removes, "domain", ["destroy quickstart-vm", "undefine quickstart-vm"]);
 test.serial(removes, "volume", ["vol-delete quickstart-vm --pool quickstart"]);
-test.serial(removes, "pool", ["pool-destroy quickstart-vm", "pool-undefine quickstart-vm"]);
+test.serial(removes, "pool", [
+	"pool-destroy quickstart-vm",
+	"pool-delete quickstart-vm",
+	"pool-undefine quickstart-vm",
+]);
 
 test.serial("what was made last is removed first", async (t) => {
 	const [pool, volume] = [libvirt("pool", { name: "p" }), libvirt("volume", { name: "v", pool: "p" })];
@@ -164,7 +168,7 @@ test.serial("what was made last is removed first", async (t) => {
 		asked()
 			.slice(1, -1)
 			.map((call) => call.split(" ").slice(3).join(" ")),
-		["vol-delete v --pool p", "pool-destroy p", "pool-undefine p"],
+		["vol-delete v --pool p", "pool-destroy p", "pool-delete p", "pool-undefine p"],
 	);
 });
 
@@ -174,9 +178,9 @@ test.serial("a libvirtd that was killed as well is started before it is asked fo
 	pending([{ resource: libvirt("domain", { name: "quickstart-vm" }), type: "creating" }]);
 	await clearPending("quickstart");
 	t.deepEqual(asked(), [
-		exported,
 		"systemctl start libvirtd.socket",
 		"virsh list --name",
+		exported,
 		"virsh qemu:///system destroy quickstart-vm",
 		"virsh qemu:///system undefine quickstart-vm",
 		imported,
@@ -193,6 +197,7 @@ test.serial("where it does not start, the up that may mend that goes on", async 
 const keeps = test.macro({
 	title: (_, what: string) => `nothing is removed: ${what}`,
 	async exec(t, _what: string, type: string, resource: object, resources: readonly object[]) {
+		begun("domain-vm-guest", 1, "exit 1");
 		pending([{ resource, type }], resources);
 		await clearPending("quickstart");
 		t.deepEqual(asked(), [exported, imported]);
@@ -204,61 +209,103 @@ test.serial(keeps, "a domain whose like is in the state under that name", "creat
 test.serial(keeps, "a domain without a name", "creating", libvirt("domain", {}), []);
 test.serial(keeps, "a step before an up, which applies it again", "creating", step, []);
 
-/** Has libvirt say of an object what it says where that is not there, or something else. */
-const notThere = (words: string) => lab.fake("virsh", `echo "$*" >>"$root/asked"; echo "error: ${words}" >&2; exit 1`);
+/** libvirt knows these, of the kind that it is asked for. */
+const knows = (...names: string[]) =>
+	lab.fake("virsh", `echo "$*" >>"$root/asked"; printf '%s\\n' ${names.join(" ") || "''"}`);
 
 const inState = <T extends object>(resource: T, id: string) => ({ ...resource, id });
 
+const resources = () => JSON.parse(lab.read("imported")).deployment.resources as unknown[];
+
 const isDeleted = test.macro({
 	title: (_, what: string) => `${what} that libvirt had deleted when the engine was killed is taken out of the state`,
-	async exec(t, _what: string, resource: object, call: string, words: string) {
-		notThere(words);
+	async exec(t, _what: string, resource: object, call: string) {
+		knows("another");
 		const [gone, other] = [inState(resource, "one"), { urn: urn("other"), type: "command:local:Command" }];
 		pending([{ resource: gone, type: "deleting" }], [gone, other]);
 		await clearPending("quickstart");
 		t.true(asked().includes(`--quiet --connect qemu:///system ${call}`), asked().join("\n"));
-		t.deepEqual(JSON.parse(lab.read("imported")).deployment.resources, [other]);
+		t.deepEqual(resources(), [other]);
 	},
 });
 
-test.serial(isDeleted, "a domain", vm, "dominfo quickstart-vm", "failed to get domain 'quickstart-vm'");
-test.serial(
-	isDeleted,
-	"a volume",
-	libvirt("volume", { name: "v", pool: "p" }),
-	"vol-info v --pool p",
-	"failed to get vol 'v'",
-);
-test.serial(isDeleted, "a pool", libvirt("pool", { name: "p" }), "pool-info p", "failed to get pool 'p'");
+test.serial(isDeleted, "a domain", vm, "list --all --name");
+test.serial(isDeleted, "a volume", libvirt("volume", { name: "v", pool: "p" }), "vol-list p");
+test.serial(isDeleted, "a pool", libvirt("pool", { name: "p" }), "pool-list --all --name");
+
+test.serial("a pool that was being deleted, and lost its folder alone, is removed", async (t) => {
+	lab.fake(
+		"virsh",
+		`echo "$*" >>"$root/asked"
+		case "$*" in *pool-undefine*) : >"$root/undefined" ;; *pool-list*) [ -e "$root/undefined" ] || echo p ;; esac`,
+	);
+	t.teardown(() => rmSync(`${lab.root}/undefined`));
+	const pool = inState(libvirt("pool", { name: "p" }), "one");
+	pending([{ resource: pool, type: "deleting" }], [pool]);
+	await clearPending("quickstart");
+	t.deepEqual(resources(), []);
+});
 
 test.serial("a domain that was being deleted, and is there still, stays in the state", async (t) => {
 	const there = inState(vm, "one");
-	for (const answer of ["exit 0", "echo 'error: failed to connect to the hypervisor' >&2; exit 1"]) {
+	begun("domain-vm-guest", 1, "exit 1");
+	for (const answer of ["echo quickstart-vm", "echo 'error: failed to connect to the hypervisor' >&2; exit 1"]) {
 		lab.fake("virsh", answer);
 		pending([{ resource: there, type: "deleting" }], [there]);
 		await clearPending("quickstart");
-		t.deepEqual(JSON.parse(lab.read("imported")).deployment.resources, [there]);
+		t.deepEqual(resources(), [there]);
 	}
 });
 
+test.serial(
+	"where its deletion is not pending, since libvirt's answer was lost, it is looked for as well",
+	async (t) => {
+		knows("another");
+		const gone = inState(vm, "one");
+		pending([], [gone]);
+		await clearPending("quickstart");
+		t.deepEqual(resources(), []);
+	},
+);
+
+test.serial("one whose guest's step is there is that step's to define again", async (t) => {
+	knows("another");
+	begun("domain-vm-guest", 1, "exit 1");
+	pending([], [inState(vm, "one")]);
+	await clearPending("quickstart");
+	t.deepEqual(asked(), []);
+});
+
 test.serial("one that others refer to is to be replaced, as the engine would have it", async (t) => {
-	notThere("failed to get domain 'quickstart-vm'");
+	knows();
 	const gone = inState(vm, "one");
 	const guest = { ...step, dependencies: [gone.urn] };
 	pending([{ resource: gone, type: "deleting" }], [gone, guest]);
 	await clearPending("quickstart");
-	const { resources } = JSON.parse(lab.read("imported")).deployment;
-	t.deepEqual(resources, [{ ...gone, pendingReplacement: true }, guest]);
+	t.deepEqual(resources(), [{ ...gone, pendingReplacement: true }, guest]);
+});
+
+test.serial("what was being made in the place of one that is deleted is removed", async (t) => {
+	const deleted = { ...inState(vm, "one"), pendingReplacement: true };
+	pending([{ resource: vm, type: "creating" }], [deleted]);
+	await clearPending("quickstart");
+	t.true(asked().some((call) => call.endsWith("undefine quickstart-vm")));
+	t.deepEqual(resources(), [deleted]);
+	lab.write("asked", "");
+	knows();
+	for (const name of ["libvirt-daemon", "domain-vm-share"]) begun(name, 1, "exit 1");
+	await removeUnknownDomains("quickstart");
+	t.true(asked().some((call) => call.endsWith("undefine quickstart-vm")));
 });
 
 test.serial("of two by one name, the one before a replacement goes, and the new one stays", async (t) => {
-	notThere("failed to get vol 'v'");
+	knows("another");
 	const volume = libvirt("volume", { name: "v", pool: "p" });
 	const [gone, replacement] = [{ ...inState(volume, "one"), delete: true }, inState(volume, "two")];
 	const guest = { ...step, dependencies: [gone.urn] };
 	pending([{ resource: gone, type: "deleting" }], [replacement, guest, gone]);
 	await clearPending("quickstart");
-	t.deepEqual(JSON.parse(lab.read("imported")).deployment.resources, [replacement, guest]);
+	t.deepEqual(resources(), [replacement, guest]);
 });
 
 /** What a step leaves on the host before it is begun; the later it is, the larger is `order`. */
@@ -291,6 +338,9 @@ test.serial(
 		lab.fake("virsh", `echo "$*" >>"$root/asked"`);
 		pending([], [vm]);
 		for (const [order, domain] of ["vm", "other"].entries()) begun(`domain-${domain}-share`, order + 1, "exit 1");
+		await removeUnknownDomains("quickstart");
+		t.deepEqual(asked(), [], "there is no libvirt of the lab's yet");
+		begun("libvirt-daemon", 3, "exit 1");
 		begun("domain-theirs-share", 3, "exit 1", "/somewhere/else");
 		await removeUnknownDomains("quickstart");
 		t.deepEqual(

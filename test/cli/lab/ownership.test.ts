@@ -83,6 +83,7 @@ for (const [whose, from] of [
 			"vol-list tracelab-quickstart",
 			"vol-delete quickstart-vm-0123456789abcdef.qcow2 --pool tracelab-quickstart",
 			"pool-destroy tracelab-quickstart",
+			"pool-delete tracelab-quickstart",
 			"pool-undefine tracelab-quickstart",
 		]);
 	});

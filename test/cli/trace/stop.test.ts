@@ -208,9 +208,23 @@ asRoot("where it has none for the beacons, the guest has them still", async (t) 
 	await lab.lab(["trace", "stop", "one"]);
 	// Those of the start, and of the first stop: from there on the clocks are as they were.
 	t.is(lab.read(`${folder}/one/clock/vm`), "0 1 2\n1 1 2\n");
+	t.false(readRun(lab, "one").notes.some((note) => note.startsWith("clock-beacon ended")));
 	t.deepEqual(
 		readdirSync(join(lab.root, "run")).filter((name) => name.startsWith("tracelab-")),
 		[],
+	);
+});
+
+asRoot("beacons that ended before their run did are named in it", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["virtio_queue_notify"], ["block_rq_issue"]);
+	lab.write("lab/bin/clock-beacon", '#!/bin/sh\necho 0 1 2\necho 4194305 >"$4"\n', 0o755);
+	t.is((await lab.lab(["trace", "start", ...traceRun.slice(2)])).code, 0);
+	await lab.lab(["trace", "stop"]);
+	t.true(
+		readRun(lab, "one").notes.includes(
+			"clock-beacon ended before the run did in vm: the guest's clock is known the less, the later an event is",
+		),
 	);
 });
 

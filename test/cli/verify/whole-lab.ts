@@ -190,8 +190,7 @@ export function recordsReads(
 }
 
 /**
- * Prints the file `beacons`: all of it, or its halves at the begin and the end of a run. Between these it runs until it is ended. Each
- * series goes on with the numbers of the one before.
+ * Prints the file `beacons`: all of it, or its halves at the begin and the end of a run. Between these it runs until it is ended.
  */
 const beaconProgram = (lab: ScratchLab) => `#!/bin/sh
 cd '${lab.root}' || exit
