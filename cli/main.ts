@@ -255,13 +255,21 @@ program
 
 program
 	.command("replay")
-	.description("replays a recorded run in gdb, forwards and back: reverse-continue, reverse-step")
+	.description(
+		"replays a recorded boot in gdb, forwards and back: reverse-continue, reverse-step; a traced run is recorded again",
+	)
 	.argument("<run>")
 	.argument("[args...]", "gdb's own")
 	.allowUnknownOption()
 	.passThroughOptions()
 	.action((run: string, args: string[]) =>
-		endAsRoot(async () => (await import("./debug/replay.ts")).replay(stack(), run, passedThrough(args))),
+		endAsRoot(async () => {
+			const own = passedThrough(args);
+			const { isTraced } = await import("./debug/recording.ts");
+			if (own.length === 0 && isTraced(stack(), run))
+				return await (await import("./trace/again.ts")).traceAgain(stack(), run, {});
+			return await (await import("./debug/replay.ts")).replay(stack(), run, own);
+		}),
 	);
 
 program

@@ -45,15 +45,21 @@ export const files = {
 	replayed: "replayed-console.log",
 } as const;
 
+/** Is it the run of a trace, and no recording? */
+export function isTraced(stack: string, run: string): boolean {
+	const folder = runFolder(stack, run);
+	return existsSync(`${folder}/run.json`) && !existsSync(`${folder}/${files.about}`);
+}
+
 /** @throws LabError for a run that is no recording */
 export function readRecording(stack: string, run: string): { folder: string; recording: Recording } {
 	const folder = runFolder(stack, run);
 	const file = `${folder}/${files.about}`;
 	if (!existsSync(file)) {
 		throw new UsageError(
-			`run ${quote(run)} is no recording that can be replayed`,
-			existsSync(`${folder}/run.json`)
-				? `it is a traced run, which is recorded once more by: ./lab${stackOption(stack)} trace again ${run}`
+			`run ${quote(run)} is no recording that can be replayed in gdb`,
+			isTraced(stack, run)
+				? `it is a traced run, which is recorded once more by: ./lab${stackOption(stack)} replay ${run}`
 				: `make one: ./lab${stackOption(stack)} record DOMAIN -- COMMAND`,
 		);
 	}

@@ -203,10 +203,10 @@ asRoot("a replay is gdb on a QEMU of its own, which ends with it, and the record
 
 const refuses = test.macro({
 	title: (_, what: string) => `no replay: ${what}`,
-	async exec(t, _what: string, change: (lab: ScratchLab) => void, stderr: string) {
+	async exec(t, _what: string, change: (lab: ScratchLab) => void, stderr: string, ...args: string[]) {
 		const lab = await recorded(t);
 		change(lab);
-		const ran = await lab.lab(["replay", "one"]);
+		const ran = await lab.lab(["replay", "one", ...args]);
 		t.not(ran.code, 0);
 		t.is(ran.stderr, `lab: ${stderr}`);
 	},
@@ -231,16 +231,17 @@ asRoot(
 	refuses,
 	"the run is no recording",
 	remove(`${runs}/one/recording.json`),
-	'run "one" is no recording that can be replayed\n  what to do: make one: ./lab record DOMAIN -- COMMAND',
+	'run "one" is no recording that can be replayed in gdb\n  what to do: make one: ./lab record DOMAIN -- COMMAND',
 );
 asRoot(
 	refuses,
-	"the run is a trace",
+	"the run is a trace, for gdb",
 	(lab) => {
 		remove(`${runs}/one/recording.json`)(lab);
 		lab.write(`${runs}/one/run.json`, "{}");
 	},
-	'run "one" is no recording that can be replayed\n  what to do: it is a traced run, which is recorded once more by: ./lab trace again one',
+	'run "one" is no recording that can be replayed in gdb\n  what to do: it is a traced run, which is recorded once more by: ./lab replay one',
+	"--batch",
 );
 asRoot(
 	refuses,

@@ -69,6 +69,13 @@ asRoot(
 	},
 );
 
+asRoot("replay of a traced run is the same", async (t) => {
+	const lab = await recordedOnce(t);
+	const { code, stderr } = await lab.lab(["replay", "one"]);
+	t.is(code, 7, stderr);
+	t.regex(stderr, /^ +one +block-io-\S+ *$/m);
+});
+
 asRoot("a run of another lab is not recorded again unless that is asked for, and what differs is named", async (t) => {
 	const builds = { ...card.hashes.builds, "kernel-main": "99".repeat(32) };
 	const domain = { libvirtName: "quickstart-vm", pid, emulator, acceleration: "kvm", modules: {} };
