@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { configLinePattern, configSymbol } from "./config-line.ts";
-import { quote, visible } from "./quote.ts";
+import { quote, secretQuery, visible } from "./quote.ts";
 import {
 	debianPackageForm,
 	debianSuiteForm,
@@ -49,10 +49,10 @@ export const prose = z
 const tarball = z.strictObject({
 	url: z
 		.string()
-		.regex(/^https?:\/\/(?![^/]*@)[!-~]+$/)
+		.regex(new RegExp(`^https?://(?![^/]*@)(?!.*${secretQuery})[!-~]+$`))
 		.meta({
 			title: "address of a tarball",
-			description: "An http or https address, without a user or password in it.",
+			description: "An http or https address, without a user, a password or a token in it.",
 			examples: ["https://download.qemu.org/qemu-9.2.0.tar.xz"],
 		}),
 	sha256: z

@@ -1,4 +1,4 @@
-import { quote, visible } from "./quote.ts";
+import { quote, secretQuery, visible } from "./quote.ts";
 
 /** Where the source of a QEMU, a kernel or a module comes from. */
 export type Source =
@@ -28,7 +28,7 @@ const gitUrl =
 const gitRef = "[A-Za-z0-9_][A-Za-z0-9_./+@-]*";
 const path = "[^~\\s\\p{Cc}\\p{Cs}](?:[^\\p{Cc}\\p{Cs}]*[^\\s\\p{Cc}\\p{Cs}])?";
 // Over ssh a user alone is an address like any other.
-const secret = "(?:https?://[^/]*|[a-z]+://[^/]*:[^/]*)@";
+const secret = `(?:(?:https?://[^/]*|[a-z]+://[^/]*:[^/]*)@|[^#]*${secretQuery})`;
 
 const debianForm = new RegExp(`^debian:(${debianPackageForm})(?:/(${debianSuiteForm}))?$`);
 const gitForm = new RegExp(`^git:(${gitUrl})#(${gitRef})$`);
@@ -64,8 +64,8 @@ function meant(value: string): string {
 
 export const isSourceFault = (source: Source | SourceFault): source is SourceFault => "message" in source;
 
-const holdsPassword: SourceFault = {
-	message: "the address holds a user or a password",
+const holdsSecret: SourceFault = {
+	message: "the address holds a user, a password or a token",
 	hint: "take it out, since the address is written to logs and state; git's own credential helper can know it",
 };
 
@@ -82,7 +82,7 @@ function parseDebian(value: string): Source | SourceFault {
 
 function parseGit(value: string): Source | SourceFault {
 	const example = "for example git:https://gitlab.com/qemu-project/qemu.git#v9.2.0";
-	if (new RegExp(`^git:${secret}`).test(value)) return holdsPassword;
+	if (new RegExp(`^git:${secret}`).test(value)) return holdsSecret;
 	const [, url, ref] = gitForm.exec(value) ?? [];
 	if (url !== undefined && ref !== undefined) return { kind: "git", url, ref };
 	if (!value.includes("#")) {
@@ -104,7 +104,7 @@ function parsePath(value: string): Source | SourceFault {
 }
 
 function bareAddress(value: string): SourceFault {
-	if (/^https?:\/\/[^/]*@/.test(value)) return holdsPassword;
+	if (new RegExp(`^${secret}`).test(value)) return holdsSecret;
 	if (value.includes(".git")) {
 		return {
 			message: `${quote(value)} is not a source`,
