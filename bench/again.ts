@@ -1,17 +1,14 @@
-import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { LabError } from "../cli/errors.ts";
 import { say } from "../cli/terminal.ts";
-import { type Bench, type Figure, seconds, without } from "./figure.ts";
+import { type Bench, type Figure, inScratch, seconds, without } from "./figure.ts";
 import { installHostPackages } from "./plain.ts";
 
 /** Whether a lab is the same when it is made again, and what it costs to get it from somebody who has it. */
 export async function againFigures(bench: Bench): Promise<Figure[]> {
 	await installHostPackages("rclone", "zstd");
-	// Archives of builds are large, and /tmp may be memory.
-	const scratch = mkdtempSync(join(process.env["TMPDIR"] ?? "/var/tmp", "tracelab-bench-"));
-	const store = join(scratch, "store");
-	try {
+	return inScratch(bench, async (scratch) => {
+		const store = join(scratch, "store");
 		await bench.lab("up");
 		const { verdicts, took: built } = await builtAgain(bench);
 		const same = verdicts.filter((verdict) => verdict === "same").length;
@@ -44,11 +41,7 @@ export async function againFigures(bench: Bench): Promise<Figure[]> {
 				met: pulled + up <= 120,
 			},
 		];
-	} finally {
-		rmSync(scratch, { recursive: true });
-		// Of what was built; another part builds something else.
-		rmSync(join(bench.copy.folder, `stacks/${bench.stack}.lock.yaml`), { force: true });
-	}
+	});
 }
 
 /** What a second building of everything says of each build, and the seconds that it took. */

@@ -1,15 +1,15 @@
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { size } from "../cli/terminal.ts";
-import { type Bench, type Figure, seconds, succeeded, without } from "./figure.ts";
+import { lockFile } from "../spec/lock.ts";
+import { type Bench, type Figure, inScratch, seconds, succeeded, without } from "./figure.ts";
 import { installHostPackages } from "./plain.ts";
 
 /** What a bundle weighs, and whether all builds can be made of it alone: where there is no network, and no cache. */
 export async function bundleFigures(bench: Bench): Promise<Figure[]> {
 	await installHostPackages();
-	const scratch = mkdtempSync(join(process.env["TMPDIR"] ?? "/var/tmp", "tracelab-bench-"));
-	const archive = join(scratch, "lab.tar");
-	try {
+	return inScratch(bench, async (scratch) => {
+		const archive = join(scratch, "lab.tar");
 		await bench.lab("up");
 		await bench.lab("lock");
 		await seconds("bundle", () => bench.lab("bundle", archive));
@@ -24,21 +24,16 @@ export async function bundleFigures(bench: Bench): Promise<Figure[]> {
 				met: said === asLocked,
 			},
 		];
-	} finally {
-		rmSync(scratch, { recursive: true });
-		rmSync(join(bench.copy.folder, lockOf(bench)), { force: true });
-	}
+	});
 }
 
 const asLocked = "as the lock says";
-
-const lockOf = ({ stack }: Bench): string => `stacks/${stack}.lock.yaml`;
 
 /** Seconds that the up took, and what `./lab lock` says of it. */
 async function fromBundle(bench: Bench, archive: string): Promise<{ took: number; said: string }> {
 	const { copy, stack } = bench;
 	// It brings both.
-	for (const file of [lockOf(bench), `stacks/${stack}.yaml`]) rmSync(join(copy.folder, file));
+	for (const file of [lockFile(stack), `stacks/${stack}.yaml`]) rmSync(join(copy.folder, file));
 	succeeded(await copy.lab("unbundle", archive));
 	// Pulumi's parts talk to each other over the loopback; libvirtd starts QEMU where it is itself.
 	const stopped = "pkill -x libvirtd || :; while pgrep -x -r R,S,D libvirtd; do sleep 0.1; done";

@@ -1,7 +1,8 @@
-import { existsSync, globSync, renameSync, rmSync } from "node:fs";
-import { parse } from "node:path";
+import { existsSync, globSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { join, parse } from "node:path";
 import { LabError } from "../cli/errors.ts";
 import { say } from "../cli/terminal.ts";
+import { lockFile } from "../spec/lock.ts";
 import { ProjectCopy, type Ran } from "../test/host/project-copy.ts";
 
 /** One line of the result. */
@@ -81,6 +82,18 @@ export async function without<T>(folder: string, work: () => Promise<T>): Promis
 			rmSync(folder, { recursive: true, force: true });
 			renameSync(aside, folder);
 		}
+	}
+}
+
+/** Does some work with a folder that is removed behind it, as is the lock of the bench's stack: another part builds something else. */
+export async function inScratch<T>({ copy, stack }: Bench, work: (folder: string) => Promise<T>): Promise<T> {
+	// Archives of builds are large, and /tmp may be memory.
+	const folder = mkdtempSync(join(process.env["TMPDIR"] ?? "/var/tmp", "tracelab-bench-"));
+	try {
+		return await work(folder);
+	} finally {
+		rmSync(folder, { recursive: true });
+		rmSync(join(copy.folder, lockFile(stack)), { force: true });
 	}
 }
 

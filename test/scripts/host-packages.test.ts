@@ -152,38 +152,38 @@ test("package lists are read only where the installation cannot be planned witho
 	t.is(did(scratch)[1], "real update ");
 });
 
-test("an installation that is killed half way loses nothing of what it did", async (t) => {
+/** A host on which the installation was killed, and a check that it is as it was before that. */
+async function killedHalfWay(t: ExecutionContext) {
 	const scratch = host(t);
 	scratch.write("apt", "");
 	const before = scratch.hostTree();
 	fakeApt(scratch, "kill -9 $PPID; exit 1");
 	t.not((await scratch.step(step, "apply", inputs)).code, 0);
+	const isAsBefore = () => {
+		scratch.write("apt", "");
+		t.deepEqual(scratch.hostTree(), before);
+	};
+	return { scratch, isAsBefore };
+}
+
+test("an installation that is killed half way loses nothing of what it did", async (t) => {
+	const { scratch, isAsBefore } = await killedHalfWay(t);
 	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "packages not installed: gdb lttng-tools");
 	await scratch.step(step, "remove", inputs);
-	scratch.write("apt", "");
-	t.deepEqual(scratch.hostTree(), before);
+	isAsBefore();
 });
 
 test("an installation that is killed half way is finished by the next run, and wholly undone later", async (t) => {
-	const scratch = host(t);
-	scratch.write("apt", "");
-	const before = scratch.hostTree();
-	fakeApt(scratch, "kill -9 $PPID; exit 1");
-	await scratch.step(step, "apply", inputs);
+	const { scratch, isAsBefore } = await killedHalfWay(t);
 	fakeApt(scratch);
 	await scratch.step(step, "apply", inputs);
 	t.is((await scratch.step(step, "probe", inputs)).stdout["drift"], "");
 	await scratch.step(step, "remove", inputs);
-	scratch.write("apt", "");
-	t.deepEqual(scratch.hostTree(), before);
+	isAsBefore();
 });
 
 test("an installation that is killed in a package's files is finished, or undone, whole", async (t) => {
-	const scratch = host(t);
-	scratch.write("apt", "");
-	const before = scratch.hostTree();
-	fakeApt(scratch, "kill -9 $PPID; exit 1");
-	await scratch.step(step, "apply", inputs);
+	const { scratch, isAsBefore } = await killedHalfWay(t);
 	const cutOff = () => {
 		scratch.write(
 			"var/lib/dpkg",
@@ -206,8 +206,7 @@ test("an installation that is killed in a package's files is finished, or undone
 	cutOff();
 	t.is((await scratch.step(step, "remove", inputs)).stderr, `${said}\nhost-packages: purging 4 packages`);
 	t.deepEqual(did(scratch).slice(0, 2), mended);
-	scratch.write("apt", "");
-	t.deepEqual(scratch.hostTree(), before);
+	isAsBefore();
 });
 
 test("a removal that is killed once the packages are gone is finished by the next one", async (t) => {
