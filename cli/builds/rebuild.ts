@@ -13,6 +13,8 @@ interface Comparison {
 	files: string;
 	/** Paths of those that are not the same, one a line. */
 	differing: string;
+	/** What diffoscope says of the first one, where it is installed: no more than a page. */
+	difference?: string;
 }
 
 /** How many of the differing files are named. */
@@ -32,15 +34,15 @@ export async function rebuild(stack: string, wanted: readonly string[]): Promise
 	const different: string[] = [];
 	for (const { name, step } of begunBuilds(stack, wanted)) {
 		const begun = performance.now();
-		const { files, differing } = await makeAgain(step);
+		const { files, differing, difference = "" } = await makeAgain(step);
 		const paths = differing.split("\n").filter((path) => path !== "");
 		const verdict = paths.length === 0 ? paint("green", "same") : paint("red", "DIFFERS");
 		const took = duration((performance.now() - begun) / 1000);
 		rows.push([verdict, name, `${paths.length} of ${files}`, took]);
-		if (paths.length > 0) different.push(differences(stack, step, name, paths));
+		if (paths.length > 0) different.push(differences(stack, step, name, paths), difference);
 	}
 	print(table(["", "BUILD", "FILES THAT DIFFER", "BUILT AGAIN IN"], rows));
-	if (different.length > 0) print(`\n${different.join("\n")}`);
+	if (different.length > 0) print(`\n${different.filter((text) => text !== "").join("\n")}`);
 	return different.length === 0 ? 0 : 1;
 }
 

@@ -211,9 +211,10 @@ build_anew() {
 
 # build_again NAME FUNCTION: makes a build that is there a second time, elsewhere, and compares the two byte by byte. It is of
 # the same sources and packages, whatever is newest by now. Nothing of the first serves the second: no object, nothing of the
-# compiler cache. Outputs `files`, how many there are, and `differing`, their paths in the prefix, one a line.
+# compiler cache. Outputs `files`, how many there are, `differing`, their paths in the prefix, one a line, and `difference`, what
+# diffoscope says of the first, forty lines at most, where it is there to tell what the bytes mean; all of it is in the step's log.
 build_again() {
-	local what=$1 build=$2 stale files differing
+	local what=$1 build=$2 stale files differing difference=
 	lock "build-${identity//\//-}"
 	whole "$root$prefix" || die "$what is not built ($prefix is absent)" "run up first"
 	stale=$(build_stale)
@@ -233,10 +234,11 @@ build_again() {
 		say "$what: all of its $files files are the same when built again"
 	else
 		say "$what: $(wc -l <<<"$differing") of its $files files are not the same when built again"
-		show_difference "$root$prefix/${differing%%$'\n'*}" "$work/prefix/${differing%%$'\n'*}"
+		difference=$(show_difference "$root$prefix/${differing%%$'\n'*}" "$work/prefix/${differing%%$'\n'*}")
 	fi
 	output files "$files"
 	output differing "$differing"
+	[ -z "$difference" ] || output difference "$difference"
 }
 
 # build_contents FOLDER: the manifest has times, which are nobody's content; Python's caches come and go.
@@ -260,11 +262,11 @@ build_hash() {
 	contents "$1" -name __pycache__ -o -name '.tracelab-build*' -o -path ./source-version -type f | sha256sum | cut -c 1-64
 }
 
-# show_difference ONE OTHER: in the step's log, where diffoscope is there to tell what the bytes mean.
+# show_difference ONE OTHER
 show_difference() {
 	command -v diffoscope >/dev/null || return 0
 	mkdir -p "${log_file%/*}"
-	diffoscope --text - "$@" >>"$log_file" 2>&1 || :
+	{ diffoscope --text - "$@" 2>&1 || :; } | tr -d '\0' | tee -a "$log_file" | sed -n 1,40p | cut -c 1-200 || :
 }
 
 # move_build FROM TO: never two builds that look whole and aren't, even across file systems. The last rename gives the

@@ -210,12 +210,14 @@ test("each file that is another one when a build is made again is named: changed
 	t.is(scratch.read(`${prefix}/bin/program`), "program\n");
 });
 
-test("what differs is told by diffoscope where it is installed, in the log", async (t) => {
+test("what differs is told by diffoscope where it is installed: as long as a page, and all of it in the log", async (t) => {
 	const scratch = host(t);
 	await thing(scratch, "apply");
-	scratch.fake("diffoscope", 'echo "$1 $2: $(cat "$3") is now $(cat "$4")"; exit 1');
-	t.is((await thing(scratch, "rebuild", `${recipe}; echo y >"$1/x"`)).stdout["differing"], "x");
-	t.is(scratch.read("var/log/tracelab/quick/thing.log"), "--text -: x is now y\n");
+	scratch.fake("diffoscope", 'echo "$1 $2: $(cat "$3") is now $(cat "$4")"; seq 2 100000; exit 1');
+	const { stdout } = await thing(scratch, "rebuild", `${recipe}; echo y >"$1/x"`);
+	const said = ["--text -: x is now y", ...Array.from({ length: 99_999 }, (_, line) => String(line + 2))];
+	t.deepEqual(stdout, { files: "2", differing: "x", difference: said.slice(0, 40).join("\n") });
+	t.is(scratch.read("var/log/tracelab/quick/thing.log"), `${said.join("\n")}\n`);
 });
 
 test("a build that is not there, or not as it was built, is not made a second time", async (t) => {
