@@ -24,6 +24,12 @@ export class MissingProgramError extends LabError {
 	override readonly name = "MissingProgramError";
 }
 
+/** Several as one; what mends more than one of them is said once. */
+export function inOne(faults: readonly Pick<LabError, "message" | "todo">[]): LabError {
+	const todos = new Set(faults.map(({ todo }) => todo).filter((todo) => todo !== ""));
+	return new LabError(faults.map(({ message }) => message).join("\n"), [...todos].join("\n"));
+}
+
 /** An error as one that a person can mend, where it is of a stack file or of a lock. */
 export const asLabError = (error: unknown): unknown =>
 	error instanceof StackFileError ? new LabError(error.message) : error;

@@ -389,6 +389,16 @@ trace
 	);
 
 trace
+	.command("rotate")
+	.description(
+		"ends a piece of a run that was started, to be read while the run goes on; guests have their memory back",
+	)
+	.argument("[run]", "where several are being recorded")
+	.action((run: string | undefined) =>
+		endAsRoot(async () => (await import("./trace/rotate.ts")).traceRotate(stack(), run)),
+	);
+
+trace
 	.command("stop")
 	.description("ends a run that was started, and shows what it recorded")
 	.argument("[run]", "where several are being recorded")

@@ -189,7 +189,7 @@ async function checkedTraces(
 		ctfTraces(folder).map(async (trace) => {
 			const { uuid, offset } = await ctfClock(trace);
 			const system = systems.find(({ bootId }) => bootId === uuid);
-			const recorded = { trace: relative(folder, trace), offset: String(offset) };
+			const recorded = { trace: relative(folder, trace[0]), offset: String(offset) };
 			if (system === undefined) return recorded;
 			return { ...recorded, system: String(system.offset), difference: Number(offset - system.offset) };
 		}),

@@ -8,7 +8,7 @@ import type { CtfLine, Fields } from "../../spec/ctf-line.ts";
 import type { Run } from "../../spec/run.ts";
 import { runClock } from "../clock/run-clock.ts";
 import { LabError } from "../errors.ts";
-import { ctfEvents, ctfTraces, earliest } from "./ctf.ts";
+import { type CtfTrace, ctfEvents, ctfTraces, earliest } from "./ctf.ts";
 import { readRun } from "./run-file.ts";
 
 /** An event of a run, on the host's clock. Its fields are read when they are asked for. */
@@ -131,7 +131,7 @@ class Source {
 	#at = 0;
 	head: MergedEvent | undefined;
 
-	constructor(trace: string, event: (line: CtfLine) => MergedEvent) {
+	constructor(trace: CtfTrace, event: (line: CtfLine) => MergedEvent) {
 		this.#batches = ctfEvents(trace);
 		this.#event = event;
 	}

@@ -1,6 +1,6 @@
-import { createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createWriteStream, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Run } from "../../spec/run.ts";
 import { type Domain, readCard } from "../card.ts";
@@ -50,6 +50,10 @@ export const endBeacons = (agent: GuestAgent, session: string): Promise<string |
 
 /** Did the beacons of these lines end by themselves, as by a signal of somebody else's, so that there are none at the end? */
 export const lackLast = (lines: string): boolean => lines.split("\n").includes(endedEarly);
+
+/** What the beacons that go on in a guest have printed so far; nothing where there are none. */
+export const beaconsSoFar = (agent: GuestAgent, session: string): Promise<string> =>
+	agent.shell('[ ! -e "$1" ] || cat "$1"', beaconFile(session));
 
 /** Has a guest forget what its beacons printed, once that is kept here. */
 export async function dropBeacons(agent: GuestAgent, session: string): Promise<void> {
@@ -223,15 +227,24 @@ export async function ftracePart({ said, folder }: GuestPart, to: string, mode: 
  * File by file: an archive would take the guest's memory a second time, and a compressed one more of an emulated processor
  * than is won on the way.
  */
-async function fetchFiles(agent: GuestAgent, { said, folder }: GuestPart, to: string): Promise<void> {
-	for (const [, file = ""] of said.matchAll(/^\.\/(.+)$/gm)) {
+export async function fetchFiles(
+	agent: GuestAgent,
+	{ said, folder }: Omit<GuestPart, "room">,
+	to: string,
+): Promise<void> {
+	const files = [...said.matchAll(/^\.\/(.+)$/gm)].map(([, file = ""]) => file);
+	// The metadata last: what is cut off before is no trace to any reader.
+	for (const file of files.sort((one, two) => Number(isMetadata(one)) - Number(isMetadata(two)))) {
 		// What a guest says is not to be trusted with the host's files.
 		if (file.split("/").includes("..")) throw new GuestRefusal(`the guest names a file outside of its part: ${file}`);
 		const target = join(to, file);
 		mkdirSync(dirname(target), { recursive: true });
-		await pipeline(agent.read(`${folder}/${file}`), createWriteStream(target));
+		await pipeline(agent.read(`${folder}/${file}`), createWriteStream(`${target}.part`));
+		renameSync(`${target}.part`, target);
 	}
 }
+
+const isMetadata = (file: string): boolean => basename(file) === "metadata";
 
 /** Gives a guest the memory back that a snapshot took; the end of a session does that by itself. */
 export async function dropSnapshot(agent: GuestAgent, session: string): Promise<void> {

@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import type { CtfLine } from "../../spec/ctf-line.ts";
 import { buffersFor } from "../../spec/profile.ts";
 import { type Run, type RunLayer, titleOf } from "../../spec/run.ts";
 import { type Domain, stackOption } from "../card.ts";
 import { beaconIn, checkBound, checkOffsets, fitRun, type TracedBeacon } from "../clock/run-clock.ts";
 import { guestSystemClock, type SystemClock } from "../clock/system-clock.ts";
-import { LabError, orFault } from "../errors.ts";
+import { inOne, LabError, orFault } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { PausedError } from "../libvirt.ts";
 import { causalityText, clockText, orderText } from "../runs/events.ts";
@@ -59,7 +59,7 @@ export async function completeRun(
 			if (fetched instanceof PausedError && run.mode === "stream") throw fetched;
 			if (fetched instanceof LabError) recording.guestFaults.set(domain.name, fetched);
 			else enabled = fetched.enabled;
-			run.layers.push(fetched instanceof LabError ? absentGuest(domain, fetched) : fetched.layer);
+			run.layers.push(fetched instanceof LabError ? await brokenOff(folder, domain, fetched) : fetched.layer);
 		}
 		run.notes.push(...(await unknownEvents(domain, run, { userspace, agent: silent ? undefined : agent, enabled })));
 	}
@@ -126,10 +126,15 @@ const absentQemu = ({ message }: LabError): RunLayer => ({
 	absent: `QEMU's part is not to be had: ${message}`,
 });
 
-const absentGuest = ({ name }: Domain, { message }: LabError): RunLayer => ({
-	...{ layer: "guest", domain: name, path: `guest/${name}`, ...nothing },
-	absent: `the part of guest ${name} is not to be had: ${message}`,
-});
+/** The layer of a guest that does not give its part at the end: what it gave when the run was rotated, where it was. */
+async function brokenOff(folder: string, { name }: Domain, { message }: LabError): Promise<RunLayer> {
+	const layer = { layer: "guest", domain: name, path: `guest/${name}` } as const;
+	const given = existsSync(join(folder, layer.path, "archives"))
+		? await orFault(() => layerOf(folder, layer, { discarded: 0, lostPackets: 0 }))
+		: undefined;
+	if (given !== undefined && !(given instanceof LabError)) return given;
+	return { ...layer, ...nothing, absent: `the part of guest ${name} is not to be had: ${message}` };
+}
 
 const ofHost = { layer: "host", path: "host" } as const;
 
@@ -201,8 +206,10 @@ export function moveKernel(folder: string): void {
 	if (!existsSync(`${folder}/qemu`)) return;
 	for (const entry of readdirSync(`${folder}/qemu`, { recursive: true, withFileTypes: true })) {
 		if (!entry.isDirectory() || entry.name !== "kernel") continue;
-		mkdirSync(`${folder}/host`, { recursive: true });
-		renameSync(join(entry.parentPath, entry.name), `${folder}/host/kernel`);
+		// One for each rotation.
+		const own = join(folder, "host", relative(`${folder}/qemu`, entry.parentPath));
+		mkdirSync(own, { recursive: true });
+		renameSync(join(entry.parentPath, entry.name), join(own, entry.name));
 	}
 }
 
@@ -244,7 +251,7 @@ export async function layerOf(
  */
 export async function checkLayers(recording: Recording): Promise<void> {
 	const { session, run, clockFault, processes, guestFaults, qemuFault, hostFault } = recording;
-	const found: { title: string; why: string; todo: string }[] = [];
+	const found: { title: string; lacks?: string; why: string; todo: string }[] = [];
 	const { qemu, guest, host } = run.asked;
 	const absent = run.layers.find(({ layer }) => layer === "host")?.absent;
 	if (absent !== undefined && hostFault === undefined && qemu.length + guest.length === 0)
@@ -258,26 +265,29 @@ export async function checkLayers(recording: Recording): Promise<void> {
 			found.push({ title: `qemu of ${domain.name}`, ...(await emptyQemu(domain, pid, qemu)) });
 		}
 	}
-	for (const layer of run.layers.filter((one) => one.layer === "guest" && one.total === 0)) {
+	for (const layer of run.layers.filter((one) => one.layer === "guest")) {
 		const domain = session.domains.find(({ name }) => name === layer.domain);
-		if (domain === undefined) continue;
-		const fault = guestFaults.get(domain.name);
+		const fault = guestFaults.get(layer.domain ?? "");
+		if (domain === undefined || (layer.total > 0 && fault === undefined)) continue;
 		const cause =
 			fault === undefined
 				? layer.tracer === "ftrace"
 					? emptyKernel(guest)
 					: await emptyGuest(domain, new GuestAgent(domain), guest)
 				: { why: layer.absent ?? fault.message, todo: fault.todo };
-		found.push({ title: titleOf(layer), ...cause });
+		const lacks = layer.total > 0 ? "has nothing since its last rotation" : "recorded nothing";
+		found.push({ title: titleOf(layer), lacks, ...cause });
 	}
 	if (run.layers.some(({ layer, total, absent }) => layer === "host" && total === 0 && absent === undefined))
 		found.push({ title: "host", ...emptyKernel(host) });
 	if (hostFault !== undefined) found.push({ title: "host", why: hostFault.message, todo: hostFault.todo });
 	if (found.length === 0 && clockFault !== undefined) throw clockFault;
 	if (found.length === 0) return;
-	throw new LabError(
-		found.map(({ title, why }) => `the layer ${title} recorded nothing: ${why}`).join("\n"),
-		[...new Set(found.map(({ todo }) => todo).filter((todo) => todo !== ""))].join("\n"),
+	throw inOne(
+		found.map(({ title, lacks = "recorded nothing", why, todo }) => ({
+			message: `the layer ${title} ${lacks}: ${why}`,
+			todo,
+		})),
 	);
 }
 

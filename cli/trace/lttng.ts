@@ -25,6 +25,17 @@ export async function lttng(...args: string[]): Promise<string> {
 	);
 }
 
+/** Ends what a session wrote so far as a chunk of its trace; returns the chunk's folder. It records on, where it did before. */
+export async function rotateHost(session: string): Promise<string> {
+	const xml = await lttng("--mi", "xml", "rotate", session);
+	const chunk = /<absolute_path>([^<]*)</.exec(xml)?.[1];
+	if (chunk !== undefined) return chunk;
+	throw new LabError(
+		`lttng rotate does not say where what it ended is: ${xml}`,
+		"lttng list shows the session's folder",
+	);
+}
+
 /** The losses in what `lttng --mi xml list SESSION` says, over all channels of the user space or of the kernel. */
 export function lossesIn(xml: string, of: "UST" | "KERNEL"): Losses {
 	const own = xml.split("<domain><type>").filter((part) => part.startsWith(`${of}<`));

@@ -1,4 +1,5 @@
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { type Budget, withBudget } from "../../spec/budget.ts";
 import type { Causality } from "../../spec/causality.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
@@ -31,7 +32,7 @@ import {
 } from "./guest.ts";
 import { takeHost } from "./host-kernel.ts";
 import { absentHost, completeRun } from "./layers.ts";
-import { lttng, versionIn } from "./lttng.ts";
+import { lttng, rotateHost, versionIn } from "./lttng.ts";
 import { recorder } from "./recorder.ts";
 import { makeSession, removeSession, runSession, type TraceSession } from "./session.ts";
 
@@ -243,7 +244,7 @@ async function endRecording(recording: Recording): Promise<string[]> {
 	const name = session.session;
 	// All parts at once: whichever went on would record what the others did not.
 	const [said, host, parts] = await Promise.all([
-		orFault(() => stopHost(name)),
+		orFault(() => stopHost(session)),
 		orFault(() => takeHost(session, "stream")),
 		takeParts(recording, stopped(name)),
 	]);
@@ -288,9 +289,11 @@ async function keep({ session, run, folder }: Recording): Promise<void> {
 	await removeSession(session);
 }
 
-async function stopHost(session: string): Promise<string> {
+async function stopHost({ session, folder }: TraceSession): Promise<string> {
 	// It fails for one that was stopped before, by who was then cut off: what there is of it is for the list to say.
 	await orFault(() => lttng("stop", session));
+	// Or else LTTng would move what came last to the other pieces once the session goes, when the run has noted where it is.
+	if (existsSync(join(folder, "archives"))) await orFault(() => rotateHost(session));
 	return lttng("--mi", "xml", "list", session);
 }
 

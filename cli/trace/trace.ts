@@ -1,21 +1,18 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
 import { cp } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { type Layer, layers, type Profile } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
 import { type Run, secondsOf } from "../../spec/run.ts";
-import { checkStack, type Domain, findDomain, readCard, stackOption } from "../card.ts";
+import { checkStack, stackOption } from "../card.ts";
 import { inOrder } from "../ending.ts";
 import { LabError, UsageError } from "../errors.ts";
-import { tryToHold } from "../hold.ts";
 import { findRun, tracedRuns, writeRun } from "../runs/run-file.ts";
-import { runsFolder } from "../runs/run-folder.ts";
 import { duration, print, say, size, table } from "../terminal.ts";
+import { holdRecording } from "./going-on.ts";
 import { checkClocks, checkLayers, checkOrder } from "./layers.ts";
 import {
 	dropRecording,
 	endClocks,
-	type Recording,
 	type RecordOptions,
 	startClocks,
 	startRecording,
@@ -52,15 +49,7 @@ export async function traceStart(stack: string, what: string, options: RecordOpt
 
 /** Ends a run that `trace start` began, or that was left when `trace run` or `start` was killed. */
 export async function traceStop(stack: string, name: string | undefined, clockBound?: number): Promise<void> {
-	const { run } = recordingOf(stack, name);
-	if (!tryToHold(`${runsFolder(stack)}/${run.run}`)) {
-		throw new LabError(
-			`another command records run ${quote(run.run)}, or stops it`,
-			"wait until that has ended, or end it by Ctrl-C",
-		);
-	}
-	// As it is by now.
-	const recording = recordingOf(stack, run.run);
+	const recording = holdRecording(stack, name);
 	const clocks = await inOrder(() => stopRecording(recording));
 	for (const line of [...summary(recording.run, recording.folder), ...clocks]) print(line);
 	await checkLayers(recording);
@@ -115,52 +104,4 @@ export async function fetchRun(stack: string, name: string, target = "."): Promi
 		throw error;
 	}
 	print(to);
-}
-
-function recordingOf(stack: string, name: string | undefined): Recording {
-	const recorded = tracedRuns(stack).filter(({ ended }) => ended === undefined);
-	const run = name === undefined && recorded.length === 1 ? recorded[0] : recorded.find((one) => one.run === name);
-	const lab = `./lab${stackOption(stack)}`;
-	if (run !== undefined) {
-		const { asked, session } = run;
-		const chosen = layers.filter((layer) => layer === "qemu" || asked[layer].length > 0);
-		return {
-			run,
-			guestFaults: new Map(),
-			folder: `${runsFolder(stack)}/${run.run}`,
-			session: {
-				stack,
-				session,
-				profile: recordedBy(run),
-				layers: chosen,
-				domains: thereStill(stack, run),
-				folder: `${runsFolder(stack)}/${run.run}/qemu`,
-			},
-		};
-	}
-	if (name !== undefined) {
-		findRun(stack, name);
-		throw new LabError(`run ${quote(name)} is not being recorded`, `${lab} trace ls lists the runs`);
-	}
-	if (recorded.length === 0) throw new LabError("nothing is being recorded", `start it: ${lab} trace start PROFILE`);
-	throw new UsageError("which run?", `those that are being recorded: ${recorded.map((one) => one.run).join(", ")}`);
-}
-
-/** What a run records, by itself: its profile may be another by now. */
-function recordedBy({ profile, budget, asked }: Run): Profile {
-	const events = (layer: Layer) => Object.fromEntries(asked[layer].map((name) => [name, ""]));
-	return {
-		...{ name: profile, description: "", reset: false, budget },
-		...{ qemu: events("qemu"), guest: events("guest"), host: events("host") },
-	};
-}
-
-/** The domains of a run, but for those that the lab has lost since: their parts went with them. */
-function thereStill(stack: string, { domains, notes }: Run): Domain[] {
-	const { domains: there } = readCard(stack);
-	return Object.keys(domains).flatMap((name) => {
-		if (Object.hasOwn(there, name)) return findDomain(stack, name);
-		notes.push(`the lab has no domain ${name} any more: its part is lost`);
-		return [];
-	});
 }

@@ -23,21 +23,22 @@ export interface ScratchTrace {
 	broken?: boolean;
 }
 
-/** A `babeltrace2` that shows what lies beside the metadata; of a trace that is one, the real one does. */
+/** A `babeltrace2` that shows what lies beside the metadata, of pieces in one order; of a trace that is one, the real one does. */
 export function fakeBabeltrace(lab: ScratchLab): void {
 	lab.fake(
 		"babeltrace2",
-		`folder=\${*: -1}
-		if [ "$1" = query ]; then folder=\${folder#*\\"}; folder=\${folder%\\"*}; fi
-		[ -e "$folder/text" ] || exec ${babeltrace} "$@"
+		`folders=("\${@:5}")
+		[ "$1" != --output-format=ctf-metadata ] || folders=("$2")
+		[ "$1" != query ] || mapfile -t folders < <(grep -o '"[^"]*"' <<<"$4" | tr -d '"')
+		[ -e "\${folders[0]}/text" ] || exec ${babeltrace} "$@"
 		if [ "$1" = query ]; then
-			cat "$folder/range"
+			cat "\${folders[@]/%//range}"
 		elif [ "$1" = --output-format=ctf-metadata ]; then
 			cat "$2/metadata"
 		else
-			[ "$*" = "--clock-cycles --no-delta --fields=trace:domain --color=never $folder" ] || exit 98
-			cat "$folder/text"
-			if [ -e "$folder/broken" ]; then echo "ERROR: a packet is broken" >&2; exit 1; fi
+			[ "\${*:1:4}" = "--clock-cycles --no-delta --fields=trace:domain --color=never" ] || exit 98
+			sort --stable --field-separator='[' --key=2n "\${folders[@]/%//text}"
+			if [ -e "\${folders[0]}/broken" ]; then echo "ERROR: a packet is broken" >&2; exit 1; fi
 		fi`,
 	);
 }

@@ -69,7 +69,7 @@ test("README.md names the same commands", (t) => {
 	const [, sentence = ""] = /call sudo themselves: ([\s\S]*?)\. `console`/.exec(read("README.md")) ?? [];
 	const names = [...sentence.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name);
 	// Of several commands of a group, the first has its name.
-	const whole = names.map((name) => (/^(?:again|start|stop|snapshot|rm)$/.test(name) ? `trace ${name}` : name));
+	const whole = names.map((name) => (/^(?:again|start|rotate|stop|snapshot|rm)$/.test(name) ? `trace ${name}` : name));
 	const calling = commands().filter(({ sudo }) => sudo);
 	t.deepEqual(whole.sort(), calling.map(({ words }) => words).sort());
 });

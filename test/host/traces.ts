@@ -83,6 +83,55 @@ test("a run of block-io has both layers of the disk's work, whole, and in the nu
 	t.regex(events.stderr, /then the guest sees it \(irq_handler_entry\): \d{3,} times, never violated; \d+ ns at least/);
 });
 
+test("a run that is rotated gives what it has so far while it goes on, its guest has the memory back, and nothing is lost", async (t) => {
+	remove("rotated");
+	t.teardown(() => remove("rotated"));
+	const works = async (...args: string[]) => {
+		const { code, all, stdout } = await lab(...args);
+		t.is(code, 0, all);
+		return stdout;
+	};
+	const pieces = async () => {
+		const said = await works("trace", "rotate", "rotated");
+		const folders = [...said.matchAll(new RegExp(`^(?:qemu|guest vm) +[\\d.]+ k?B +(${runs}/rotated/\\S+)$`, "gm"))];
+		t.is(folders.length, 2, said);
+		return folders.map(([, folder = ""]) => counted(folder));
+	};
+	await works("trace", "start", "block-io", "--name", "rotated");
+	await works("exec", "vm", "--", ...readDisk(200));
+	const first = await pieces();
+	const left = await works(
+		"exec",
+		"vm",
+		"--",
+		"find",
+		`/dev/shm/tracelab/tracelab-${stack}.rotated/archives`,
+		"-type",
+		"f",
+	);
+	t.is(left, "");
+	await works("exec", "vm", "--", ...readDisk(100));
+	const second = await pieces();
+	await works("exec", "vm", "--", ...readDisk(50));
+	const stopped = await works("trace", "stop", "rotated");
+	t.log(stopped);
+	const run = readRun("rotated");
+	for (const { path, events, discarded, lostPackets } of run.layers) {
+		t.deepEqual(counted(`${runs}/rotated/${path}`), events);
+		t.deepEqual([discarded, lostPackets], [0, 0]);
+	}
+	t.deepEqual(run.notes, []);
+	for (const [layer, event] of ["virtio_blk_handle_read", "block_rq_issue"].entries()) {
+		const of = (counts: readonly Record<string, number>[]) => counts[layer]?.[event] ?? 0;
+		const [one, two, all] = [of(first), of(second), of(run.layers.map(({ events }) => events))];
+		t.true(one >= 200 && two >= 100 && all >= one + two + 50, `${event}: ${one}, ${two}, of ${all}`);
+	}
+	t.regex(stopped, /^guest vm is on the host's clock to \d+ ns \(in-band beacon, \d+ pairs\)$/m);
+	t.regex(stopped, /^causes come first: \d{3,} effects, none before its cause$/m);
+	t.is(sessions(), "");
+	t.regex((await lab("events", "rotated")).stderr, /then QEMU handles it .*: \d{3,} times, never violated/);
+});
+
 test("the kernel of a guest without lttng-modules is recorded by ftrace, as CTF on the same clock", async (t) => {
 	const file = host(`find /var/lib/tracelab/domains/${libvirtName}/root/lib/modules -name lttng-tracer.ko`);
 	const said = "guest vm has no lttng-modules for its kernel: ftrace recorded it";

@@ -47,10 +47,16 @@ enable-event) known "$session"
 	for word; do
 		case $word in --userspace | --kernel | --channel=main | --tracepoint | --filter=*) ;; -*) exit 95 ;; *) tr , '\\n' <<<"$word" >>"$s/$session/events" ;; esac
 	done ;;
-start) known "$1"; : >"$s/$1/on" ;;
+start) known "$1"; : >"$s/$1/on"; [ -z "\${in_guest:-}" ] || [ ! -e "$s/$1/output" ] || mkdir -p "$(cat "$s/$1/output")" ;;
 stop) known "$1"; [ -e "$s/$1/on" ] || { echo "Warning: Tracing already stopped for session $1" >&2; exit 1; }
 	rm "$s/$1/on"
-	mkdir -p "$(cat "$s/$1/output")"; [ ! -e "$l/made/$where" ] || cp -r "$l/made/$where/." "$(cat "$s/$1/output")" ;;
+	o=$(cat "$s/$1/output"); [ ! -e "$s/$1/rotated" ] || o=$o/20261127T140000+0000-$(($(wc -l <"$s/$1/rotated") + 1))
+	mkdir -p "$o"; [ ! -e "$l/made/$where" ] || cp -r "$l/made/$where/." "$o" ;;
+rotate) known "$1"
+	o=$(cat "$s/$1/output"); echo >>"$s/$1/rotated"; n=$(wc -l <"$s/$1/rotated"); c=$o/archives/20261127T14000$n+0000-20261127T14000$n+0000-$n
+	mkdir -p "$c"
+	if [ -e "$s/$1/on" ]; then cp -r "$l/made/$where/." "$c"; else mv "$o/20261127T140000+0000-$n"/* "$c"; rmdir "$o/20261127T140000+0000-$n"; fi
+	echo "<rotation><location><local><absolute_path>$c</absolute_path></local></location></rotation>" ;;
 snapshot) [ "$1" = record ] || exit 93; known "$session"
 	mkdir -p "\${2#file://}"; [ ! -e "$l/made/$where" ] || cp -r "$l/made/$where" "\${2#file://}/snapshot-1" ;;
 destroy) known "$1"; rm -r "\${s:?}/$1" ;;
@@ -61,13 +67,18 @@ list)
 	fi
 	if [ "\${1:-}" = --userspace ]; then cat "$l/ust" 2>/dev/null; exit; fi
 	[ -n "$xml\${1:-}" ] || exit 0
+	enabled() { [ -e "$s/$1/on" ] && echo true || echo false; }
+	if [ -z "\${1:-}" ]; then
+		for session in $(ls "$s" 2>/dev/null); do echo "<session><name>$session</name><enabled>$(enabled "$session")</enabled></session>"; done
+		exit
+	fi
 	# LTTng prints a part of an answer, and fails.
 	[ -z "$xml" ] || [ -e "$s/$1" ] || echo '<command><name>list</name><output><sessions/></output>'
 	known "$1"
 	[ -n "$xml" ] || { echo "Recording session $1: [active snapshot]"; exit; }
 	losses() { printf '<domain><type>%s</type><discarded_events>%s</discarded_events><lost_packets>%s</lost_packets></domain>' "$1" $(cat "$l/losses" 2>/dev/null || echo 0 0); }
 	losses UST; losses KERNEL
-	printf '<session><name>%s</name><enabled>%s</enabled><snapshot_mode>%s</snapshot_mode>' "$1" "$([ -e "$s/$1/on" ] && echo true || echo false)" "$(cat "$s/$1/mode")"
+	printf '<session><name>%s</name><enabled>%s</enabled><snapshot_mode>%s</snapshot_mode>' "$1" "$(enabled "$1")" "$(cat "$s/$1/mode")"
 	[ ! -e "$s/$1/size" ] || printf '<channel><name>main</name><attributes><subbuffer_size>%s</subbuffer_size><subbuffer_count>8</subbuffer_count></attributes></channel>' "$(cat "$s/$1/size")"
 	while read -r pid; do printf '<vpid><type><id>%s</id></type></vpid>' "$pid"; done <"$s/$1/pids"
 	while read -r event; do printf '<event><name>%s</name><type>TRACEPOINT</type><enabled>true</enabled></event>' "$event"; done <"$s/$1/events"

@@ -56,6 +56,24 @@ test.serial("all layers come in one order, on the host's clock", async (t) => {
 	t.is(requests[1]?.split("  ")[0], "16003.988456351");
 });
 
+test.serial("the pieces of a run that was rotated are one trace of each layer", async (t) => {
+	const lab = await recorded(t);
+	const whole = await lab.lab(["events", "one"]);
+	const { lines, written } = beacons(60);
+	const { qemu, guest } = diskReads(10);
+	const pieces = (path: string, end: string, events: ReturnType<typeof inOrder>, bootId: string, offset: bigint) => {
+		const piece = (from: number, to?: number) => ({ events: events.slice(from, to), bootId, offset });
+		writeTrace(lab, `rotated/${path}/archives/20261127T140000+0000-20261127T140010+0000-0/${end}`, piece(0, 7));
+		writeTrace(lab, `rotated/${path}/archives/20261127T140010+0000-20261127T140020+0000-1/${end}`, piece(7, 15));
+		writeTrace(lab, `rotated/${path}/${end}`, piece(15));
+	};
+	pieces("qemu", "ust/uid/64055/64-bit", inOrder(written, qemu), bootIds.host, 5n);
+	pieces("guest/vm", "kernel", guest, bootIds.guest, 6n);
+	lab.write("var/lib/tracelab/runs/quickstart/rotated/clock/vm", lines);
+	const { code, stdout, stderr } = await lab.lab(["events", "rotated"]);
+	t.deepEqual([code, stdout, stderr], [0, whole.stdout, whole.stderr]);
+});
+
 test.serial("effects before their causes are counted; over the bound they make it false", async (t) => {
 	const lab = await recorded(t, 60_000n);
 	const { code, stderr } = await lab.lab(["events", "one", "--layer", "host"]);

@@ -91,9 +91,9 @@ test(`what babeltrace2 reads is what the kernel printed, event by event${why}`, 
 test(`its clock is CLOCK_MONOTONIC of the guest's boot, and the range of its packets is known${why}`, async (t) => {
 	const { ctf } = await converted(t, "snapshot");
 	const [, , uuid = "", offset = ""] = readFileSync(join(part, "system"), "utf8").split("\n");
-	t.deepEqual(await ctfClock(ctf), { name: "monotonic", uuid, offset: BigInt(offset) });
+	t.deepEqual(await ctfClock([ctf]), { name: "monotonic", uuid, offset: BigInt(offset) });
 	const times = (await readBack(ctf)).map(({ cycles }) => cycles);
-	t.deepEqual(await ctfRange(ctf), [times[0], times.at(-1)]);
+	t.deepEqual(await ctfRange([ctf]), [times[0], times.at(-1)]);
 });
 
 test(`what was written over is lost in a run, and none of a flight recorder's loss${why}`, async (t) => {
