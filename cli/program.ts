@@ -107,21 +107,23 @@ export async function* outputOf(program: string, args: readonly string[]): Async
  */
 export async function handOver(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<number> {
 	const deaf = () => {};
+	let running: { kill(signal: NodeJS.Signals): boolean } | undefined;
+	const pass = (signal: NodeJS.Signals) => running?.kill(signal);
 	process.on("SIGINT", deaf);
+	// A terminal that is closed sends two SIGHUPs. One that comes as soon as the program is there is the program's, too.
+	process.on("SIGTERM", pass);
+	process.on("SIGHUP", pass);
 	try {
-		const running = execa(program, args, { stdio: "inherit", reject: false, env });
-		const pass = (signal: NodeJS.Signals) => running.kill(signal);
-		// A terminal that is closed sends two SIGHUPs.
-		process.on("SIGTERM", pass);
-		process.on("SIGHUP", pass);
-		const result = await running;
-		process.off("SIGTERM", pass);
-		process.off("SIGHUP", pass);
+		const going = execa(program, args, { stdio: "inherit", reject: false, env });
+		running = going;
+		const result = await going;
 		if (result.signal !== undefined) return 128 + (signalNumbers[result.signal] ?? 0);
 		if (result.exitCode === undefined) throw missing(program, result.cause ?? result);
 		return result.exitCode;
 	} finally {
 		process.off("SIGINT", deaf);
+		process.off("SIGTERM", pass);
+		process.off("SIGHUP", pass);
 	}
 }
 
