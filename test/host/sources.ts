@@ -67,7 +67,7 @@ test("a kernel and a QEMU from a person's own working trees, where an edit compi
 	host(`mkdir ${linux}; dpkg-deb --fsys-tarfile ${kept}/linux-source-*.deb | tar -xO --wildcards './usr/src/*.tar.xz' |
 		tar -xJ -C ${linux} --strip-components=1`);
 	host(`dpkg-source --no-check -x ${kept}/qemu_*.dsc ${qemu} && echo 7.2.99 >${qemu}/VERSION && cd ${qemu} && git init -q && git add -Af . &&
-		git -c user.name=t -c user.email=t@localhost commit -qm one && git tag v1`);
+		git -c gc.auto=0 -c user.name=t -c user.email=t@localhost commit -qm one && git tag v1`);
 	const declare = (tagged: string) =>
 		copy.write(
 			`stacks/${trees}.yaml`,
