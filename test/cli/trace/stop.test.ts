@@ -175,7 +175,7 @@ asRoot("where the disk has no room for a guest's part, the run is to be stopped 
 	const lab = await traceable(t);
 	records(lab, ["virtio_queue_notify"], ["block_rq_issue"]);
 	t.is((await lab.lab(["trace", "start", ...traceRun.slice(2)])).code, 0);
-	const { run, stdout } = await stopsOnceThereIsRoom(t, lab, "guest/vm/kernel/metadata");
+	const { run, stdout } = await stopsOnceThereIsRoom(t, lab, "guest/vm/kernel/metadata.part");
 	t.deepEqual(
 		run.layers.map(({ layer, events }) => [layer, events]),
 		[
