@@ -102,6 +102,6 @@ async function fetchPieces(
 	const beacons = overAgent(folder, name) ? "" : await beaconsSoFar(agent, session);
 	if (beacons !== "") keepBeacons(folder, name, beacons);
 	const chunks = [...new Set([...said.matchAll(/^\.\/(archives\/[^/]+)\//gm)].map(([, chunk = ""]) => chunk))];
-	await agent.shell('cd "$1" && shift && rm -r "$@"', from, ...chunks);
+	await agent.shell('cd "$1" && shift && rm -rf "$@"', from, ...chunks);
 	return { title, folders: chunks.map((chunk) => join(to, chunk)) };
 }
