@@ -81,6 +81,10 @@ export const runSchema = z.object({
 	/** Versions of LTTng, on the host and in the guests. */
 	lttng: z.object({ host: z.string(), guests: z.record(z.string(), z.string()) }),
 	layers: z.array(layer),
+	/** What LTTng had lost of each guest's events, by its domain, when the run was last rotated. */
+	rotated: z
+		.record(z.string(), z.object({ discarded: z.number().int(), lostPackets: z.number().int() }))
+		.exactOptional(),
 	/** What was not recorded, and why, a sentence each. */
 	notes: z.array(z.string()),
 });

@@ -44,11 +44,17 @@ export async function ctfClock([trace]: CtfTrace): Promise<TraceClock> {
 	);
 }
 
+/** Linux takes 128 KiB in one argument. */
+const piecesAtOnce = 200;
+
 /** The first and the last instant of a trace, as its packets say, on its own clock; nothing where it is empty. */
 export async function ctfRange(trace: CtfTrace): Promise<readonly [bigint, bigint] | undefined> {
-	const query = ["query", "source.ctf.fs", "babeltrace.trace-infos", `--params=inputs=${JSON.stringify(trace)}`];
 	let text = "";
-	for await (const part of outputOf("babeltrace2", query)) text += part;
+	for (let at = 0; at < trace.length; at += piecesAtOnce) {
+		const inputs = JSON.stringify(trace.slice(at, at + piecesAtOnce));
+		const query = ["query", "source.ctf.fs", "babeltrace.trace-infos", `--params=inputs=${inputs}`];
+		for await (const part of outputOf("babeltrace2", query)) text += part;
+	}
 	const { offset } = await ctfClock(trace);
 	const times = (which: string) =>
 		[...text.matchAll(new RegExp(`^ *${which}: (-?\\d+)$`, "gm"))].map(([, time = "0"]) => BigInt(time) - offset);

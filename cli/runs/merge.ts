@@ -5,7 +5,9 @@ import { CausalityWatch } from "../../spec/causality-watch.ts";
 import { ClockMap } from "../../spec/clock-map.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
 import type { CtfLine, Fields } from "../../spec/ctf-line.ts";
+import { quote } from "../../spec/quote.ts";
 import type { Run } from "../../spec/run.ts";
+import { stackOption } from "../card.ts";
 import { runClock } from "../clock/run-clock.ts";
 import { LabError } from "../errors.ts";
 import { type CtfTrace, ctfEvents, ctfTraces, earliest } from "./ctf.ts";
@@ -74,6 +76,12 @@ export interface MergedRun {
  * @param record what the run says of itself; by default its run.json
  */
 export async function mergedEvents(folder: string, record = readRun(folder)): Promise<MergedRun> {
+	if (record !== undefined && record.ended === undefined) {
+		throw new LabError(
+			`run ${quote(record.run)} is being recorded`,
+			`./lab${stackOption(record.stack)} trace stop ${record.run} ends it; what trace rotate ended of it before, babeltrace2 reads`,
+		);
+	}
 	const domains = record?.domains ?? {};
 	const clock = await runClock(folder, domains);
 	const { guests } = clock;

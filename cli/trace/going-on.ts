@@ -69,7 +69,8 @@ function thereStill(stack: string, { domains, notes }: Run): Domain[] {
 	const { domains: there } = readCard(stack);
 	return Object.keys(domains).flatMap((name) => {
 		if (Object.hasOwn(there, name)) return findDomain(stack, name);
-		notes.push(`the lab has no domain ${name} any more: its part is lost`);
+		const note = `the lab has no domain ${name} any more: what it had not given is lost`;
+		if (!notes.includes(note)) notes.push(note);
 		return [];
 	});
 }

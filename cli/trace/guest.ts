@@ -14,7 +14,7 @@ import { type Losses, lossesIn, versionIn } from "./lttng.ts";
 import { guestFolder } from "./session.ts";
 
 /** What the guest's beacons say, while they are recorded. */
-const beaconFile = (session: string): string => `/run/tracelab-${session}.clock`;
+export const beaconFile = (session: string): string => `/run/tracelab-${session}.clock`;
 
 // Of a command that was killed, they go on; where they have ended, another process may have their number.
 const endsBeacons = `there() { { read -r comm <"/proc/$pid/comm"; } 2>/dev/null && [ "$comm" = clock-beacon ]; }
@@ -36,35 +36,37 @@ const lastBeacons = `f=$1
 [ -e "$f.pid" ] || exit 3
 ${endsBeacons}
 [ "$ended" != early ] || [ "$pid" = ended ] || echo "${endedEarly}" >>"$f"
-echo ended >"$f.pid"
-cat "$f"`;
+echo ended >"$f.pid"`;
 
 /** Starts clock-beacon in the guest; false where the guest has none. */
-export async function startBeacons(agent: GuestAgent, session: string): Promise<boolean> {
-	return (await beacon(agent, beacons, session)) !== undefined;
-}
+export const startBeacons = (agent: GuestAgent, session: string): Promise<boolean> => beacon(agent, beacons, session);
 
 /** Ends the beacons with a last few; returns what they printed, which the guest keeps, or nothing where none were started. */
-export const endBeacons = (agent: GuestAgent, session: string): Promise<string | undefined> =>
-	beacon(agent, lastBeacons, session);
+export async function endBeacons(agent: GuestAgent, session: string): Promise<string | undefined> {
+	return (await beacon(agent, lastBeacons, session)) ? beaconLines(agent, session) : undefined;
+}
+
+/** What the beacons of a guest have printed so far: of days, it is more than a command may print. */
+export async function beaconLines(agent: GuestAgent, session: string): Promise<string> {
+	const parts: Buffer[] = [];
+	for await (const part of agent.read(beaconFile(session))) parts.push(part);
+	return Buffer.concat(parts).toString();
+}
 
 /** Did the beacons of these lines end by themselves, as by a signal of somebody else's, so that there are none at the end? */
 export const lackLast = (lines: string): boolean => lines.split("\n").includes(endedEarly);
-
-/** What the beacons that go on in a guest have printed so far; nothing where there are none. */
-export const beaconsSoFar = (agent: GuestAgent, session: string): Promise<string> =>
-	agent.shell('[ ! -e "$1" ] || cat "$1"', beaconFile(session));
 
 /** Has a guest forget what its beacons printed, once that is kept here. */
 export async function dropBeacons(agent: GuestAgent, session: string): Promise<void> {
 	await agent.shell('rm -f "$1" "$1.pid"', beaconFile(session));
 }
 
-async function beacon(agent: GuestAgent, script: string, session: string): Promise<string | undefined> {
+/** False where the guest has no clock-beacon, or none was started. */
+async function beacon(agent: GuestAgent, script: string, session: string): Promise<boolean> {
 	const argv = ["/bin/sh", "-c", script, "sh", beaconFile(session), clockBeacon];
-	const { code, stdout, stderr } = await agent.exec(argv);
-	if (code === 3) return undefined;
-	if (code === 0) return stdout.toString();
+	const { code, stderr } = await agent.exec(argv);
+	if (code === 3) return false;
+	if (code === 0) return true;
 	// It takes its arguments for wrong ones.
 	if (code === 2) {
 		throw new GuestRefusal(

@@ -59,9 +59,13 @@ export async function completeRun(
 			if (fetched instanceof PausedError && run.mode === "stream") throw fetched;
 			if (fetched instanceof LabError) recording.guestFaults.set(domain.name, fetched);
 			else enabled = fetched.enabled;
-			run.layers.push(fetched instanceof LabError ? await brokenOff(folder, domain, fetched) : fetched.layer);
+			run.layers.push(fetched instanceof LabError ? await brokenOff(recording, domain.name, fetched) : fetched.layer);
 		}
 		run.notes.push(...(await unknownEvents(domain, run, { userspace, agent: silent ? undefined : agent, enabled })));
+	}
+	for (const name of Object.keys(run.rotated ?? {})) {
+		if (session.domains.some((domain) => domain.name === name)) continue;
+		run.layers.push(await brokenOff(recording, name, new LabError("the lab has no such domain any more")));
 	}
 	run.notes.push(...run.layers.flatMap((layer) => lossOf(layer, recording)));
 	if (!existsSync(join(folder, "clock"))) return [];
@@ -127,11 +131,10 @@ const absentQemu = ({ message }: LabError): RunLayer => ({
 });
 
 /** The layer of a guest that does not give its part at the end: what it gave when the run was rotated, where it was. */
-async function brokenOff(folder: string, { name }: Domain, { message }: LabError): Promise<RunLayer> {
+async function brokenOff({ folder, run }: Recording, name: string, { message }: LabError): Promise<RunLayer> {
 	const layer = { layer: "guest", domain: name, path: `guest/${name}` } as const;
-	const given = existsSync(join(folder, layer.path, "archives"))
-		? await orFault(() => layerOf(folder, layer, { discarded: 0, lostPackets: 0 }))
-		: undefined;
+	const losses = run.rotated?.[name];
+	const given = losses && (await orFault(() => layerOf(folder, layer, losses)));
 	if (given !== undefined && !(given instanceof LabError)) return given;
 	return { ...layer, ...nothing, absent: `the part of guest ${name} is not to be had: ${message}` };
 }
@@ -275,7 +278,7 @@ export async function checkLayers(recording: Recording): Promise<void> {
 					? emptyKernel(guest)
 					: await emptyGuest(domain, new GuestAgent(domain), guest)
 				: { why: layer.absent ?? fault.message, todo: fault.todo };
-		const lacks = layer.total > 0 ? "has nothing since its last rotation" : "recorded nothing";
+		const lacks = layer.total > 0 ? "lacks what came after its last piece" : "recorded nothing";
 		found.push({ title: titleOf(layer), lacks, ...cause });
 	}
 	if (run.layers.some(({ layer, total, absent }) => layer === "host" && total === 0 && absent === undefined))

@@ -93,7 +93,7 @@ test("a run that is rotated gives what it has so far while it goes on, its guest
 	};
 	const pieces = async () => {
 		const said = await works("trace", "rotate", "rotated");
-		const folders = [...said.matchAll(new RegExp(`^(?:qemu|guest vm) +[\\d.]+ k?B +(${runs}/rotated/\\S+)$`, "gm"))];
+		const folders = [...said.matchAll(new RegExp(`^(?:qemu|guest vm) +[\\d.]+ \\S*B +(${runs}/rotated/\\S+)$`, "gm"))];
 		t.is(folders.length, 2, said);
 		return folders.map(([, folder = ""]) => counted(folder));
 	};

@@ -1,4 +1,6 @@
+import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
+import { ctfTraces } from "../../../cli/runs/ctf.ts";
 import type { Run } from "../../../spec/run.ts";
 import { runRecord } from "../../spec/run-record.ts";
 import { ScratchLab } from "../scratch-lab.ts";
@@ -65,11 +67,18 @@ test.serial("the pieces of a run that was rotated are one trace of each layer", 
 		const piece = (from: number, to?: number) => ({ events: events.slice(from, to), bootId, offset });
 		writeTrace(lab, `rotated/${path}/archives/20261127T140000+0000-20261127T140010+0000-0/${end}`, piece(0, 7));
 		writeTrace(lab, `rotated/${path}/archives/20261127T140010+0000-20261127T140020+0000-1/${end}`, piece(7, 15));
-		writeTrace(lab, `rotated/${path}/${end}`, piece(15));
+		writeTrace(lab, `rotated/${path}/20261127T140020+0000-2/${end}`, piece(15));
 	};
 	pieces("qemu", "ust/uid/64055/64-bit", inOrder(written, qemu), bootIds.host, 5n);
 	pieces("guest/vm", "kernel", guest, bootIds.guest, 6n);
 	lab.write("var/lib/tracelab/runs/quickstart/rotated/clock/vm", lines);
+	for (const layer of ["qemu", "guest/vm"]) {
+		const traces = ctfTraces(join(lab.root, "var/lib/tracelab/runs/quickstart/rotated", layer));
+		t.deepEqual(
+			traces.map(({ length }) => length),
+			[3],
+		);
+	}
 	const { code, stdout, stderr } = await lab.lab(["events", "rotated"]);
 	t.deepEqual([code, stdout, stderr], [0, whole.stdout, whole.stderr]);
 });

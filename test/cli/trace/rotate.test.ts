@@ -1,13 +1,14 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { asRoot } from "../../as-root.ts";
+import { card } from "../scratch-lab.ts";
 import { folder, held, readRun, records, traceable, traceableGuest } from "../scratch-trace.ts";
 
 // One at a time, since each starts Node.
 
 const start = ["trace", "start", "block-io", "-d", "vm", "--name", "one"];
 const chunk = (number: number) => `archives/20261127T14000${number}+0000-20261127T14000${number}+0000-${number}`;
-const host = (number: number) => `${folder}/one/qemu/${chunk(number)}`;
+const host = (number: number) => `${folder}/one/qemu/${chunk(number)}/ust`;
 const guest = (number: number) => `${folder}/one/guest/vm/${chunk(number)}`;
 
 asRoot(
@@ -28,7 +29,7 @@ asRoot(
 				),
 			),
 		);
-		t.true(existsSync(path(`${host(1)}/ust/uid/64055/64-bit/metadata`)));
+		t.true(existsSync(path(`${host(1)}/uid/64055/64-bit/metadata`)));
 		t.true(existsSync(path(`${guest(1)}/kernel/metadata`)));
 		t.deepEqual(readdirSync(path("dev/shm/tracelab/tracelab-quickstart.one/archives")), []);
 		t.is(
@@ -76,7 +77,7 @@ asRoot(
 		t.regex(full.stdout, /^LAYER .*\nqemu .*$/);
 		t.is(
 			full.stderr,
-			"lab: the memory of guest vm for traces (/dev/shm) is full: it records nothing more\n  what to do: stop the run: ./lab trace stop one; rotate the next one sooner, or give the domain more memory:",
+			"lab: the memory of guest vm for traces (/dev/shm) is full: LTTng may write nothing more of it\n  what to do: stop the run: ./lab trace stop one; rotate the next one sooner, or give the domain more memory:",
 		);
 		rmSync(join(lab.root, "guest-bin/df"));
 		lab.write("guest-bin/lttng", "#!/bin/sh\necho 'Error: Session name not found' >&2\nexit 1\n", 0o755);
@@ -98,18 +99,24 @@ asRoot(
 asRoot("of a guest that is gone when its run is stopped, there is what it gave before", async (t) => {
 	const { lab, guest } = await traceableGuest(t);
 	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	const beacon = `#!/bin/sh\necho 0 1 2\n(while sleep 0.1; do :; done) 2>/dev/null </dev/null &\necho $! >"$4"\n`;
+	lab.write("lab/bin/clock-beacon", beacon, 0o755);
 	t.is((await lab.lab(start)).code, 0);
+	const beacons = Number(lab.read("run/tracelab-tracelab-quickstart.one.clock.pid"));
+	t.teardown(() => process.kill(beacons));
+	lab.write("lttng/losses", "7 1\n");
 	t.is((await lab.lab(["trace", "rotate"])).code, 0);
+	t.is(lab.read(`${folder}/one/clock/vm`), "0 1 2\n");
 	guest.fault = "error: Guest agent is not responding: QEMU guest agent is not connected";
 	const { code, stdout, stderr } = await lab.lab(["trace", "stop"]);
 	t.is(code, 1);
 	t.regex(stdout, /^guest vm +1 /m);
-	t.regex(stderr, /^lab: the layer guest vm has nothing since its last rotation: /m);
+	t.regex(stderr, /^lab: the layer guest vm lacks what came after its last piece: /m);
 	t.deepEqual(
-		readRun(lab, "one").layers.map(({ layer, events }) => [layer, events]),
+		readRun(lab, "one").layers.map(({ layer, events, discarded }) => [layer, events, discarded]),
 		[
-			["qemu", { blk_co_preadv: 2 }],
-			["guest", { block_rq_issue: 1 }],
+			["qemu", { blk_co_preadv: 2 }, 7],
+			["guest", { block_rq_issue: 1 }, 7],
 		],
 	);
 });
@@ -130,4 +137,39 @@ asRoot("nothing is rotated that does not go on, or that another command is at", 
 	t.false(existsSync(join(lab.root, folder, "one/qemu")));
 	t.is((await lab.lab(["trace", "stop"])).code, 0);
 	t.regex(await refused("one"), /^lab: run "one" is not being recorded\n/);
+});
+
+asRoot("of a domain that the lab has lost since, there is what its guest gave before", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	t.is((await lab.lab(start)).code, 0);
+	t.is((await lab.lab(["trace", "rotate"])).code, 0);
+	const { vm: _, ...others } = card.domains;
+	lab.up({ ...card, domains: others });
+	for (const verb of ["rotate", "stop"]) await lab.lab(["trace", verb]);
+	const { layers, notes } = readRun(lab, "one");
+	t.deepEqual(
+		layers.map(({ layer, domain, total }) => [layer, domain, total]),
+		[
+			["qemu", undefined, 3],
+			["guest", "vm", 1],
+		],
+	);
+	t.is(notes.filter((note) => note === "the lab has no domain vm any more: what it had not given is lost").length, 1);
+});
+
+asRoot("a run that is recorded is not read half-way", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	t.is((await lab.lab(start)).code, 0);
+	t.is((await lab.lab(["trace", "rotate"])).code, 0);
+	const { code, stderr } = await lab.lab(["events", "one"]);
+	t.deepEqual(
+		[code, stderr],
+		[
+			1,
+			'lab: run "one" is being recorded\n  what to do: ./lab trace stop one ends it; what trace rotate ended of it before, babeltrace2 reads',
+		],
+	);
+	t.false(existsSync(join(lab.root, folder, "one/clock.json")));
 });

@@ -94,7 +94,7 @@ asRoot("a run whose domain the lab has lost since is stopped all the same, which
 	lab.up({ ...card, domains: others });
 	const { code, stderr } = await lab.lab(["trace", "stop"]);
 	t.is(code, 0, stderr);
-	t.true(readRun(lab, "one").notes.includes("the lab has no domain vm any more: its part is lost"));
+	t.true(readRun(lab, "one").notes.includes("the lab has no domain vm any more: what it had not given is lost"));
 	t.deepEqual(readdirSync(join(lab.root, "lttng/host")), []);
 });
 
