@@ -212,7 +212,7 @@ build_anew() {
 # build_again NAME FUNCTION: makes a build that is there a second time, elsewhere, and compares the two byte by byte. It is of
 # the same sources and packages, whatever is newest by now. Nothing of the first serves the second: no object, nothing of the
 # compiler cache. Outputs `files`, how many there are, `differing`, their paths in the prefix, one a line, and `difference`, what
-# diffoscope says of the first, forty lines at most, where it is there to tell what the bytes mean; all of it is in the step's log.
+# diffoscope says of the first, forty lines of 200 bytes at most, where it is there to tell what the bytes mean; all of it is in the step's log.
 build_again() {
 	local what=$1 build=$2 stale files differing difference=
 	lock "build-${identity//\//-}"
@@ -266,7 +266,8 @@ build_hash() {
 show_difference() {
 	command -v diffoscope >/dev/null || return 0
 	mkdir -p "${log_file%/*}"
-	{ diffoscope --text - "$@" 2>&1 || :; } | tr -d '\0' | tee -a "$log_file" | sed -n 1,40p | cut -c 1-200 || :
+	{ diffoscope --new-file --text - "$@" 2>&1 || :; } | tr -d '\0' | tee -a "$log_file" | sed -n '1,40s/^\(.\{0,200\}\).*/\1/p' |
+		iconv -c -f UTF-8 -t UTF-8 || :
 }
 
 # move_build FROM TO: never two builds that look whole and aren't, even across file systems. The last rename gives the

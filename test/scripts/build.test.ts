@@ -213,9 +213,9 @@ test("each file that is another one when a build is made again is named: changed
 test("what differs is told by diffoscope where it is installed: as long as a page, and all of it in the log", async (t) => {
 	const scratch = host(t);
 	await thing(scratch, "apply");
-	scratch.fake("diffoscope", 'echo "$1 $2: $(cat "$3") is now $(cat "$4")"; seq 2 100000; exit 1');
+	scratch.fake("diffoscope", 'echo "$1 $2 $3: $(cat "$4") is now $(cat "$5")"; seq 2 100000; exit 1');
 	const { stdout } = await thing(scratch, "rebuild", `${recipe}; echo y >"$1/x"`);
-	const said = ["--text -: x is now y", ...Array.from({ length: 99_999 }, (_, line) => String(line + 2))];
+	const said = ["--new-file --text -: x is now y", ...Array.from({ length: 99_999 }, (_, line) => String(line + 2))];
 	t.deepEqual(stdout, { files: "2", differing: "x", difference: said.slice(0, 40).join("\n") });
 	t.is(scratch.read("var/log/tracelab/quick/thing.log"), `${said.join("\n")}\n`);
 });
