@@ -25,7 +25,7 @@ await run("sleep", ["0.5"]);
 console.log("behind it");`);
 
 async function signalled(...signals: NodeJS.Signals[]) {
-	const child = spawn(process.execPath, ["--input-type=module", "-e", waits], { stdio: ["ignore", "pipe", "inherit"] });
+	const child = spawn(process.execPath, ["--input-type=module", "-e", waits], { stdio: ["ignore", "pipe", "ignore"] });
 	const said = text(child.stdout);
 	const ended = once(child, "exit");
 	await once(child.stdout, "readable");
@@ -86,7 +86,7 @@ test("behind such work a signal ends the program as any other", async (t) => {
 await inOrder(async () => {});
 console.log("begun");
 await run("sleep", ["5"]);`);
-	const child = spawn(process.execPath, ["--input-type=module", "-e", ends], { stdio: ["ignore", "pipe", "inherit"] });
+	const child = spawn(process.execPath, ["--input-type=module", "-e", ends], { stdio: ["ignore", "pipe", "ignore"] });
 	await once(child.stdout, "readable");
 	child.kill("SIGTERM");
 	t.deepEqual(await once(child, "exit"), [null, "SIGTERM"]);

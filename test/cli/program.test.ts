@@ -77,7 +77,7 @@ test.serial("each signal is the program's, and we outlive it", async (t) => {
 	const source = `import { handOver } from ${JSON.stringify(`${project}/cli/program.ts`)};
 console.log("it ended with", await handOver("bash", ["-c", ${JSON.stringify(hears)}]));`;
 	const child = spawn(process.execPath, ["--input-type=module", "-e", source], {
-		stdio: ["ignore", "pipe", "inherit"],
+		stdio: ["ignore", "pipe", "ignore"],
 	});
 	const ended = once(child, "exit");
 	let said = "";

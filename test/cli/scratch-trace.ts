@@ -77,6 +77,16 @@ export function records(lab: ScratchLab, qemu: readonly string[], guest: readonl
 	);
 }
 
+/** How far this machine's wall clock is ahead of CLOCK_MONOTONIC, in nanoseconds, to half a millisecond. */
+export function wallClockAhead(): bigint {
+	for (;;) {
+		const before = process.hrtime.bigint();
+		const wall = Date.now();
+		// Nobody was in between.
+		if (process.hrtime.bigint() - before < 100_000n) return BigInt(wall) * 1_000_000n + 500_000n - before;
+	}
+}
+
 /** What the guest's kernel has of its wall clock, in nanoseconds ahead of CLOCK_MONOTONIC. */
 export const guestWallClock = 1_795_605_648_000_000_000n;
 

@@ -277,7 +277,7 @@ for (const [what, kind, file, wanted, doing] of [
 		const { scratch, mirror } = await host(t);
 		mirror.server.fault = { kind, path: `/debian/${file}` };
 		const words = `E: Failed to fetch http://MIRROR/debian/${file}  ${kind === "cut" ? lost : silent}`;
-		failed(t, await wanted.run(scratch, {}, kind === "cut" ? 60 : 1), doing, words, carryOn);
+		failed(t, await wanted.run(scratch, {}, kind === "cut" ? 60 : 5), doing, words, carryOn);
 		mirror.server.fault = undefined;
 		await had(t, scratch, wanted);
 	});

@@ -46,9 +46,9 @@ export class CommandProvider {
 
 	/** One for this test alone, configured as the engine does it. */
 	static async start(t: ExecutionContext, subject: Subject, env: NodeJS.ProcessEnv = {}): Promise<CommandProvider> {
+		t.teardown(await turn());
 		// A busy machine is no fault of the plugin.
 		t.timeout(120_000);
-		t.teardown(await turn());
 		const engine = await new FakeEngine().start();
 		const plugin = await Plugin.start(subject.program, engine, { env: { ...process.env, ...env } });
 		const provider = new CommandProvider(engine, plugin);

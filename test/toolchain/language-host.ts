@@ -64,9 +64,9 @@ export class LanguageHost {
 
 	/** One for this test alone. `bin` comes first on its PATH. */
 	static async start(t: ExecutionContext, subject: Subject, bin?: string): Promise<LanguageHost> {
+		t.teardown(await turn());
 		// A busy machine is no fault of the plugin.
 		t.timeout(120_000);
-		t.teardown(await turn());
 		const engine = new FakeEngine();
 		engine.server.addService(ResourceMonitorService, monitor);
 		await engine.start();

@@ -52,7 +52,7 @@ export async function there(t: ExecutionContext): Promise<Builds> {
 export async function building(t: ExecutionContext, lab: ScratchLab, id: string): Promise<void> {
 	const file = lab.write(`run/tracelab/locks/build-${id.replace("/", "-")}`, "");
 	const holder = spawn("flock", ["--no-fork", file, "sh", "-c", "echo has it; exec sleep 600"], {
-		stdio: ["ignore", "pipe", "inherit"],
+		stdio: ["ignore", "pipe", "ignore"],
 	});
 	t.teardown(() => holder.kill());
 	await once(holder.stdout, "data");

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import test from "ava";
 import { findDomain } from "../../../cli/card.ts";
 import { GuestAgent } from "../../../cli/guest/agent.ts";
@@ -144,13 +145,12 @@ test.serial("a person who interrupts ends the command in the guest", async (t) =
 });
 
 test.serial("a command goes on where its guest was stopped in a debugger meanwhile", async (t) => {
+	guest.asked.length = 0;
 	const running = sh("echo begun; sleep 0.5; echo ended; exit 3");
-	setTimeout(() => {
-		guest.state = "paused";
-	}, 200);
-	setTimeout(() => {
-		guest.state = "running";
-	}, 1500);
+	while (!guest.asked.includes("guest-exec")) await pause(5);
+	guest.state = "paused";
+	await pause(1300);
+	guest.state = "running";
 	const { code, stdout } = await running;
 	t.deepEqual([code, `${stdout}`], [3, "begun\nended\n"]);
 	nothingIsLeft(t);

@@ -48,9 +48,10 @@ test.serial("a log is followed until Ctrl-C", async (t) => {
 	const child = spawn(process.execPath, [`${project}/cli/main.ts`, "logs", "-f", "host-packages"], {
 		env: lab.env,
 		detached: true,
-		stdio: ["ignore", "pipe", "inherit"],
+		stdio: ["ignore", "pipe", "ignore"],
 	});
-	t.teardown(() => child.kill("SIGKILL"));
+	// With what follows the log.
+	t.teardown(() => child.exitCode ?? process.kill(-(child.pid ?? 0), "SIGKILL"));
 	t.is(String((await once(child.stdout, "data"))[0]), "one\ntwo\n");
 	appendFileSync(`${lab.root}/var/log/tracelab/quickstart/host-packages.log`, "three\n");
 	t.is(String((await once(child.stdout, "data"))[0]), "three\n");

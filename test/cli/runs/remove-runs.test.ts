@@ -116,7 +116,7 @@ asRoot(
 		setInterval(() => {}, 1000);`;
 		const maker = spawn(process.execPath, ["--input-type=module", "--eval", make], {
 			env: lab.env,
-			stdio: ["ignore", "pipe", "inherit"],
+			stdio: ["ignore", "pipe", "ignore"],
 		});
 		t.teardown(() => maker.kill("SIGKILL"));
 		await once(maker.stdout, "data");

@@ -4,7 +4,7 @@ import test from "ava";
 import { LabError } from "../../../cli/errors.ts";
 import type { ScratchLab } from "../scratch-lab.ts";
 import { beacons, diskReads } from "../scratch-run.ts";
-import { contexts, emulator, pid, recordsLines, runs } from "../scratch-trace.ts";
+import { contexts, emulator, pid, recordsLines, runs, wallClockAhead } from "../scratch-trace.ts";
 import { enter, evidenceOf, fails, type Harm } from "./claim-fails.ts";
 import { listed, recordsReads, wholeLab } from "./whole-lab.ts";
 
@@ -235,7 +235,7 @@ test.serial(
 	(lab) => {
 		lab.write("lttng/ust", lab.read("lttng/ust").replace(/.*memory_region_ops_write.*\n/, ""));
 		// The guest's clock is this machine's own, as the agent's answers are.
-		const wall = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+		const wall = wallClockAhead();
 		lab.write("guest/proc/timer_list", `  .index:      1\n  .offset:     ${wall} nsecs\n`);
 		const { qemu, guest } = diskReads(10, { contexts });
 		recordsLines(lab, qemu, guest, { host: wall, guest: wall });

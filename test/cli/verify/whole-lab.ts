@@ -9,7 +9,15 @@ import type { FakeGuest } from "../fake-guest.ts";
 import { card, type ScratchLab } from "../scratch-lab.ts";
 import { fakeStap, kernel } from "../scratch-probe.ts";
 import { beacons, bootIds, diskReads, inOrder } from "../scratch-run.ts";
-import { buildId, contexts, guestWallClock, pid, recordsLines, traceableGuest } from "../scratch-trace.ts";
+import {
+	buildId,
+	contexts,
+	guestWallClock,
+	pid,
+	recordsLines,
+	traceableGuest,
+	wallClockAhead,
+} from "../scratch-trace.ts";
 
 export const vmlinux = `${kernel}/vmlinux`;
 export const moduleFile = (name: string) => `/opt/tracelab/module/0123456789abcdef/${name}.ko`;
@@ -181,8 +189,7 @@ export function recordsReads(
 		time,
 		elsewhere ? text.replace(", sector = ", ", sector = 9") : text,
 	]);
-	// Within the millisecond that is shown.
-	const wallClock = BigInt(Date.now()) * 1_000_000n + 500_000n - process.hrtime.bigint();
+	const wallClock = wallClockAhead();
 	recordsLines(lab, inOrder(ofVm, reads.qemu), guest ? moved : [], {
 		host: wallClock - set.host,
 		guest: guestWallClock - set.guest,
