@@ -34,22 +34,22 @@ export async function rebuild(stack: string, wanted: readonly string[]): Promise
 	const different: string[] = [];
 	for (const { name, step } of begunBuilds(stack, wanted)) {
 		const begun = performance.now();
-		const { files, differing, difference = "" } = await makeAgain(step);
+		const { files, differing, difference } = await makeAgain(step);
 		const paths = differing.split("\n").filter((path) => path !== "");
 		const verdict = paths.length === 0 ? paint("green", "same") : paint("red", "DIFFERS");
 		const took = duration((performance.now() - begun) / 1000);
 		rows.push([verdict, name, `${paths.length} of ${files}`, took]);
-		if (paths.length > 0) different.push(differences(stack, step, name, paths), difference);
+		if (paths.length > 0) different.push(differences(stack, step, name, paths, difference));
 	}
 	print(table(["", "BUILD", "FILES THAT DIFFER", "BUILT AGAIN IN"], rows));
-	if (different.length > 0) print(`\n${different.filter((text) => text !== "").join("\n")}`);
+	if (different.length > 0) print(`\n${different.join("\n")}`);
 	return different.length === 0 ? 0 : 1;
 }
 
-function differences(stack: string, step: BegunStep, name: string, paths: readonly string[]): string {
+function differences(stack: string, step: BegunStep, name: string, paths: readonly string[], said?: string): string {
 	const more = paths.length > shown ? [`  and ${paths.length - shown} more`] : [];
 	const lines = paths.slice(0, shown).map((path) => `  ${path}`);
-	return [`${name}: see ./lab${stackOption(stack)} logs ${step.name}`, ...lines, ...more].join("\n");
+	return [`${name}: see ./lab${stackOption(stack)} logs ${step.name}`, ...lines, ...more, said ?? []].flat().join("\n");
 }
 
 /** On a machine of another name, with another name of the user, in another time zone, with another number of jobs. */

@@ -96,6 +96,13 @@ export class GuestAgent {
 		}
 	}
 
+	/** All bytes of a small file. */
+	async readAll(path: string): Promise<Buffer> {
+		const parts: Buffer[] = [];
+		for await (const part of this.read(path)) parts.push(part);
+		return Buffer.concat(parts);
+	}
+
 	async open(path: string, mode: "r" | "w"): Promise<number> {
 		return (await this.#request("guest-file-open", { path, mode })) as number;
 	}

@@ -64,7 +64,7 @@ function recordedBy({ profile, budget, asked }: Run): Profile {
 	};
 }
 
-/** The domains of a run, but for those that the lab has lost since: their parts went with them. */
+/** The domains of a run, but for those that the lab has lost since: what they had not given went with them. */
 function thereStill(stack: string, { domains, notes }: Run): Domain[] {
 	const { domains: there } = readCard(stack);
 	return Object.keys(domains).flatMap((name) => {

@@ -48,9 +48,7 @@ export async function endBeacons(agent: GuestAgent, session: string): Promise<st
 
 /** What the beacons of a guest have printed so far: of days, it is more than a command may print. */
 export async function beaconLines(agent: GuestAgent, session: string): Promise<string> {
-	const parts: Buffer[] = [];
-	for await (const part of agent.read(beaconFile(session))) parts.push(part);
-	return Buffer.concat(parts).toString();
+	return (await agent.readAll(beaconFile(session))).toString();
 }
 
 /** Did the beacons of these lines end by themselves, as by a signal of somebody else's, so that there are none at the end? */
@@ -84,11 +82,7 @@ async function beacon(agent: GuestAgent, script: string, session: string): Promi
 export async function tracedDomain(domain: Domain): Promise<Run["domains"][string]> {
 	const agent = new GuestAgent(domain);
 	const process = domainProcess(domain);
-	const note = async (file: string) => {
-		const parts: Buffer[] = [];
-		for await (const part of agent.read(file)) parts.push(part);
-		return buildIdIn(Buffer.concat(parts));
-	};
+	const note = async (file: string) => buildIdIn(await agent.readAll(file));
 	const modules: Record<string, string> = {};
 	for (const name of Object.keys(domain.card.modules).sort()) {
 		try {

@@ -7,7 +7,7 @@ import { ctfClock, ctfEvents, ctfTraces } from "../../../cli/runs/ctf.ts";
 import { runSchema } from "../../../spec/run.ts";
 import type { ScratchLab } from "../scratch-lab.ts";
 import { babeltrace } from "../scratch-run.ts";
-import { records, traceable } from "../scratch-trace.ts";
+import { records, traceable, wallClockAhead } from "../scratch-trace.ts";
 
 // Records the kernel that these tests run on, by an instance of tracefs of their own, beside a fake LTTng.
 
@@ -101,7 +101,7 @@ real(`the host's kernel is recorded by its own ftrace where it has no lttng-modu
 	const clock = await ctfClock(trace);
 	t.is(clock.uuid, readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim());
 	// Within a second, as somebody may set the wall clock meanwhile.
-	const wall = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+	const wall = wallClockAhead();
 	t.true(Math.abs(Number(clock.offset - wall)) < 1e9);
 	let total = 0;
 	let last = 0n;

@@ -19,6 +19,7 @@ import {
 	recordsLines,
 	traceable,
 	traceRun,
+	wallClockAhead,
 } from "../scratch-trace.ts";
 import { wholeLab } from "../verify/whole-lab.ts";
 
@@ -124,7 +125,7 @@ asRoot("a guest whose QEMU shows LTTng no beacons has its clock compared over it
 	const lab = await traceable(t);
 	lab.write("lttng/ust", "");
 	// The guest's clock is this machine's own, as the agent's answers are.
-	const wall = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+	const wall = wallClockAhead();
 	lab.write("guest/proc/timer_list", `  .index:      1\n  .offset:     ${wall} nsecs\n`);
 	recordsLines(lab, [], [[process.hrtime.bigint(), "kernel block_rq_issue: { cpu_id = 1 }, { }"]]);
 	const limit = ["--clock-bound", "10000000000"];
