@@ -1,6 +1,6 @@
-import { availableParallelism } from "node:os";
 import { checkStack, stackOption } from "../card.ts";
 import { LabError } from "../errors.ts";
+import { project } from "../host.ts";
 import type { BegunStep } from "../lab/ownership.ts";
 import { asRoot } from "../privilege.ts";
 import { run } from "../program.ts";
@@ -52,15 +52,9 @@ function differences(stack: string, step: BegunStep, name: string, paths: readon
 	return [`${name}: see ./lab${stackOption(stack)} logs ${step.name}`, ...lines, ...more, said ?? []].flat().join("\n");
 }
 
-/** On a machine of another name, with another name of the user, in another time zone, with another number of jobs. */
 async function makeAgain({ name, file }: BegunStep): Promise<Comparison> {
-	const elsewhere = ["USER=somebody", "LOGNAME=somebody", "TZ=Pacific/Kiritimati"];
-	// It is what nproc goes by.
-	const jobs = `OMP_NUM_THREADS=${availableParallelism() + 1}`;
-	const renamed = 'echo elsewhere >/proc/sys/kernel/hostname && exec bash "$0" rebuild';
-	const { code, stdout } = await run("unshare", ["--uts", "env", ...elsewhere, jobs, "bash", "-c", renamed, file], "", {
-		progress: true,
-	});
+	const elsewhere = `${project}/scripts/build-elsewhere.sh`;
+	const { code, stdout } = await run("bash", [elsewhere, file], "", { progress: true });
 	if (code !== 0) throw new LabError(`${name} could not be made a second time`, "what it said is above");
 	return JSON.parse(stdout) as Comparison;
 }

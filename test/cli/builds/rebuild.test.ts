@@ -11,13 +11,13 @@ async function there(t: ExecutionContext, builds: Readonly<Record<string, string
 		lab.write(`var/lib/tracelab/undo/quickstart/${name}`, `# from ${project}\n${text}\n`);
 	step("host-packages", 'remove() { :; }\necho "removed" >&2; exit 9');
 	for (const [name, differing] of Object.entries(builds)) {
-		const asked = `echo "$1 as $USER on $(</proc/sys/kernel/hostname) in $TZ with $(nproc) jobs" >&2`;
+		const asked = `echo "$1 as $USER, who is $(/usr/bin/id -un), on $(</proc/sys/kernel/hostname) in $TZ with $(nproc) jobs" >&2`;
 		step(name, `rebuild() { ${asked}; printf '{"files":"2","differing":"${differing}"}'; }\nrebuild "$@"`);
 	}
 	return lab;
 }
 
-const asked = `rebuild as somebody on elsewhere in Pacific/Kiritimati with ${availableParallelism() + 1} jobs`;
+const asked = `rebuild as somebody, who is somebody, on elsewhere in Pacific/Kiritimati with ${availableParallelism() + 1} jobs`;
 const words = (text: string) => text.replaceAll(/[\d.]+ s$/gm, "N s").replaceAll(/ +/g, " ");
 
 asRoot(`each build is made again elsewhere, and where all are the same the exit status is 0${why}`, async (t) => {
