@@ -19,13 +19,13 @@ tree=$base/lib/modules
 
 probe() {
 	local release strays
-	if ! is_kernels; then
-		drift "$folder does not hold the modules of the kernel $kernel_prefix"
-		return
-	fi
 	release=$(kernel_release)
 	if [ -z "$release" ]; then
 		drift "the kernel $kernel_prefix is not built"
+		return
+	fi
+	if ! is_kernels; then
+		drift "$folder does not hold the modules of the kernel $kernel_prefix"
 		return
 	fi
 	probe_extra "$tree/$release/extra"
@@ -51,7 +51,10 @@ probe_extra() {
 	done
 }
 
-is_kernels() { [ "$(cat "$tree/kernel" 2>/dev/null || :)" = "$kernel_prefix" ]; }
+is_kernels() { [ "$(cat "$tree/kernel" 2>/dev/null || :)" = "$(wanted_kernel)" ]; }
+
+# wanted_kernel: a kernel may be made again in its place, of a tree that was edited or of a newer version.
+wanted_kernel() { printf '%s %s\n' "$kernel_prefix" "$(cat "$root$kernel_prefix/.tracelab-build-record/result" 2>/dev/null || :)"; }
 
 kernel_release() { cat "$root$kernel_prefix/release" 2>/dev/null || :; }
 
@@ -93,7 +96,7 @@ install_kernels() {
 	mkdir -p "$tree"
 	find "$tree" -xdev -mindepth 1 -delete
 	cp -a "$root$kernel_prefix/modules/lib/modules/$1" "$tree/"
-	printf '%s\n' "$kernel_prefix" | write_file "$tree/kernel" 644
+	wanted_kernel | write_file "$tree/kernel" 644
 }
 
 install_tools() {

@@ -15,14 +15,14 @@ source lib/source.sh
 thing="module $name"
 landmarks=(source)
 
-# The hash in the prefix covers the text of a working tree: another text is another prefix, touched files are not. With a lock,
-# the kernel may be made again in its place, of another version.
+# The hash in the prefix covers the text of a working tree: another text is another prefix, touched files are not. The kernel may be
+# made again in its place, of a tree that was edited or of another version.
 build_stale() {
 	local stale wanted made
 	stale=$(build_changed)
 	wanted=$(cat "$root$kernel_prefix/build-id" 2>/dev/null || :)
 	made=$(recorded "$root$prefix" kernel)
-	if [ -z "$stale" ] && [ ${#pin[@]} != 0 ] && [ -n "$wanted" ] && [ "$made" != "$wanted" ]; then
+	if [ -z "$stale" ] && [ -n "$wanted" ] && [ "$made" != "$wanted" ]; then
 		stale="$thing is for a kernel with build-id $made, and $kernel_prefix has $wanted"
 	fi
 	printf '%s' "$stale"

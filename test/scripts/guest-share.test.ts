@@ -202,6 +202,25 @@ test("another kernel's modules take the place of the old ones, in the folder tha
 	t.is(await drift(scratch, { kernel_prefix: next }), "");
 });
 
+test("the modules of a kernel that was made again in its place take the place of the old ones", async (t) => {
+	const scratch = host(t);
+	const result = (text: string) => scratch.write(`${kernel}/.tracelab-build-record/result`, `${text}\n`);
+	result("first");
+	await scratch.step(step, "apply", inputs);
+	t.is(await drift(scratch), "");
+	scratch.write(`${kernel}/modules/lib/modules/6.1.9/kernel/x.ko`, "x, edited\n");
+	result("second");
+	t.is(await drift(scratch), notKernels());
+	await scratch.step(step, "apply", inputs);
+	t.is(scratch.read(`${tree}/6.1.9/kernel/x.ko`), "x, edited\n");
+	makeKernel(scratch, kernel, "6.1.10");
+	result("third");
+	t.is(await drift(scratch), notKernels());
+	await scratch.step(step, "apply", inputs);
+	t.deepEqual(files(scratch), ["6.1.10/extra/hello.ko", "6.1.10/kernel/x.ko", "6.1.10/modules.dep", "kernel", "load"]);
+	t.is(await drift(scratch), "");
+});
+
 test("a step that is killed while it copies the kernel's modules starts over", async (t) => {
 	const scratch = host(t);
 	scratch.fake("cp", `mkdir -p "\${*: -1}/6.1.9/kernel"; echo half >"\${*: -1}/6.1.9/kernel/half.ko"; kill -9 $PPID`);
