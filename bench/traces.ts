@@ -56,14 +56,15 @@ class Cost {
 		this.#failed = true;
 	}
 
-	/** Beside the same untraced, which took so many seconds. */
-	figure(what: string, untraced: number): Figure {
+	/** Beside the same untraced, and on a QEMU without trace backends where it was done there, which took so many seconds. */
+	figure(what: string, untraced: number, without?: number): Figure {
 		const name = `profile ${this.profile}, beside the same ${what} untraced`;
 		if (this.#failed) return { name, measured: "it failed: see above", met: false };
-		const ratio = (median(this.times) / untraced).toFixed(2);
+		const beside = (other: number) => `${(median(this.times) / other).toFixed(2)} × of ${other.toFixed(1)} s`;
+		const floor = without === undefined ? "" : ` (${beside(without)} on a QEMU without trace backends)`;
 		return {
 			name,
-			measured: `${ratio} × of ${untraced.toFixed(1)} s, ${count(median(this.rates))} events/s, ${count(this.lost)} lost`,
+			measured: `${beside(untraced)}${floor}, ${count(median(this.rates))} events/s, ${count(this.lost)} lost`,
 			goal: "none lost",
 			met: this.lost === 0,
 		};
@@ -98,7 +99,7 @@ export async function traceFigures(bench: Bench): Promise<Figure[]> {
 			name: "QEMU with LTTng-UST, untraced, beside one without trace backends",
 			measured: `${(floor / median(without)).toFixed(2)} × (${floor.toFixed(1)} s of the guest's work)`,
 		},
-		...ofWork.map((cost) => cost.figure("work", floor)),
+		...ofWork.map((cost) => cost.figure("work", floor, median(without))),
 		...ofBoot.map((cost) => cost.figure("boot", median(boots))),
 		...report,
 	];
