@@ -8,9 +8,9 @@ import { LabError } from "../errors.ts";
 import { onHost } from "../host.ts";
 import { definition } from "../libvirt.ts";
 import { notOutliving, run } from "../program.ts";
+import { recorder } from "../runs/recorder.ts";
 import { makeRunFolder } from "../runs/run-folder.ts";
 import { duration, say } from "../terminal.ts";
-import { recorder } from "../trace/recorder.ts";
 import { readElf } from "./elf.ts";
 import { files, type Recording, recordingArguments } from "./recording.ts";
 

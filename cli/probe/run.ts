@@ -1,7 +1,8 @@
-import { createWriteStream, existsSync, readFileSync } from "node:fs";
+import { copyFileSync, createWriteStream, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import { finished } from "node:stream/promises";
 import { quote } from "../../spec/quote.ts";
-import { stackOption } from "../card.ts";
+import { readCard, stackOption } from "../card.ts";
 import { buildIdIn } from "../debug/elf.ts";
 import { inOrder } from "../ending.ts";
 import { LabError } from "../errors.ts";
@@ -9,6 +10,7 @@ import { GuestAgent } from "../guest/agent.ts";
 import { runInGuest } from "../guest/process.ts";
 import { onHost } from "../host.ts";
 import { mustRun } from "../libvirt.ts";
+import { recorder } from "../runs/recorder.ts";
 import { makeRunFolder } from "../runs/run-folder.ts";
 import { duration, say } from "../terminal.ts";
 import { type Compiled, compileOnce } from "./compile.ts";
@@ -108,9 +110,10 @@ export async function checkFits(
 	);
 }
 
-async function run(probe: Probe, { module, points }: Compiled, agent: GuestAgent, timeout: number): Promise<number> {
+async function run(probe: Probe, compiled: Compiled, agent: GuestAgent, timeout: number): Promise<number> {
 	const { name, domain } = probe;
-	const file = outputFile(probe);
+	const { module, points } = compiled;
+	const file = await outputFile(probe, compiled);
 	const kept = createWriteStream(file);
 	// Where it finds no room, the run ends in order, as by a Ctrl-C.
 	const lost = new AbortController();
@@ -149,10 +152,19 @@ export async function unload(agent: GuestAgent, module: string): Promise<void> {
 	await agent.shell('[ ! -e "$1" ] || staprun -d "$2"', loaded(module), module);
 }
 
-/** A file of its own for each run: /var/lib/tracelab/runs/STACK/probe-NAME-TIME/output. */
-function outputFile({ name, domain }: Probe): string {
+/**
+ * The file `output` in a folder of its own for each run, /var/lib/tracelab/runs/STACK/probe-NAME-TIME/. Beside it are the script and
+ * `probe.json`: what ran on what.
+ */
+async function outputFile({ name, domain, script }: Probe, { kernel }: Compiled): Promise<string> {
+	const { stack } = domain;
 	const plain = name.slice(name.lastIndexOf("/") + 1).replace(/\.stp$/, "");
-	return `${makeRunFolder(domain.stack, `probe-${plain}`).folder}/output`;
+	const { run, folder } = makeRunFolder(stack, `probe-${plain}`);
+	const started = new Date().toISOString();
+	const what = { stack, run, probe: name, domain: domain.name, started, kernel, lab: readCard(stack).hashes };
+	copyFileSync(script, `${folder}/${basename(script)}`);
+	writeFileSync(`${folder}/probe.json`, `${JSON.stringify({ ...what, ...(await recorder()) }, null, "\t")}\n`);
+	return `${folder}/output`;
 }
 
 function hitsIn(report: HitReport, { name, domain }: Probe): ReadonlyMap<string, number> {

@@ -13,6 +13,7 @@ import { errorText, LabError, orFault, systemCode, UsageError } from "../errors.
 import { GuestAgent } from "../guest/agent.ts";
 import { domainState, mustRun, PausedError } from "../libvirt.ts";
 import { keepStack } from "../runs/own-stack.ts";
+import { recorder } from "../runs/recorder.ts";
 import { writeRun } from "../runs/run-file.ts";
 import { makeRunFolder } from "../runs/run-folder.ts";
 import { say } from "../terminal.ts";
@@ -33,7 +34,6 @@ import {
 import { takeHost } from "./host-kernel.ts";
 import { absentHost, completeRun } from "./layers.ts";
 import { lttng, rotateHost, versionIn } from "./lttng.ts";
-import { recorder } from "./recorder.ts";
 import { makeSession, removeSession, runSession, type TraceSession } from "./session.ts";
 
 export interface RecordOptions {

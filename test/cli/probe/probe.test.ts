@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { execa } from "execa";
 import { project } from "../../../cli/host.ts";
+import { recorder } from "../../../cli/runs/recorder.ts";
 import { asRoot } from "../../as-root.ts";
 import { note } from "../elf-file.ts";
 import { FakeGuest } from "../fake-guest.ts";
@@ -68,6 +69,24 @@ asRoot("a probe's output is ours and is kept, and its hits are counted", async (
 			`lab: mine probes vm; Ctrl-C ends it\nlab: the output of mine is kept in ${lab.root}${file}\nlab: 2 hits of ${own}`,
 		],
 	);
+});
+
+asRoot("a run of a probe keeps its script, and what ran on what", async (t) => {
+	const { lab } = await there(t, "", 1);
+	await lab.lab(["probe", "run", "mine"]);
+	const folder = dirname(kept(lab));
+	t.is(lab.read(`${folder}/mine.stp`), "probe …\n");
+	const { started, tracelab, commit, cli, hostKernel, ...what } = JSON.parse(lab.read(`${folder}/probe.json`));
+	t.deepEqual(what, {
+		stack: "quickstart",
+		run: basename(folder),
+		probe: "mine",
+		domain: "vm",
+		kernel: buildId,
+		lab: card.hashes,
+	});
+	t.true(Date.now() - Date.parse(started) < 60_000);
+	t.deepEqual({ tracelab, cli, hostKernel, ...(commit !== undefined && { commit }) }, await recorder());
 });
 
 asRoot("a probe whose time is up ends well, and its end is waited for", async (t) => {
@@ -154,8 +173,8 @@ asRoot("a probe whose output finds no room is ended, and its module is unloaded"
 	);
 	const runs = join(lab.root, "var/lib/tracelab/runs/quickstart");
 	mkdirSync(runs, { recursive: true });
-	// A disk of one page, which nobody else sees.
-	const small = 'mount -t tmpfs -o size=4k none "$0" && exec "$@"';
+	// A disk of a few pages, which nobody else sees.
+	const small = 'mount -t tmpfs -o size=16k none "$0" && exec "$@"';
 	const { exitCode, stdout, stderr } = await execa(
 		"unshare",
 		["--mount", "sh", "-c", small, runs, process.execPath, `${project}/cli/main.ts`, "probe", "run", "mine"],

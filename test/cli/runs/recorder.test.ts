@@ -3,7 +3,7 @@ import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { execaSync } from "execa";
-import { recorder } from "../../../cli/trace/recorder.ts";
+import { recorder } from "../../../cli/runs/recorder.ts";
 import { treeSha256 } from "../../../spec/content-hash.ts";
 
 /** Puts what records into a project; returns its hash. */
