@@ -5,9 +5,13 @@ import { LabComponent } from "./component.ts";
 import type { Step } from "./step.ts";
 import { scriptText } from "./step-program.ts";
 
-/** What the host is. Asked before anything is registered, so that what cannot work on it is said before it is changed. */
-export async function lookAtHost(): Promise<HostFacts> {
-	const stdin = scriptText("host-facts");
+/**
+ * What the host is. Asked before anything is registered, so that what cannot work on it is said before it is changed.
+ *
+ * @param gdbPorts of these, who has them
+ */
+export async function lookAtHost(gdbPorts: readonly number[]): Promise<HostFacts> {
+	const stdin = `gdb_ports='${gdbPorts.join(" ")}'\n${scriptText("host-facts")}`;
 	const { stdout } = await local.run({ command: "bash -s", stdin, logging: local.Logging.None });
 	return hostFactsSchema.parse(JSON.parse(stdout));
 }

@@ -5,6 +5,7 @@ import { type Acceleration, accelerationLines, decideAcceleration } from "../spe
 import { withBudget } from "../spec/budget.ts";
 import { imagePrefix, kernelPrefix, qemuPrefix } from "../spec/build-prefixes.ts";
 import { checkDiskSpace } from "../spec/disk-space.ts";
+import { checkGdbPorts } from "../spec/gdb-ports.ts";
 import type { HostFacts } from "../spec/host-facts.ts";
 import { hostPackages } from "../spec/host-packages.ts";
 import { checkSignature } from "../spec/hypervisor.ts";
@@ -49,7 +50,7 @@ export interface LabArgs {
  *
  * Owns what its parts own, /var/lib/tracelab/pools/STACK and the lab card, /var/lib/tracelab/labs/STACK.json.
  *
- *     const lab = new Lab("quickstart", { stack: loadStack("quickstart"), facts: await lookAtHost() });
+ *     const lab = new Lab("quickstart", { stack: loadStack("quickstart"), facts: await lookAtHost([]) });
  */
 export class Lab extends LabComponent {
 	/** The lab card: what came up. */
@@ -64,9 +65,10 @@ export class Lab extends LabComponent {
 		this.#stack = args.stack;
 		this.#lock = args.lock;
 		this.#lockHash = args.lockHash;
-		// First of all: names that are another stack's, kvm where it cannot work, or builds that cannot fit, are an error, and nothing
-		// was changed then.
+		// First of all: names or gdb ports that are another's, kvm where it cannot work, or builds that cannot fit, are an error, and
+		// nothing was changed then.
 		checkNames(args.stack, args.facts.begun);
+		checkGdbPorts(args.stack, args.facts);
 		const accelerations = each(args.stack.domains, (_, { acceleration }) =>
 			decideAcceleration(acceleration, args.facts),
 		);

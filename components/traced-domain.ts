@@ -98,8 +98,8 @@ export class TracedDomain extends LabComponent {
 		const { domain, qemu, kernel, image } = this.#args;
 		const { port } = domain.gdb;
 		const inputs = { domain: this.libvirtName, port: port === undefined ? "" : String(port) };
-		// That a given port is taken is said before anything is built; a free one is chosen when the builds are there, since
-		// another program may take it while they are made.
+		// A given port is reserved before anything is built, so that no other stack gets it meanwhile; a free one is chosen when the
+		// builds are there, since another program may take it while they are made.
 		const after = port === undefined ? [qemu, kernel, image] : undefined;
 		const step = this.step("gdb-port", { script: "gdb-port", inputs }, after);
 		// A given one is known beforehand, so that a preview does not take the domain for another where the step is to run.

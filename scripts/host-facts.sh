@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What this host is, as one JSON object on stdout (its shape: spec/host-facts.ts). Not a step: read-only, no
-# inputs, run at every preview before anything is changed, so it must be fast and need nothing installed.
+# What this host is, as one JSON object on stdout (its shape: spec/host-facts.ts). Not a step: read-only,
+# run at every preview before anything is changed, so it must be fast and need nothing installed.
+# Input: gdb_ports, the ports to look at, or none.
 # shellcheck disable=SC2034 # the library wants to know a step; nothing here is logged or stamped
 stack=host step=facts generation=''
 source lib/step.sh
@@ -65,13 +66,44 @@ build_bytes() {
 	json_object "${found[@]}"
 }
 
-# begun: the domains and trace sessions that stacks have, each by the first step of it, or the only one, as STACK/STEP.
+# begun: the domains and trace sessions that stacks have, each by what reserves its name or its gdb port, as STACK/STEP.
 begun() {
 	local file found=()
-	for file in "$root"/var/lib/tracelab/undo/*/{domain-*-share,trace-*-session}; do
+	for file in "$state_dir"/undo/*/{domain-*-share,domain-*-gdb-port,trace-*-session}; do
 		[ ! -e "$file" ] || found+=("\"${file#"${file%/*/*}/"}\"")
 	done
 	join , "${found[@]}"
+}
+
+# taken: the ports of gdb_ports that a domain has reserved, or that somebody listens on.
+taken() {
+	local port reserved given who qemu_of found=()
+	for port in ${gdb_ports:-}; do
+		reserved='' given='' who='' qemu_of=''
+		{ read -r reserved given <"$state_dir/ports/$port"; } 2>/dev/null || :
+		listener "$port"
+		[ -n "$reserved$who" ] || continue
+		found+=("\"$port\":$(json_object "\"reserved\":$(json_string "$reserved")" "\"given\":$(truth test -n "$given")" \
+			"\"listener\":$(json_string "$who")" "\"qemuOf\":$(json_string "$qemu_of")")")
+	done
+	json_object "${found[@]}"
+}
+
+# listener PORT: who listens there, and of which domain that is the QEMU; as lib/listener.sh, but without ss.
+listener() {
+	local hex inode pid='' name=''
+	printf -v hex '%04X' "$1"
+	inode=$(awk -v "port=$hex" '$4 == "0A" && $2 ~ ":" port "$" {print $10; exit}' "$root"/proc/net/tcp{,6} 2>/dev/null || :)
+	[ -n "$inode" ] || return 0
+	# What is another account's, or runs in another container, cannot be looked into.
+	who='an unknown process'
+	pid=$(find "$root"/proc/[0-9]*/fd -lname "socket:\[$inode\]" -printf '%h' -quit 2>/dev/null || :)
+	[ -n "$pid" ] || return 0
+	pid=${pid%/fd} pid=${pid##*/}
+	{ read -r name <"$root/proc/$pid/comm"; } 2>/dev/null || :
+	who="$name, process $pid"
+	qemu_of=$(grep -lsx "$pid" "$root"/run/libvirt/qemu/*.pid || :)
+	qemu_of=${qemu_of##*/} qemu_of=${qemu_of%.pid}
 }
 
 truth() { if "$@"; then printf true; else printf false; fi; }
@@ -90,7 +122,8 @@ facts() {
 		"\"free\":{\"opt\":$(free /opt/tracelab),\"cache\":$(free /var/cache/tracelab)}" \
 		"\"builds\":[$(builds)]" \
 		"\"buildBytes\":$(build_bytes)" \
-		"\"begun\":[$(begun)]"
+		"\"begun\":[$(begun)]" \
+		"\"gdbPorts\":$(taken)"
 }
 
 facts

@@ -20,8 +20,16 @@ export const hostFactsSchema = z.strictObject({
 	builds: z.array(z.string()),
 	/** Bytes that these took while they were made, and the last of each kind: by KIND/HASH and KIND/last. */
 	buildBytes: z.record(z.string(), z.int()),
-	/** Domains and trace sessions that stacks have here, each by a step of it: STACK/STEP. */
+	/** Domains and trace sessions that stacks have here, each by steps of it: STACK/STEP. */
 	begun: z.array(z.string()),
+	/**
+	 * Of the gdb ports that were asked for, those that are taken, by number: the domain that it is reserved for, whether a stack file gave
+	 * it that one, who listens there, and of which domain that is the QEMU. What there is none of is empty.
+	 */
+	gdbPorts: z.record(
+		z.string(),
+		z.strictObject({ reserved: z.string(), given: z.boolean(), listener: z.string(), qemuOf: z.string() }),
+	),
 });
 
 export type HostFacts = z.infer<typeof hostFactsSchema>;

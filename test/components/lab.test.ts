@@ -5,6 +5,7 @@ import { Lab } from "../../components/lab.ts";
 import { AccelerationError } from "../../spec/acceleration.ts";
 import { buildPrefixes } from "../../spec/build-prefixes.ts";
 import { DiskSpaceError } from "../../spec/disk-space.ts";
+import { GdbPortError } from "../../spec/gdb-ports.ts";
 import { hostPackages } from "../../spec/host-packages.ts";
 import { labCardSchema } from "../../spec/lab-card.ts";
 import { stackHash, tracelabHash } from "../../spec/lab-hashes.ts";
@@ -278,6 +279,19 @@ test.serial("builds that cannot fit on the disk are an error before anything of 
 	await t.notThrowsAsync(
 		runLab(stack, { ...full, builds: builds.map((prefix) => prefix.replace("/opt/tracelab/", "")) }),
 	);
+});
+
+test.serial("a gdb port that is another's is an error before anything of the host is declared", async (t) => {
+	const quickstart = loadStack("quickstart");
+	const { vm } = quickstart.domains;
+	if (vm === undefined) throw new Error("quickstart has no vm");
+	const stack: Stack = { ...quickstart, domains: { vm: { ...vm, gdb: { paused: false, port: 4000 } } } };
+	const gdbPorts = { "4000": { reserved: "other-vm", given: true, listener: "", qemuOf: "" } };
+	await t.throwsAsync(runLab(stack, { ...withoutKvm, gdbPorts }), {
+		instanceOf: GdbPortError,
+		message: /^gdb port 4000 is reserved for the domain other-vm\n/,
+	});
+	await t.notThrowsAsync(runLab(stack));
 });
 
 test.serial("kvm where it cannot work is an error before anything of the host is declared", async (t) => {

@@ -175,7 +175,8 @@ function look(
 	if (command === "bash -s -- probe" && JSON.stringify(interpreter) === JSON.stringify(through)) {
 		return { about: probedStep(String(stdin)) };
 	}
-	if (command !== "bash -s" || stdin !== scriptText("host-facts")) throw unexpected(`command: ${shown}`);
+	if (command !== "bash -s" || !String(stdin).endsWith(`\n${scriptText("host-facts")}`))
+		throw unexpected(`command: ${shown}`);
 	if (facts === undefined) throw unexpected("look at the host: the test says nothing of one");
 	return { about: "the host", answer: facts };
 }

@@ -13,6 +13,7 @@ export const withKvm: HostFacts = {
 	builds: [],
 	buildBytes: {},
 	begun: [],
+	gdbPorts: {},
 };
 
 /** The same host as a virtual machine whose own host shows its processor no vmx. */

@@ -86,7 +86,7 @@ test("a tarball with another checksum is an error with both, and nothing of it i
 	t.false(existsSync(`/var/cache/tracelab/sources/sha256/${sum}`));
 });
 
-test("a gdb port that another program has is an error that names the program", async (t) => {
+test("a gdb port that another program has is an error that names the program, before anything is changed", async (t) => {
 	const server = createServer();
 	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 	t.teardown(() => server.close());
@@ -94,6 +94,7 @@ test("a gdb port that another program has is an error that names the program", a
 	await refused.exec(t, {
 		file: `extends: quickstart\ndomains:\n  vm:\n    processName: ${bad}\n    gdb: { port: ${port} }\n`,
 		said: new RegExp(`gdb port ${port} is in use by .*process ${process.pid}[\\s\\S]*what to do: stop that process`),
+		before: "changes",
 	});
 });
 

@@ -29,6 +29,7 @@ const facts: HostFacts = {
 	builds: [],
 	buildBytes: {},
 	begun: [],
+	gdbPorts: {},
 };
 
 test("a host with everything", (t) => {
