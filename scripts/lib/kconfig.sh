@@ -66,10 +66,9 @@ kconfig_values() {
 # kconfig_facts TREE SYMBOL: lines of a word and a text: found; needs EXPRESSION; hidden; choice; selected SYMBOL.
 kconfig_facts() {
 	# shellcheck disable=SC2016  # awk's own variables
-	find "$1/" -name 'Kconfig*' -type f ! -path "$1/arch/[!x]*/*" ! -path "$1/Documentation/*" -print0 | sort -z | xargs -0 awk -v symbol="$2" '
+	kconfig_whole "$1" | awk -v symbol="$2" '
 		function fact(word, text) { if (!((word, text) in told)) { told[word, text] = 1; print word "\t" text } }
 		function leave() { if (inside && !prompt) fact("hidden", ""); inside = 0 }
-		FNR == 1 { leave(); depth = 0; choice = 0 }
 		/\\$/ { whole = whole substr($0, 1, length($0) - 1); next }
 		{ $0 = whole $0; whole = "" }
 		/^[[:space:]]*#/ { next }
@@ -95,4 +94,20 @@ kconfig_facts() {
 		inside && /^[[:space:]]+(prompt|bool|tristate|int|hex|string)[[:space:]]+"/ { prompt = 1 }
 		END { leave() }
 	'
+}
+
+# kconfig_whole TREE: its Kconfig with each file that is sourced in its place, since what holds around it holds in it.
+kconfig_whole() {
+	(cd "$1" && awk '
+		function put(file, line) {
+			while ((getline line <file) > 0) {
+				if (line !~ /^[[:space:]]*source[[:space:]]+"/) { print line; continue }
+				gsub(/^[^"]*"|".*/, "", line)
+				gsub(/\$\(?SRCARCH\)?/, "x86", line)
+				put(line)
+			}
+			close(file)
+		}
+		BEGIN { put("Kconfig") }
+	')
 }

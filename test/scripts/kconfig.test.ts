@@ -61,7 +61,25 @@ endmenu
 config AFTER
 	int "After"
 	default 5
+menu "Drivers"
+	depends on IO
+if BUS
+source "drivers/Kconfig"
+endif
+endmenu
+source "arch/$(SRCARCH)/Kconfig"
+config LAST
+	bool "Last"
 `,
+	"drivers/Kconfig": `
+config CORE
+	bool "Core"
+if CORE
+	source "drivers/card/Kconfig" # as people write it
+endif
+`,
+	"drivers/card/Kconfig": 'config CARD\n\ttristate "Card"\n\tdepends on SLOT\n',
+	"drivers/nobodys/Kconfig": 'config NOBODYS\n\tbool "Nobody\'s"\n',
 	"arch/x86/Kconfig": "config PLAIN\n\tbool\n\tdepends on X86\n",
 	"arch/arm/Kconfig": "config PLAIN\n\tbool\n\tdepends on ARM\n",
 };
@@ -81,6 +99,9 @@ for (const [symbol, said] of [
 	["THIS", ["choice", "found", "needs EXPERT"]],
 	["NESTED", ["found", "needs A || B", "needs MORE", "needs THINGS"]],
 	["AFTER", ["found"]],
+	["CARD", ["found", "needs BUS", "needs CORE", "needs IO", "needs SLOT"]],
+	["LAST", ["found"]],
+	["NOBODYS", []],
 	["NOWHERE", []],
 ] as const) {
 	test(`Kconfig says of ${symbol}: ${said.join(", ") || "nothing"}`, async (t) => {
