@@ -35,6 +35,8 @@ export interface Foreseen {
 interface Probe {
 	drift: string;
 	stamp: string;
+	/** What could not be looked at, and why. */
+	note?: string;
 }
 
 /**
@@ -81,6 +83,7 @@ export class Step extends local.Command implements Foreseen {
 		);
 		this.drift = pulumi.all([probed, inputs]).apply(([found, given]) => {
 			if (found.drift !== "" && isRepair(found, digest(given))) pulumi.log.warn(`drift: ${found.drift}`, this);
+			if (found.note !== undefined) pulumi.log.warn(found.note, this);
 			return found.drift;
 		});
 		this.asWanted = new Promise((resolve) => {

@@ -87,23 +87,29 @@ domain_pid() { cat "$root/run/libvirt/qemu/$domain.pid" 2>/dev/null || :; }
 probe_guest() {
 	local expected actual
 	if [ "$1" = paused ]; then
-		held || drift "domain $domain is paused"
+		left_alone || drift "domain $domain is paused"
 		return
 	fi
 	if ! actual=$(guest_build_id); then
-		held || drift "the guest agent of $domain does not answer"
+		left_alone || drift "the guest agent of $domain does not answer"
 		return
 	fi
 	expected=$(kernel_build_id)
 	if [ -z "$expected" ]; then
 		drift "the kernel $kernel_prefix is not built"
 	elif [ "$actual" != "$expected" ]; then
-		held || drift "$domain runs a kernel with build-id ${actual:-unknown}, gdb's vmlinux has $expected"
+		left_alone || drift "$domain runs a kernel with build-id ${actual:-unknown}, gdb's vmlinux has $expected"
 	fi
 }
 
 # held: is the guest stopped by its debugger, so that it cannot answer?
 held() { [ "$(domain_state)" = paused ] && { [ "$paused" = 1 ] || debugged; }; }
+
+# left_alone: is it held? A debugger that the stack does not have it wait for is told of.
+left_alone() {
+	held || return
+	[ "$paused" = 1 ] || note "the guest of $domain is stopped by its debugger: it was not looked at"
+}
 
 debugged() { [ -n "$(ss -Htn state established "src 127.0.0.1:$gdb_port")" ]; }
 
@@ -139,7 +145,11 @@ apply() {
 	if [ -n "$started" ] && ! held; then
 		printf '%s\n' $(($(seconds_up) - started)) | write_file "$boot_time" 644
 	fi
-	[ -n "$changed" ] || say "$step: domain $domain is up to date"
+	if [ ${#notes[@]} != 0 ]; then
+		say "$step: ${notes[*]}"
+	elif [ -z "$changed" ]; then
+		say "$step: domain $domain is up to date"
+	fi
 }
 
 # The first definition that is seen is @pulumi/libvirt's.
@@ -244,7 +254,7 @@ start() {
 
 # look: has what is still not as wanted in drifts.
 look() {
-	drifts=() silent=''
+	drifts=() notes=() silent=''
 	if answering; then probe_process "$(domain_state)"; else silent=1; fi
 }
 

@@ -35,6 +35,7 @@ printed_file=$state_dir/printed/$stack/$step
 undo_file=$state_dir/undo/$stack/$step
 
 drifts=()
+notes=()
 outputs=()
 # Temp paths that go when the step ends, however it ends.
 scratch=()
@@ -55,6 +56,9 @@ end() { exit $((BASHPID == $$ ? 1 : said)); }
 
 # drift SENTENCE: probe found the host other than wanted.
 drift() { drifts+=("$1"); }
+
+# note SENTENCE: probe could not look at something, which is no drift.
+note() { notes+=("$1"); }
 
 # output KEY VALUE: adds a string to the JSON object that the step prints.
 output() { outputs+=("$(json_string "$1"):$(json_string "$2")"); }
@@ -235,7 +239,8 @@ step_main() {
 	case ${1:-} in
 	probe)
 		probe
-		json_object "\"drift\":$(json_string "$(join '; ' "${drifts[@]}")")" "\"stamp\":$(json_string "$(stamped)")"
+		json_object "\"drift\":$(json_string "$(join '; ' "${drifts[@]}")")" "\"stamp\":$(json_string "$(stamped)")" \
+			${notes[0]:+"\"note\":$(json_string "$(join '; ' "${notes[@]}")")"}
 		;;
 	apply)
 		need_root

@@ -11,7 +11,7 @@ interface Registered {
 
 const registered: Registered[] = [];
 const probed: Record<string, unknown>[] = [];
-let found = { drift: "", stamp: "" };
+let found: { drift: string; stamp: string; note?: string } = { drift: "", stamp: "" };
 
 await pulumi.runtime.setMocks(
 	{
@@ -92,6 +92,20 @@ test.serial("a step on another host goes there through its interpreter, and is o
 test.serial("only a step with an identity is replaced, and by a change of it alone", async (t) => {
 	const { inputs } = await register("built", { identity: "/opt/tracelab/qemu/0123456789abcdef" });
 	t.deepEqual(inputs["triggers"], ["/opt/tracelab/qemu/0123456789abcdef"]);
+});
+
+test.serial("what a probe could not look at is a warning", async (t) => {
+	const said: unknown[] = [];
+	const { warn } = console;
+	console.warn = (text) => said.push(text);
+	t.teardown(() => {
+		console.warn = warn;
+	});
+	found = { drift: "", stamp: "" };
+	await register("seen");
+	found = { ...found, note: "it was not looked at" };
+	await register("unseen");
+	t.deepEqual(said, ["warning: [runtime] it was not looked at"]);
 });
 
 test.serial("a host as wanted keeps the generation that was stamped on it", async (t) => {

@@ -49,14 +49,17 @@ test("breakpoints outlive a reboot, and modules get their symbols again as the g
 	t.is(after.code, 0, after.all);
 });
 
-test("a debugger that is there already is named, and the next one does not wait for it", async (t) => {
+test("a debugger that is there already is named, the next one does not wait for it, and preview says that it did not look", async (t) => {
 	const other = connect(domainCard().gdb.port, "127.0.0.1");
 	await until(() => connections() !== "");
 	const { code, all } = await lab("gdb", "vm", "--batch");
+	const seen = await lab("preview", "--", "--expect-no-changes");
 	other.destroy();
 	await until(() => connections() === "");
 	// Whoever connects to a gdbstub stops the guest.
 	if (virsh("domstate") === "paused") virsh("resume");
+	t.is(seen.code, 0, seen.all);
+	t.true(seen.all.includes(`the guest of ${libvirtName} is stopped by its debugger: it was not looked at`), seen.all);
 	t.is(code, 1);
 	t.regex(
 		all,
