@@ -21,7 +21,8 @@ async function over(t: ExecutionContext, said: string, code: number, unit?: stri
 	writeFileSync(join(folder, "host"), said);
 	writeFileSync(join(folder, "unit"), unit ?? "");
 	fake("ava", `case $1 in --serial) cat host; exit ${code} ;; *) cat unit; exit 1 ;; esac`);
-	return execa(join(folder, "scripts/test"), [unit === undefined ? "host" : "all"], { reject: false });
+	const ran = await execa(join(folder, "scripts/test"), [unit === undefined ? "host" : "all"], { reject: false });
+	return { exitCode: ran.exitCode, stdout: ran.stdout.replace(/^all took 0 min \d\d s$/m, "all took M min SS s") };
 }
 
 /** A project with the script alone, whose programs are fakes; it is root's. */
@@ -59,9 +60,9 @@ test("where one fails, ava counts no passed ones, and the closing line does", as
 	t.deepEqual(await closing(t, failing, 1), ["2 passed, 1 failed, 4 skipped", 1]);
 });
 
-test("what the last run says of its failures is just before the closing line, and told once", async (t) => {
+test("what the last run says of its failures is just before how long all took and the closing line, and told once", async (t) => {
 	const { stdout } = await over(t, failing, 1);
-	t.is(stdout, `${failing}\n2 passed, 1 failed, 4 skipped`);
+	t.is(stdout, `${failing}\nall took M min SS s\n2 passed, 1 failed, 4 skipped`);
 });
 
 test("what a run before it said of its own is told again there", async (t) => {
@@ -69,10 +70,10 @@ test("what a run before it said of its own is told again there", async (t) => {
 	const [, again] = unit.split(/(?= {2}─)/);
 	const failed = await over(t, failing, 1, unit);
 	const linted = failed.stdout.indexOf("\n  ✘");
-	t.is(failed.stdout.slice(linted), `${unit}${failing}${again}\n6 passed, 2 failed, 4 skipped`);
+	t.is(failed.stdout.slice(linted), `${unit}${failing}${again}\nall took M min SS s\n6 passed, 2 failed, 4 skipped`);
 	const passing = "\n  ✔ lab › one\n  ─\n\n  1 test passed\n";
 	const passed = await over(t, passing, 0, unit);
-	t.is(passed.stdout.slice(linted), `${unit}${passing}${again}\n5 passed, 1 failed, 0 skipped`);
+	t.is(passed.stdout.slice(linted), `${unit}${passing}${again}\nall took M min SS s\n5 passed, 1 failed, 0 skipped`);
 });
 
 test("a test that says that it was skipped is no passed one", async (t) => {
