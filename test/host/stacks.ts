@@ -92,17 +92,21 @@ test("two domains have two gdbstubs, and two stacks share what they both build",
 	t.is(card(paused).qemu["main"]?.prefix, card().qemu["main"]?.prefix);
 });
 
+// TRACELAB_VERSIONS=1: the builds of versions are as it is shipped.
+const asShipped = process.env["TRACELAB_VERSIONS"] === "1";
+
 test("a stack with a second QEMU and a second kernel runs a domain on each", async (t) => {
-	// As versions has it, but for what makes every file compile anew: a line that the kernel's configuration has
+	// Else as it has them, but for what makes every file compile anew: a line that the kernel's configuration has
 	// already, an option that QEMU's linker alone sees. So the compiler cache has nearly all of both.
-	copy.write(
-		`stacks/${two}.yaml`,
-		`extends: versions
-qemu:
+	const cached = `qemu:
   logging: { traceBackends: [ust], configure: ["--extra-ldflags=-Wl,-O1"] }
 kernels:
   preempt: { config: [CONFIG_KPROBES=y] }
-domains:
+`;
+	copy.write(
+		`stacks/${two}.yaml`,
+		`extends: versions
+${asShipped ? "" : cached}domains:
   vm: { processName: two-vm }
   other: { processName: two-other }
 `,
@@ -128,6 +132,19 @@ domains:
 	for (const domain of ["vm", "other"]) t.regex(listed, new RegExp(`^PID: ${pidOf(`${two}-${domain}`)} `, "m"));
 	const second = await copy.lab("-s", two, "preview", "--", "--expect-no-changes");
 	t.is(second.code, 0, second.all);
+	if (!asShipped) return;
+	t.regex(readFileSync(`${kernels["preempt"]?.prefix}/config`, "utf8"), /^CONFIG_PREEMPT=y$/m);
+	const logs = (state: "on" | "off") =>
+		host(
+			`virsh -c qemu:///system qemu-monitor-command ${two}-other --hmp 'trace-event virtio_blk_handle_read ${state}'`,
+		);
+	logs("on");
+	t.is((await copy.lab("-s", two, "exec", "other", "--", ...readDisk(5))).code, 0);
+	logs("off");
+	// It gets there by virtlogd.
+	host(
+		`for i in $(seq 100); do ! grep -q virtio_blk_handle_read /var/log/libvirt/qemu/${two}-other.log || exit 0; sleep 0.1; done; exit 1`,
+	);
 });
 
 test("two domains are debugged at once, each on its own kernel", async (t) => {
