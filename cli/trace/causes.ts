@@ -27,7 +27,12 @@ export async function emptyQemu(domain: Domain, pid: number, names: readonly str
 
 /** Why LTTng does not see a domain's QEMU at all, where it does not. */
 export async function unseenQemu(domain: Domain, pid: number): Promise<Cause | undefined> {
-	return firstOf([() => noSessionDaemon(domain), async () => notLetIn(domain, pid), () => notRegistered(domain, pid)]);
+	return firstOf([
+		() => noSessionDaemon(domain),
+		async () => withoutUst(domain, pid),
+		async () => notLetIn(domain, pid),
+		() => notRegistered(domain, pid),
+	]);
 }
 
 /** The same for a guest's kernel. */
@@ -63,6 +68,18 @@ export async function noSessionDaemon({ stack }: Domain): Promise<Cause | undefi
 	if (code === 0) return undefined;
 	const said = stderr.trim().split("\n").at(-1);
 	return { why: `root's session daemon does not answer: ${said}`, todo: `./lab${stackOption(stack)} up starts it` };
+}
+
+/** What a process has mapped tells it even of a program whose file is another by now. */
+function withoutUst(domain: Domain, pid: number): Cause | undefined {
+	const mapped = text(`/proc/${pid}/maps`);
+	if (mapped === "" || mapped.includes("/liblttng-ust.so")) return undefined;
+	return {
+		why: `process ${pid} of ${domain.name} is not built with LTTng-UST`,
+		todo:
+			anotherProgram(domain, pid)?.todo ??
+			`write traceBackends: [ust] for ${domain.card.emulator} in the stack file, then ./lab${stackOption(domain.stack)} up`,
+	};
 }
 
 /**

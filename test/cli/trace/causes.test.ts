@@ -45,6 +45,16 @@ asRoot(empty, "nothing of the profile happened", {
 	why: /^lab: the layer qemu of vm recorded nothing: all is well with the tracing, but none of these happened: virtio_queue_notify, .*\n {2}what to do: have the command do/m,
 });
 
+asRoot(empty, "QEMU is built without LTTng-UST", {
+	given: (lab) => {
+		lab.write("lttng/ust", listed().replace(String(pid), "1"));
+		lab.write(`proc/${pid}/maps`, "7f0000000000-7f0000001000 r-xp 00000000 fe:00 7 /lib/x86_64-linux-gnu/libc.so.6\n");
+	},
+	why: new RegExp(
+		`recorded nothing: process ${pid} of vm is not built with LTTng-UST\\n {2}what to do: write traceBackends: \\[ust\\] for ${emulator} in the stack file`,
+	),
+});
+
 asRoot(empty, "QEMU may not register", {
 	given: (lab) => {
 		lab.write(`proc/${pid}/status`, "Uid:\t64055\t64055\nGroups:\t106 \n");
@@ -56,7 +66,13 @@ asRoot(empty, "QEMU may not register", {
 });
 
 asRoot(empty, "QEMU is not registered with the session daemon", {
-	given: (lab) => lab.write("lttng/ust", listed().replace(String(pid), "1")),
+	given: (lab) => {
+		lab.write("lttng/ust", listed().replace(String(pid), "1"));
+		lab.write(
+			`proc/${pid}/maps`,
+			"7f0000000000-7f0000001000 r-xp 0 fe:00 7 /lib/x86_64-linux-gnu/liblttng-ust.so.1.0.0\n",
+		);
+	},
 	why: new RegExp(
 		`recorded nothing: process ${pid} of vm is not registered with root's session daemon, as lttng list -u shows`,
 	),

@@ -105,6 +105,19 @@ test.serial(
 test.serial(
 	fails,
 	seen,
+	"where another program was built without",
+	(lab) => {
+		rmSync(join(lab.root, `proc/${pid}/exe`));
+		runs(lab, "/usr/bin/qemu-system-x86_64");
+		lab.write(`proc/${pid}/maps`, "7f0000000000-7f0000001000 r-xp 00000000 fe:00 7 /lib/x86_64-linux-gnu/libc.so.6\n");
+		lab.write("lttng/ust", listed(1, "qemu:a"));
+	},
+	`process ${pid} of vm is not built with LTTng-UST`,
+	"./lab up starts it on this lab's QEMU",
+);
+test.serial(
+	fails,
+	seen,
 	"where only others are registered",
 	(lab) => lab.write("lttng/ust", listed(1, "qemu:a")),
 	`process ${pid} of vm is not registered with root's session daemon, as lttng list -u shows: the daemon was down or was started again, and QEMU did not come back to it`,
