@@ -71,9 +71,10 @@ export async function trace(domain: Domain): Promise<string> {
 		const { failure } = await recordWhile(recording, work).catch((error: unknown) => {
 			const end = `trace stop ${name}`;
 			if (!(error instanceof LabError) || !goesOn(folder) || error.todo.includes(end)) throw error;
+			const lab = `./lab${stackOption(domain.stack)}`;
 			throw new LabError(
 				`${error.message}: run ${name} is still being recorded`,
-				`${error.todo}; then end it: ./lab${stackOption(domain.stack)} ${end}`,
+				`${error.todo}; then end the run and remove it: ${lab} ${end}, then ${lab} trace rm ${name}`,
 			);
 		});
 		if (failure !== undefined) throw failure;

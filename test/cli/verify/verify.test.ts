@@ -221,6 +221,33 @@ asRoot("Ctrl-C ends what is being looked at, and nothing of it stays", async (t)
 	t.deepEqual(left(lab), []);
 });
 
+asRoot("a guest that its debugger stops while it is traced leaves a run, and how to end it is said", async (t) => {
+	const { lab, guest } = await wholeLab(t);
+	lab.write("guest-bin/dd", `#!/bin/sh\n: >'${lab.root}/reads'; exec sleep 60\n`, 0o755);
+	const verifying = lab.lab(["verify", "--json"]);
+	while (!existsSync(join(lab.root, "reads"))) await pause(20);
+	guest.state = "paused";
+	const { code, stdout } = await verifying;
+	t.is(code, 1);
+	const claim = "a trace has QEMU and the guest, causes first";
+	const { evidence, todo = "" } = (JSON.parse(stdout) as Verdict[]).find((one) => one.claim === claim) ?? {};
+	const [, run = ""] = /^domain "vm" is paused: run (verify-\d+) is still being recorded$/.exec(evidence ?? "") ?? [];
+	t.not(run, "", evidence);
+	t.is(
+		todo,
+		`let it go on from its debugger (./lab gdb vm, then continue) or by: virsh resume quickstart-vm; then end the run and remove it: ./lab trace stop ${run}, then ./lab trace rm ${run}`,
+	);
+	guest.state = "running";
+	for (const args of [
+		["trace", "stop", run],
+		["trace", "rm", "-y", run],
+	]) {
+		const { code, stderr } = await lab.lab(args);
+		t.is(code, 0, stderr);
+	}
+	t.deepEqual(left(lab), []);
+});
+
 test("the table can be read in 80 columns: what is said is broken between words, and advice is given once", (t) => {
 	const todo = "start it: ./lab up";
 	const shown = verdictTable(
