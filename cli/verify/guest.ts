@@ -15,7 +15,7 @@ import { HitReport } from "../probe/hit-report.ts";
 import { checkFits, inGuest, unload } from "../probe/run.ts";
 import { run } from "../program.ts";
 import { up } from "./claim.ts";
-import { lookFromInside, mustSee } from "./facts.ts";
+import { lookFromInside, mustSee, notAsExpected, shownFact } from "./facts.ts";
 
 // What a guest shows of its kernel: to the agent, to gdb, to SystemTap.
 
@@ -95,14 +95,12 @@ export async function breakpoint(domain: Domain): Promise<string> {
 export async function hypervisor(domain: Domain): Promise<string> {
 	const facts = await lookFromInside(domain);
 	const expected = mustSee(domain);
-	for (const fact of factNames) {
-		if (expected[fact] === undefined || expected[fact] === facts[fact]) continue;
-		throw new LabError(
-			`${fact} is ${facts[fact] ?? "none"}, and ${expected[fact]} is expected`,
-			`mend hypervisor: or expect: of domain ${domain.name} in the stack file`,
-		);
-	}
-	return factNames.map((fact) => `${fact} ${facts[fact] ?? "none"}`).join(", ");
+	const [differing] = notAsExpected(facts, expected);
+	if (differing === undefined) return factNames.map((fact) => `${fact} ${shownFact(fact, facts)}`).join(", ");
+	throw new LabError(
+		`${differing} is ${shownFact(differing, facts)}, and ${expected[differing]} is expected`,
+		`mend hypervisor: or expect: of domain ${domain.name} in the stack file`,
+	);
 }
 
 /** A function of the kernel's that every guest calls all the time. */

@@ -85,6 +85,23 @@ test("what comes to be expected and is not so is drift", async (t) => {
 	t.is(await drift(scratch, { signature: "none" }), "signature in quick-vm is TCGTCGTCGTCG, and none is expected");
 });
 
+test("what the kernel's log does not say any more is not compared, which is said", async (t) => {
+	const scratch = host(t);
+	scratch.write("guest/lab/bin/hypervisor-facts", "#!/bin/sh\necho kernelDetects=unknown\n", 0o755);
+	const expected = { kernelDetects: "none" };
+	const run = await scratch.step(step, "apply", { ...inputs, expected });
+	t.is(run.code, 0, run.stderr);
+	t.is(
+		run.stderr,
+		[
+			"hypervisor-facts: quick-vm sees: kernelDetects=unknown",
+			"hypervisor-facts: kernelDetects is not compared: the start of the guest's dmesg was overwritten",
+		].join("\n"),
+	);
+	t.is(await drift(scratch, expected), "");
+	t.is(await drift(scratch, { detectVirt: "unknown" }), "detectVirt in quick-vm is none, and unknown is expected");
+});
+
 test("a clocksource that the kernel has left is drift, of a boot that was looked at", async (t) => {
 	const scratch = host(t);
 	const expected = { clocksource: "tsc" };

@@ -51,6 +51,14 @@ test.serial("a fact that differs is said, and is the exit status", async (t) => 
 	t.deepEqual([code, stderr], [1, "lab: vm: signature is TCGTCGTCGTCG, and none is expected"]);
 });
 
+test.serial("what the kernel's log does not say any more is not compared, which is said", async (t) => {
+	const says = Object.entries({ ...seen, kernelDetects: "unknown" }).map(([name, value]) => `echo '${name}=${value}'`);
+	const { lab } = await there(t, { kernelDetects: "none" }, says.join("\n"));
+	const { code, stdout, stderr } = await lab.lab(["facts", "vm"]);
+	t.deepEqual([code, stderr], [0, ""]);
+	t.regex(stdout, /^kernelDetects {3}unknown \(the start of its dmesg was overwritten\) +none$/m);
+});
+
 test.serial("facts as JSON", async (t) => {
 	const { lab } = await there(t, { detectVirt: "kvm" });
 	const { code, stdout } = await lab.lab(["facts", "vm", "--json"]);

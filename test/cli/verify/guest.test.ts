@@ -6,7 +6,17 @@ import { card, type ScratchLab } from "../scratch-lab.ts";
 import { kernel as buildOf } from "../scratch-probe.ts";
 import { buildId } from "../scratch-trace.ts";
 import { enter, evidenceOf, fails } from "./claim-fails.ts";
-import { fires, installedModule, listening, listens, loads, moduleFile, vmlinux, wholeLab } from "./whole-lab.ts";
+import {
+	facts,
+	fires,
+	installedModule,
+	listening,
+	listens,
+	loads,
+	moduleFile,
+	vmlinux,
+	wholeLab,
+} from "./whole-lab.ts";
 
 // Each failure that a claim on a guest's kernel can come to.
 
@@ -216,6 +226,21 @@ test.serial(
 	},
 	"clocksource is tsc, and acpi_pm is expected",
 	mend,
+);
+test.serial(
+	"what the kernel's log does not say any more is no other hypervisor, and the evidence says why",
+	async (t) => {
+		const { lab } = await wholeLab(t);
+		enter(t, lab);
+		const { vm } = card.domains;
+		lab.up({ ...card, domains: { vm: { ...vm, hypervisor: { facts: {}, expected: { kernelDetects: "none" } } } } });
+		const seen = Object.entries({ ...facts, kernelDetects: "unknown" });
+		says(lab, seen.map(([name, value]) => `echo '${name}=${value}'`).join("\n"));
+		t.regex(
+			await evidenceOf(hypervisor),
+			/, kernelDetects unknown \(the start of its dmesg was overwritten\), detectVirt qemu, /,
+		);
+	},
 );
 
 const noMatch = `semantic error: while resolving probe point: identifier 'module' at verify.stp:1:7
