@@ -1,6 +1,7 @@
 import { copyFileSync, createWriteStream, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { finished } from "node:stream/promises";
+import { sha256 } from "../../spec/content-hash.ts";
 import { quote } from "../../spec/quote.ts";
 import { readCard, stackOption } from "../card.ts";
 import { buildIdIn } from "../debug/elf.ts";
@@ -81,7 +82,7 @@ async function check(probe: Probe, compiled: Compiled, agent: GuestAgent): Promi
 	);
 }
 
-/** @throws LabError where it is for another kernel than the guest's, or the guest cannot see it, or has nothing to run it */
+/** @throws LabError where it is for another kernel than the guest's, or the guest sees none or another, or has nothing to run it */
 export async function checkFits(
 	{ name, domain }: Probe,
 	{ module, kernel }: Compiled,
@@ -95,18 +96,35 @@ export async function checkFits(
 			`${lab} up starts ${domain.name} on the kernel that belongs to it`,
 		);
 	}
-	const looked = '[ -e "$1" ] || echo absent; command -v staprun >/dev/null || echo unrunnable';
+	const file = `${probesFolder(domain)}/${module}.ko`;
+	const bytes = readFileSync(file);
+	const vermagic = /vermagic=(\S+)/.exec(bytes.toString("latin1"))?.[1];
+	if (vermagic !== domain.kernel.release) {
+		throw new LabError(
+			`${file} has vermagic ${vermagic ?? "none"}, and the kernel of ${quote(domain.name)} is ${domain.kernel.release}`,
+			`${lab} up compiles it again`,
+		);
+	}
+	const looked =
+		'if [ -e "$1" ]; then sha256sum <"$1"; else echo absent; fi; command -v staprun >/dev/null || echo unrunnable';
 	const found = await agent.shell(looked, inGuest(module));
+	const anew = `a guest that is started anew has it: virsh destroy ${domain.card.libvirtName}, then ${lab} up`;
 	if (found.includes("absent")) {
 		throw new LabError(
 			`${quote(domain.name)} does not see ${inGuest(module)}`,
-			`its share with this host is not there; a guest that is started anew has it: virsh destroy ${domain.card.libvirtName}, then ${lab} up`,
+			`its share with this host is not there; ${anew}`,
 		);
 	}
-	if (found === "") return;
+	if (found.includes("unrunnable")) {
+		throw new LabError(
+			`${quote(domain.name)} has no staprun`,
+			"the image has it, by its package systemtap-runtime: put back what was taken from the guest's /usr/bin",
+		);
+	}
+	if (found.split(" ")[0] === sha256(bytes)) return;
 	throw new LabError(
-		`${quote(domain.name)} has no staprun`,
-		"the image has it, by its package systemtap-runtime: put back what was taken from the guest's /usr/bin",
+		`${inGuest(module)} in ${quote(domain.name)} is not ${file}`,
+		`something else is there than its share with this host; ${anew}`,
 	);
 }
 

@@ -10,7 +10,7 @@ import { asRoot } from "../../as-root.ts";
 import { note } from "../elf-file.ts";
 import { FakeGuest } from "../fake-guest.ts";
 import { card, ScratchLab } from "../scratch-lab.ts";
-import { fakeStap, kernel } from "../scratch-probe.ts";
+import { compiledModule, fakeStap, kernel } from "../scratch-probe.ts";
 
 // One at a time, since each starts Node. `./lab probe` as a whole: what it looks at, runs, keeps and says.
 
@@ -35,8 +35,7 @@ async function there(t: ExecutionContext, body: string, hits: number): Promise<{
 	lab.write(`${prefix}/kernel`, `${buildId}\n`);
 	lab.write(`${prefix}/points`, `begin\tbegin\n${point}\t${own}\n`);
 	lab.write(`${prefix}/mine.stp`, "probe …\n");
-	for (const folder of [prefix, shared]) lab.write(`${folder}/stap_mine.ko`, "module");
-	lab.write("lab/probes/stap_mine.ko", "module");
+	for (const folder of [prefix, shared, "lab/probes"]) lab.write(`${folder}/stap_mine.ko`, compiledModule);
 	lab.write("sys/module/mine/initstate", "live");
 	writeFileSync(lab.write("sys/kernel/notes", ""), note("GNU", 3, Buffer.from(buildId, "hex")));
 	const staprun = ["#!/bin/sh", `end() { printf -- '${reportOf(hits)}'; exit 0; }`, body, "end"].join("\n");

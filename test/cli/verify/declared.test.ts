@@ -59,6 +59,29 @@ test.serial(
 test.serial(
 	fails,
 	probes,
+	"where the guest sees another",
+	(lab) => lab.write("lab/probes/stap_fire.ko", "another"),
+	`/lab/probes/stap_fire.ko in "vm" is not ROOT/${installed}`,
+	"something else is there than its share with this host; a guest that is started anew has it: virsh destroy quickstart-vm, then ./lab up",
+);
+for (const [vermagic, text] of [
+	["6.1.1", "\0vermagic=6.1.1 SMP mod_unload \0"],
+	["none", "no module"],
+] as const) {
+	test.serial(
+		fails,
+		probes,
+		`where what was compiled has vermagic ${vermagic}`,
+		(lab) => {
+			for (const file of [`${built}/stap_fire.ko`, installed, "lab/probes/stap_fire.ko"]) lab.write(file, text);
+		},
+		`ROOT/${installed} has vermagic ${vermagic}, and the kernel of "vm" is 6.1.0`,
+		"./lab up compiles it again",
+	);
+}
+test.serial(
+	fails,
+	probes,
 	"where the guest has no staprun",
 	({ root }, guest) => {
 		rmSync(join(root, "guest-bin/staprun"));

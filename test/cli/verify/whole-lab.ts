@@ -7,7 +7,7 @@ import { sessionInputs } from "../../../spec/session-inputs.ts";
 import { debug, elf, note } from "../elf-file.ts";
 import type { FakeGuest } from "../fake-guest.ts";
 import { card, type ScratchLab } from "../scratch-lab.ts";
-import { fakeStap, kernel } from "../scratch-probe.ts";
+import { compiledModule, fakeStap, kernel } from "../scratch-probe.ts";
 import { beacons, bootIds, diskReads, inOrder } from "../scratch-run.ts";
 import {
 	buildId,
@@ -70,9 +70,8 @@ function compiles(lab: ScratchLab): void {
 	const { prefix, module } = declared.probes["fire"] ?? { prefix: "", module: "" };
 	lab.write(`${prefix}/points`, "");
 	lab.write(`${prefix}/kernel`, `${buildId}\n`);
-	lab.write(`${prefix}/${module}.ko`, "");
-	for (const folder of ["var/lib/tracelab/domains/quickstart-vm/root", "lab"])
-		lab.write(`${folder}/probes/${module}.ko`, "");
+	for (const folder of [prefix, "var/lib/tracelab/domains/quickstart-vm/root/probes", "lab/probes"])
+		lab.write(`${folder}/${module}.ko`, compiledModule);
 }
 
 /** Makes a probe that runs in the guest report these hits. */
@@ -145,7 +144,7 @@ export async function wholeLab(t: ExecutionContext): Promise<{ lab: ScratchLab; 
 	lab.write("beacons", lines);
 	lab.write("lab/bin/clock-beacon", beaconProgram(lab), 0o755);
 	lab.write("guest-bin/dd", "#!/bin/sh\n", 0o755);
-	lab.write("guest-bin/sha256sum", `#!/bin/sh\nexec /usr/bin/sha256sum "${lab.root}/guest$1"\n`, 0o755);
+	lab.write("guest-bin/sha256sum", `#!/bin/sh\nexec /usr/bin/sha256sum \${1:+"${lab.root}/guest$1"}\n`, 0o755);
 	recordsReads(lab, written);
 	compiles(lab);
 	flies(lab);
