@@ -9,6 +9,10 @@ const needed = {
 	guest: ["irq_handler_entry"],
 } as const;
 
+/** The order of a disk's interrupts, in words. */
+export const interruptOrder =
+	"QEMU interrupts the guest for its disk (virtio_notify, …_irqfd), then the guest sees it (irq_handler_entry)";
+
 /** Why a run may not have all that its disks' interrupts are compared by, in a sentence's part; nothing where it has. */
 export function unseen(run: Run | undefined): string | undefined {
 	if (run === undefined) return undefined;
@@ -119,13 +123,11 @@ export class DiskInterrupts {
 				found.push(paired(sent.get(queue) ?? [], effects, sides));
 			}
 		}
-		const order =
-			"QEMU interrupts the guest for its disk (virtio_notify, …_irqfd), then the guest sees it (irq_handler_entry)";
-		if (absent !== undefined) return { checks: [{ ...check(order, []), absent }], unpaired: 0 };
+		if (absent !== undefined) return { checks: [{ ...check(interruptOrder, []), absent }], unpaired: 0 };
 		return {
 			checks: [
 				check(
-					order,
+					interruptOrder,
 					found.flatMap(({ leads }) => leads),
 				),
 			],

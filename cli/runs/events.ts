@@ -105,7 +105,10 @@ export function contradicts({ checks }: Causality): boolean {
 export function orderText({ checks }: Causality): string[] {
 	const pairs = checks.reduce((sum, check) => sum + check.pairs, 0);
 	const violations = checks.reduce((sum, check) => sum + check.violations, 0);
-	if (pairs === 0) return [];
+	if (pairs === 0) {
+		const reasons = new Set(checks.map(({ absent }) => absent));
+		return reasons.has(undefined) ? [] : [`causes and effects are not compared: ${[...reasons].join("; ")}`];
+	}
 	if (violations === 0) return [`causes come first: ${pairs} effects, none before its cause`];
 	const contradictions = checks.reduce((sum, check) => sum + check.contradictions, 0);
 	const least = Math.min(...checks.map((check) => check.least ?? 0));

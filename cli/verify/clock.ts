@@ -1,6 +1,7 @@
 import { rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import type { ClockRecord } from "../../spec/clock-record.ts";
+import { interruptOrder } from "../../spec/disk-interrupts.ts";
 import { type Domain, stackOption } from "../card.ts";
 import { measureClock } from "../clock/clock.ts";
 import { checkBound, checkOffsets } from "../clock/run-clock.ts";
@@ -119,7 +120,11 @@ async function order({ name, stack }: Domain, recording: Recording): Promise<str
 	}
 	checkOrder(recording);
 	const early = found.checks.filter(({ violations }) => violations > 0);
-	if (early.length === 0) return `0 of ${pairs} effects before their causes`;
+	if (early.length === 0) {
+		const { absent, pairs: seen = 0 } = found.checks.find(({ order }) => order === interruptOrder) ?? {};
+		const interrupts = absent === undefined ? `${seen} of them interrupts` : `interrupts not compared, as ${absent}`;
+		return `0 of ${pairs} effects before their causes, ${interrupts}`;
+	}
 	throw new LabError(
 		causalityText({ checks: early, unpaired: 0 }).join("; "),
 		`the clocks are not known well enough to tell which came first: ${lab} clock ${name} says how well, and a less busy host makes it better`,

@@ -42,6 +42,14 @@ asRoot("a run whose effects come before their causes by more than the clocks' bo
 	});
 });
 
+asRoot("a run that lost events says that causes and effects are not compared, and why", async (t) => {
+	const { lab } = await wholeLab(t);
+	lab.write("lttng/losses", "3 4\n");
+	const { code, stderr } = await lab.lab(traceRun);
+	t.is(code, 0, stderr);
+	t.regex(stderr, /^causes and effects are not compared: 14 events and packets were lost$/m);
+});
+
 asRoot("a run of many events says what would look at their order, since that takes a while", async (t) => {
 	const { lab } = await wholeLab(t);
 	const { qemu, guest } = diskReads(10, { contexts });

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import test from "ava";
 import { LabError } from "../../../cli/errors.ts";
 import type { ScratchLab } from "../scratch-lab.ts";
-import { beacons, diskReads } from "../scratch-run.ts";
-import { contexts, emulator, pid, recordsLines, runs, wallClockAhead } from "../scratch-trace.ts";
+import { beacons, diskInterrupts, diskReads, inOrder } from "../scratch-run.ts";
+import { contexts, emulator, guestWallClock, pid, recordsLines, runs, wallClockAhead } from "../scratch-trace.ts";
 import { enter, evidenceOf, fails, type Harm } from "./claim-fails.ts";
 import { listed, recordsReads, wholeLab } from "./whole-lab.ts";
 
@@ -329,3 +329,34 @@ test.serial(
 	"the layer qemu recorded nothing: trace session tracelab-quickstart.verify-OWN-PID is gone: root's session daemon was ended or started again while it recorded, somebody destroyed it, or what made it was killed before\nlttng list failed: Error: Session name not found",
 	"./lab up starts the daemon; then record it again",
 );
+
+for (const [disks, evidence] of [
+	[["virtio2"], "0 of 30 effects before their causes, 10 of them interrupts"],
+	[
+		["virtio2", "virtio3"],
+		"0 of 20 effects before their causes, interrupts not compared, as vm has several disks, and nothing says which of QEMU's is which of the guest's",
+	],
+] as const) {
+	test.serial(
+		`of a guest that has ${disks.length} of them, a trace says how a disk's interrupts were compared`,
+		async (t) => {
+			const { lab } = await wholeLab(t);
+			enter(t, lab);
+			const reads = diskReads(10, { contexts });
+			const interrupts = diskInterrupts(10);
+			const ofVm = [...beacons(90).written, ...interrupts.qemu].map(([time, text]): [bigint, string] => [
+				time,
+				text.replace("}, {", `}, ${contexts}{`),
+			]);
+			const seen = interrupts.guest.map(([time, text], index): [bigint, string] => [
+				time,
+				text.replace("virtio2", disks[index % disks.length] ?? ""),
+			]);
+			recordsLines(lab, inOrder(ofVm, reads.qemu), inOrder(reads.guest, seen), {
+				host: wallClockAhead(),
+				guest: guestWallClock,
+			});
+			t.true((await evidenceOf(trace)).endsWith(`; none lost; ${evidence}`));
+		},
+	);
+}

@@ -58,7 +58,7 @@ const ofGuest = [
 	],
 	[
 		"a trace has QEMU and the guest, causes first",
-		"events: qemu 110, guest 20; none lost; 0 of 20 effects before their causes",
+		"events: qemu 110, guest 20; none lost; 0 of 20 effects before their causes, 0 of them interrupts",
 	],
 	["its flight recorders record as declared", "Recording session tracelab-quickstart-flight: [active snapshot]"],
 ] as const;
