@@ -13,6 +13,8 @@ export interface SliceRule {
 	readonly layers: readonly Layer[];
 	readonly begins: readonly string[];
 	readonly ends: readonly string[];
+	/** Which of the events in `ends` are ends, where not all are. */
+	readonly isEnd?: (event: TraceEvent) => boolean;
 	/** What both events have in common. */
 	readonly key: (event: TraceEvent) => string;
 	/** Name of one such thing. */
@@ -22,6 +24,9 @@ export interface SliceRule {
 }
 
 const field = (name: string) => (event: TraceEvent) => String(event.fields[name] ?? "");
+
+/** include/uapi/linux/kvm.h; QEMU puts the vCPU's registers by other ioctls before it. */
+const KVM_RUN = 0xae80;
 
 /** The kernel's own names, include/linux/interrupt.h. */
 const softirqs = ["HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU"];
@@ -53,9 +58,10 @@ export const sliceRules: readonly SliceRule[] = [
 		layers: ["qemu"],
 		begins: ["kvm_run_exit"],
 		ends: ["kvm_vcpu_ioctl"],
+		isEnd: ({ fields: { type } }) => Number(type) === KVM_RUN,
 		key: field("cpu_index"),
 		label: ({ fields }) => `exit, reason ${fields["reason"] ?? "?"}`,
-		latency: "kvm_run_exit to the vCPU's next ioctl: how long QEMU kept it",
+		latency: "kvm_run_exit to the same vCPU's next KVM_RUN (kvm_vcpu_ioctl): how long QEMU kept it",
 	},
 	{
 		title: "vCPU exits",
@@ -116,6 +122,7 @@ for (const rule of sliceRules) {
 }
 
 /** What an event begins or ends, where it does. */
-export function roleOf({ layer, name }: TraceEvent): Role | undefined {
-	return roles.get(`${layer} ${bareName(name)}`);
+export function roleOf(event: TraceEvent): Role | undefined {
+	const role = roles.get(`${event.layer} ${bareName(event.name)}`);
+	return role?.ends && role.rule.isEnd?.(event) === false ? undefined : role;
 }

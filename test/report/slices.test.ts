@@ -73,6 +73,50 @@ test("requests of QEMU are told apart by req, and domains by their names", (t) =
 	t.deepEqual(open, ["virtio-blk read"]);
 });
 
+test("an exit to QEMU lasts until the vCPU runs again, whatever else QEMU asks KVM of it before", (t) => {
+	const exit = (time: number, cpu_index: number, reason: number) =>
+		event(time, "qemu", "qemu:kvm_run_exit", { cpu_index, reason });
+	const ioctl = (time: number, cpu_index: number, type: number) =>
+		event(time, "qemu", "qemu:kvm_vcpu_ioctl", { cpu_index, type, arg: "0x0" }, 1);
+	const [run, setRegisters] = [0xae80, 0x4090ae82];
+	const { each, open, slices } = told([
+		ioctl(0, 0, setRegisters),
+		exit(1, 0, 2),
+		exit(2, 1, 6),
+		ioctl(3, 0, setRegisters),
+		ioctl(4, 1, run),
+		ioctl(5, 0, run),
+		exit(6, 0, 2),
+	]);
+	const [io, mmio] = ["exit, reason 2", "exit, reason 6"];
+	t.deepEqual(each, ["alone", `+${io}`, `+${mmio}`, "alone", `-${mmio}`, `-${io}`, `+${io}`]);
+	t.deepEqual(open, [io]);
+	t.deepEqual(slices.count(rule("vCPU exits to QEMU", "qemu"), "qemu vm"), { pairs: 2, beginsAlone: 1, endsAlone: 0 });
+});
+
+test("an exit of KVM lasts until its vCPU's entry, by the thread where that is known, and else by the CPU", (t) => {
+	const at = (time: number, name: string, fields: Fields, cpu: number) => event(time, "host", name, fields, cpu);
+	const { each, open } = told([
+		at(0, "kvm_x86_exit", { tid: 7, exit_reason: 30 }, 0),
+		at(1, "kvm_x86_exit", { tid: 8, exit_reason: 48 }, 1),
+		at(2, "kvm_x86_entry", { tid: 7 }, 1),
+		at(3, "kvm_x86_entry", { tid: 8 }, 0),
+		at(4, "kvm_exit", { exit_reason: 12 }, 0),
+		at(5, "kvm_entry", {}, 1),
+		at(6, "kvm_entry", {}, 0),
+	]);
+	t.deepEqual(each, [
+		"+exit, reason 30",
+		"+exit, reason 48",
+		"-exit, reason 30",
+		"-exit, reason 48",
+		"+exit, reason 12",
+		"alone",
+		"-exit, reason 12",
+	]);
+	t.deepEqual(open, []);
+});
+
 test("interrupts lie within a task, and within each other", (t) => {
 	const at = (time: number, name: string, fields: TraceEvent["fields"], cpu = 0) =>
 		event(time, "guest", name, fields, cpu);
