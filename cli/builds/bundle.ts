@@ -13,7 +13,7 @@ import { type BegunBuild, begunBuilds } from "./begun-builds.ts";
 import { builtPins } from "./build-record.ts";
 import { manifestFile, manifestOf } from "./bundle-manifest.ts";
 import { cacheFolder } from "./caches.ts";
-import { pinnedBuilds } from "./pinned-builds.ts";
+import { leftOpen, pinnedBuilds } from "./pinned-builds.ts";
 import { stackFiles } from "./stack-files.ts";
 
 /**
@@ -53,7 +53,9 @@ export async function bundle(stack: string, file: string): Promise<number> {
 /** The builds of a lab that is as its lock says, and whose lock leaves nothing open. */
 function lockedBuilds(stack: string): BegunBuild[] {
 	readCard(stack);
-	const pinned = new Map(pinnedBuilds(stack).map((build) => [build.name, build]));
+	const { builds: all, open } = pinnedBuilds(stack);
+	if (open.length > 0) throw leftOpen(stack, open);
+	const pinned = new Map(all.map((build) => [build.name, build]));
 	const lock = Object.fromEntries([...pinned].map(([name, { pin }]) => [name, pin]));
 	const builds = begunBuilds(stack, []).filter(({ name, prefix }) => pinned.get(name)?.prefix === prefix);
 	const { differences, added } = completed(lock, builtPins(stack, builds));

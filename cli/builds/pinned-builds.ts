@@ -25,17 +25,23 @@ export interface PinnedBuild {
 }
 
 /**
- * The builds of a stack whose lock leaves nothing open, or those of them that are wanted.
+ * The builds of a stack as its lock pins them, or those of them that are wanted, and the names of those that it leaves open.
  *
- * @throws LabError where there is no such lock, UsageError for a name that is no build of the stack's
+ * @throws LabError where there is no lock, or it leaves open all of them or one that is wanted, UsageError for a name that is no
+ * build of the stack's
  */
-export function pinnedBuilds(stack: string, wanted: readonly string[] = []): PinnedBuild[] {
+export function pinnedBuilds(
+	stack: string,
+	wanted: readonly string[] = [],
+): { readonly builds: readonly PinnedBuild[]; readonly open: readonly string[] } {
 	const declared = loadStack(stack);
 	const prefixes = buildPrefixes(declared);
 	const lock = readLock(stack, () => prefixes);
-	const lab = `./lab${stackOption(stack)}`;
 	if (lock === undefined)
-		throw new LabError(`there is no ${lockFile(stack)}`, `write it: ${lab} lock, where the lab is up`);
+		throw new LabError(
+			`there is no ${lockFile(stack)}`,
+			`write it: ./lab${stackOption(stack)} lock, where the lab is up`,
+		);
 	checkWanted(stack, wanted, Object.keys(prefixes));
 	const trees = treesOf(declared);
 	const builds: PinnedBuild[] = [];
@@ -46,10 +52,14 @@ export function pinnedBuilds(stack: string, wanted: readonly string[] = []): Pin
 		if (result === undefined) open.push(name);
 		else builds.push({ name, id: buildOf(prefix), prefix, ofTree: trees.includes(name), pin: { ...pin, result } });
 	}
-	if (open.length === 0) return builds;
-	throw new LabError(
+	if (open.length > 0 && (wanted.length > 0 || builds.length === 0)) throw leftOpen(stack, open);
+	return { builds, open };
+}
+
+export function leftOpen(stack: string, open: readonly string[]): LabError {
+	return new LabError(
 		`${lockFile(stack)} does not pin what comes out of ${open.join(", ")}`,
-		`${lab} lock does, where the lab is up`,
+		`./lab${stackOption(stack)} lock does, where the lab is up`,
 	);
 }
 

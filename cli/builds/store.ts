@@ -30,7 +30,8 @@ const notShared = "of your own tree: not shared";
 export async function push(stack: string, store: string, wanted: readonly string[]): Promise<void> {
 	checkStack(stack);
 	await inScratch(async (scratch) => {
-		const builds = pinnedBuilds(stack, wanted).map((build) => ({ build, folder: pinnedFolder(build) }));
+		const pinned = pinnedBuilds(stack, wanted);
+		const builds = pinned.builds.map((build) => ({ build, folder: pinnedFolder(build) }));
 		const missing = builds.flatMap(({ build, folder }) => (folder === undefined && !build.ofTree ? [build.name] : []));
 		if (missing.length > 0) {
 			throw new LabError(
@@ -40,6 +41,7 @@ export async function push(stack: string, store: string, wanted: readonly string
 		}
 		for (const { build, folder = "" } of builds)
 			print(`${build.name}: ${await pushOne(store, build, onHost(folder), scratch)}`);
+		for (const name of pinned.open) print(`${name}: the lock leaves it open: not shared`);
 	});
 }
 
@@ -72,11 +74,13 @@ export async function pull(stack: string, store: string, wanted: readonly string
 	checkStack(stack);
 	return inScratch(async (scratch) => {
 		const lacking: string[] = [];
-		for (const build of pinnedBuilds(stack, wanted)) {
+		const { builds, open } = pinnedBuilds(stack, wanted);
+		for (const build of builds) {
 			const { fine, words } = await pullOne(store, build, scratch);
 			print(`${build.name}: ${words}`);
 			if (!fine) lacking.push(build.name);
 		}
+		for (const name of open) print(`${name}: the lock leaves it open: up builds it`);
 		if (lacking.length === 0) return 0;
 		print(`./lab${stackOption(stack)} up builds ${lacking.join(", ")}`);
 		return 1;

@@ -302,6 +302,35 @@ asRoot(`a build of a person's own tree is not shared, and need not be here${why}
 	t.false(existsSync(storeOf(lab)));
 });
 
+asRoot(`what the lock leaves open is not shared, and keeps nothing else from it${why}`, async (t) => {
+	const lab = await locked(t);
+	const file = `${lab.project}/${lockName}`;
+	const pins = readFileSync(file, "utf8");
+	const shared = names.filter((name) => name !== "module-mymodule");
+	writeFileSync(file, pins.replace(/^module-mymodule:\n(?: .*\n)+/m, "module-mymodule: {}\n"));
+	const pushed = await lab.lab("push", storeOf(lab));
+	t.deepEqual(
+		[pushed.code, sized(pushed.stdout)],
+		[0, [...shared.map((name) => `${name}: pushed, N`), "module-mymodule: the lock leaves it open: not shared"]],
+		pushed.stderr,
+	);
+	rmSync(`${lab.host.root}/opt/tracelab`, { recursive: true });
+	const pulled = await lab.lab("pull", storeOf(lab));
+	t.deepEqual(
+		[pulled.code, sized(pulled.stdout)],
+		[0, [...shared.map((name) => `${name}: pulled, N`), "module-mymodule: the lock leaves it open: up builds it"]],
+		pulled.stderr,
+	);
+	const refusal = (open: string) => ({
+		code: 1,
+		stdout: "",
+		stderr: `lab: ${lockName} does not pin what comes out of ${open}\n  what to do: ./lab lock does, where the lab is up`,
+	});
+	t.deepEqual(await lab.lab("pull", storeOf(lab), ...names), refusal("module-mymodule"));
+	writeFileSync(file, names.map((name) => `${name}: {}\n`).join(""));
+	for (const verb of ["push", "pull"]) t.deepEqual(await lab.lab(verb, storeOf(lab)), refusal(names.join(", ")));
+});
+
 test.serial("without rclone, or without zstd, that is said first", async (t) => {
 	const lab = await LockedLab.for(t);
 	for (const [program, others] of [
