@@ -1,7 +1,8 @@
 import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { quote } from "../../spec/quote.ts";
+import { noted } from "../builds/build-record.ts";
 import { type Domain, findDomain, readCard, stackOption } from "../card.ts";
 import { inOrder } from "../ending.ts";
 import { LabError } from "../errors.ts";
@@ -79,16 +80,31 @@ async function described(
 		emulator: card.emulator,
 		kernel: kernel.prefix,
 		buildId: readElf(onHost(kernel.vmlinux)).buildId ?? "",
+		results: resultsOf([dirname(dirname(card.emulator)), kernel.prefix, imagePrefix(domain)]),
 		memory,
 		commandLine,
 	};
 }
 
-async function makeDisks(domain: Domain, folder: string, command: readonly string[]): Promise<void> {
-	const { card, name, stack } = domain;
+/** As they are now: the lab card has those of the last up, and another stack may have made a build again since. */
+function resultsOf(prefixes: readonly string[]): Record<string, string> {
+	return Object.fromEntries(
+		prefixes.flatMap((prefix) => {
+			const result = noted(prefix)?.result;
+			return result === undefined ? [] : [[prefix, result]];
+		}),
+	);
+}
+
+function imagePrefix({ card, stack }: Domain): string {
 	const image = readCard(stack).images[card.image];
 	if (image === undefined) throw new LabError(`the lab card knows no image ${quote(card.image)}`);
-	const base = onHost(`${image.prefix}/image.qcow2`);
+	return image.prefix;
+}
+
+async function makeDisks(domain: Domain, folder: string, command: readonly string[]): Promise<void> {
+	const { card, name } = domain;
+	const base = onHost(`${imagePrefix(domain)}/image.qcow2`);
 	await made("qemu-img", ["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, join(folder, files.disk)]);
 	const tree = mkdtempSync(join(tmpdir(), "tracelab-record-"));
 	try {

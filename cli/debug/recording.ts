@@ -14,6 +14,8 @@ const schema = z.object({
 	/** /opt/tracelab/kernel/HASH, and the build-id of the kernel that was there. */
 	kernel: z.string(),
 	buildId: z.string(),
+	/** What that QEMU, that kernel and the image had come to, by their prefixes. Recordings of before do not say. */
+	results: z.record(z.string(), z.string()).exactOptional(),
 	/** What the lab was, by its card at that time, and what recorded it, as in a traced run. Recordings of before say neither. */
 	lab: labHashesSchema.exactOptional(),
 	...runSchema.pick({ commit: true, cli: true }).shape,

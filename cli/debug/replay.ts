@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { execa } from "execa";
+import { noted } from "../builds/build-record.ts";
 import { stackOption } from "../card.ts";
 import { inOrder } from "../ending.ts";
 import { LabError, systemCode } from "../errors.ts";
@@ -54,7 +55,7 @@ export async function replay(stack: string, run: string, args: readonly string[]
 	}
 }
 
-function checkBuilds({ emulator, kernel, buildId, stack }: Recording): void {
+function checkBuilds({ emulator, kernel, buildId, results = {}, lab, stack }: Recording): void {
 	const again = `record it again, on what is there now: ./lab${stackOption(stack)} record`;
 	if (!existsSync(onHost(emulator))) throw new LabError(`it was recorded by ${emulator}, which is gone`, again);
 	const vmlinux = `${kernel}/vmlinux`;
@@ -69,10 +70,23 @@ function checkBuilds({ emulator, kernel, buildId, stack }: Recording): void {
 			again,
 		);
 	}
-	if (found === buildId) return;
+	if (found !== buildId) {
+		throw new LabError(
+			`it was recorded on a kernel with build-id ${buildId}, and ${vmlinux} has ${found ?? "none"} now`,
+			again,
+		);
+	}
+	// On other bytes the replay would part from what was recorded, and never say why.
+	const others = Object.entries(results).flatMap(([prefix, was]) => {
+		const now = noted(prefix)?.result;
+		const shown = now === undefined ? "gone, or not noted" : now.slice(0, 12);
+		return now === was ? [] : [`  ${prefix}: its result is ${shown}, and was ${was.slice(0, 12)}`];
+	});
+	if (others.length === 0) return;
+	const back = `with the lock of that time (sha256 ${lab?.lock?.slice(0, 12)}…), ./lab${stackOption(stack)} up makes them as they were; or `;
 	throw new LabError(
-		`it was recorded on a kernel with build-id ${buildId}, and ${vmlinux} has ${found ?? "none"} now`,
-		again,
+		`it was recorded on other builds than are there now:\n${others.join("\n")}`,
+		`${lab?.lock === undefined ? "" : back}${again}`,
 	);
 }
 

@@ -18,6 +18,8 @@ import { card, patient, ScratchLab } from "../scratch-lab.ts";
 test.beforeEach(patient);
 
 const [emulator, kernel] = [card.domains["vm"]?.emulator ?? "", card.kernels["main"]?.prefix ?? ""];
+const [qemu, image] = [card.qemu["main"]?.prefix ?? "", card.images["main"]?.prefix ?? ""];
+const results = { [qemu]: "5e".repeat(32), [kernel]: "4d".repeat(32), [image]: "3c".repeat(32) };
 const buildId = "ab".repeat(20);
 const vmlinux = elf([{ name: ".notes", type: 7, bytes: note("GNU", 3, Buffer.from(buildId, "hex")) }]);
 const runs = "/var/lib/tracelab/runs/quickstart";
@@ -33,6 +35,7 @@ async function there(t: ExecutionContext, console = whole, ends = "exit 0") {
 	const lab = await ScratchLab.for(t);
 	lab.up();
 	writeFileSync(lab.write(`${kernel}/vmlinux`, ""), vmlinux);
+	for (const [prefix, result] of Object.entries(results)) lab.write(`${prefix}/.tracelab-build-record/result`, result);
 	lab.write("var/lib/tracelab/domains/quickstart-vm/root/lib/modules/load", "mymodule\n");
 	lab.write("said", console);
 	lab.write(
@@ -68,6 +71,7 @@ asRoot(
 			emulator,
 			kernel,
 			buildId,
+			results,
 			memory: 512,
 			commandLine: 'root=/dev/vda a="b &lt; c"',
 			command: ["cat", "it's"],
@@ -213,6 +217,13 @@ const refuses = test.macro({
 });
 
 const again = "what to do: record it again, on what is there now: ./lab record";
+/** A build of a lab with that lock came to something else since. */
+const madeAgain = (prefix: string, lock?: string) => (lab: ScratchLab) => {
+	const file = `${runs}/one/recording.json`;
+	const recording = JSON.parse(lab.read(file)) as Recording;
+	lab.write(file, JSON.stringify({ ...recording, lab: { ...card.hashes, lock } }));
+	lab.write(`${prefix}/.tracelab-build-record/result`, "99".repeat(32));
+};
 const remove = (path: string) => (lab: ScratchLab) => void execaSync("rm", [join(lab.root, path)]);
 asRoot(
 	refuses,
@@ -226,6 +237,22 @@ asRoot(
 	"the kernel is another",
 	(lab) => writeFileSync(join(lab.root, kernel, "vmlinux"), elf([])),
 	`it was recorded on a kernel with build-id ${buildId}, and ${kernel}/vmlinux has none now\n  ${again}`,
+);
+asRoot(
+	refuses,
+	"the image was made again, of other packages",
+	madeAgain(image, "7f".repeat(32)),
+	[
+		"it was recorded on other builds than are there now:",
+		`  ${image}: its result is 999999999999, and was 3c3c3c3c3c3c`,
+		`  what to do: with the lock of that time (sha256 7f7f7f7f7f7f…), ./lab up makes them as they were; or record it again, on what is there now: ./lab record`,
+	].join("\n"),
+);
+asRoot(
+	refuses,
+	"the QEMU was made again, without a lock",
+	madeAgain(qemu),
+	`it was recorded on other builds than are there now:\n  ${qemu}: its result is 999999999999, and was 5e5e5e5e5e5e\n  ${again}`,
 );
 asRoot(
 	refuses,
