@@ -1,8 +1,8 @@
 import { cpSync, existsSync } from "node:fs";
 import { join } from "node:path";
-import { stackHash } from "../../spec/lab-hashes.ts";
+import { type LabHashes, stackHash } from "../../spec/lab-hashes.ts";
 import { loadStack, StackFileError } from "../../spec/load-stack.ts";
-import { lockHash } from "../../spec/lock.ts";
+import { lockHash, readLock } from "../../spec/lock.ts";
 import type { Run } from "../../spec/run.ts";
 import { stackTexts } from "../builds/stack-files.ts";
 import { project } from "../host.ts";
@@ -15,7 +15,7 @@ const ownFolder = "project";
  * can come up again when the project has moved on. What was changed since the lab came up is not kept: the run has a note of it.
  */
 export function keepStack(folder: string, { stack, profile, lab, notes }: Run): void {
-	if (lab?.stack !== hashHere(stack) || lab?.lock !== lockHash(stack, project)) {
+	if (lab === undefined || !isHere(stack, lab)) {
 		notes.push(
 			`stacks/${stack}.yaml, a fragment or the lock is not what the lab came up from any more: the run has no copy of it`,
 		);
@@ -33,12 +33,19 @@ export function ownStack(folder: string): string | undefined {
 	return existsSync(own) ? own : undefined;
 }
 
-function hashHere(stack: string): string | undefined {
+function isHere(stack: string, lab: LabHashes): boolean {
 	try {
-		return stackHash(loadStack(stack, { projectRoot: project }));
+		return lab.stack === stackHash(loadStack(stack, { projectRoot: project })) && isLockOf(lab, stack);
 	} catch (error) {
 		// The lab may be another project's, and a stack file may be half-edited by now.
-		if (error instanceof StackFileError) return undefined;
+		if (error instanceof StackFileError) return false;
 		throw error;
 	}
+}
+
+/** Is the stack's lock the one of that lab, or one that pins all that its builds came to, such as ./lab lock writes from it? */
+export function isLockOf({ lock, builds }: LabHashes, stack: string): boolean {
+	if (lock === lockHash(stack, project)) return true;
+	const pins = readLock(stack, undefined, project) ?? {};
+	return Object.entries(builds).every(([name, result]) => result !== null && pins[name]?.result === result);
 }

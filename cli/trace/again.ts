@@ -1,13 +1,15 @@
-import { labDifferences } from "../../spec/lab-hashes.ts";
+import { labDifferences, stackHash, tracelabHash } from "../../spec/lab-hashes.ts";
+import { loadStack } from "../../spec/load-stack.ts";
+import { lockHash } from "../../spec/lock.ts";
 import { type Layer, layers, type Profile } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
 import type { Run } from "../../spec/run.ts";
 import { runDifferences } from "../../spec/run-differences.ts";
 import { labsHere, readCard, stackOption } from "../card.ts";
-import { LabError, UsageError } from "../errors.ts";
+import { asLabError, LabError, UsageError } from "../errors.ts";
 import { project } from "../host.ts";
 import { up } from "../lab/deployment.ts";
-import { ownStack } from "../runs/own-stack.ts";
+import { isLockOf, ownStack } from "../runs/own-stack.ts";
 import { findRun } from "../runs/run-file.ts";
 import { say, table } from "../terminal.ts";
 import { readProfile } from "./record.ts";
@@ -33,10 +35,16 @@ export async function traceAgain(
 			`record one: ./lab${stackOption(stack)} trace run ${before.profile} -- COMMAND`,
 		);
 	}
-	if (!labsHere().includes(stack)) await bringUp(stack, name);
-	const differences = [...labThen(stack, before), ...profileThen(profile, before)];
-	if (differences.length > 0 && !anyway) throw notTheSame(stack, before, differences, ownStack(folder));
-	for (const line of differences) say(`lab: ${line}`);
+	const differencesOf = (lab: readonly string[]): readonly string[] => {
+		const differences = [...lab, ...profileThen(profile, before)];
+		if (differences.length > 0 && !anyway) throw notTheSame(stack, before, differences, ownStack(folder));
+		return differences;
+	};
+	if (!labsHere().includes(stack)) {
+		differencesOf(declaredThen(stack, before));
+		await bringUp(stack, name);
+	}
+	for (const line of differencesOf(labThen(stack, before))) say(`lab: ${line}`);
 	const [only, ...more] = askedLayers(before);
 	const { run: now, status } = await traceRun(stack, before.profile, before.command ?? [], {
 		domains: [domain, ...others],
@@ -57,16 +65,31 @@ async function bringUp(stack: string, run: string): Promise<void> {
 
 const askedLayers = ({ asked }: Run): Layer[] => layers.filter((layer) => asked[layer].length > 0);
 
+/** What of a lab that is to come up would not be what it was then, as far as that can be told before anything is built. */
+function declaredThen(stack: string, { run, lab }: Run): string[] {
+	if (lab === undefined) return [notKnown(run)];
+	const shown = (lock: string | undefined) => lock?.slice(0, 12) ?? "none";
+	try {
+		const now = { ...lab, stack: stackHash(loadStack(stack)), tracelab: tracelabHash() };
+		const locks = isLockOf(lab, stack) ? [] : [`lock: ${shown(lab.lock)} → ${shown(lockHash(stack))}`];
+		return [...labDifferences(lab, now), ...locks];
+	} catch (error) {
+		throw asLabError(error);
+	}
+}
+
 /** What of the lab that is up is not what it was then. */
 function labThen(stack: string, { run, lab, domains }: Run): string[] {
 	const { hashes, domains: there } = readCard(stack);
-	if (lab === undefined) return [`what the lab was is not known: an older tracelab recorded ${run}`];
+	if (lab === undefined) return [notKnown(run)];
 	const accelerations = Object.entries(domains).flatMap(([name, { acceleration }]) => {
 		const now = there[name]?.acceleration.kind;
 		return acceleration === now ? [] : [`acceleration of ${name}: ${acceleration} → ${now}`];
 	});
 	return [...labDifferences(lab, hashes), ...accelerations];
 }
+
+const notKnown = (run: string): string => `what the lab was is not known: an older tracelab recorded ${run}`;
 
 function profileThen(profile: Profile, run: Run): string[] {
 	const same = askedLayers(run).every(
@@ -78,7 +101,9 @@ function profileThen(profile: Profile, run: Run): string[] {
 /** @param own folder with the stack file and the lock that the run keeps, if it does */
 function notTheSame(stack: string, { run, commit }: Run, differences: readonly string[], own?: string): LabError {
 	const lab = `./lab${stackOption(stack)}`;
-	const back = commit === undefined ? "take the tracelab of that time" : `git checkout ${commit.replace(/,.*/, "")}`;
+	const [id, edited] = commit?.split(", ") ?? [];
+	const edits = edited === undefined ? "" : " and edit it as it was then (the commit alone is not it)";
+	const back = id === undefined ? "take the tracelab of that time" : `git checkout ${id}${edits}`;
 	const files = own === undefined ? "take the stack file and the lock of that time" : `cp -r ${own}/. ${project}`;
 	return new LabError(
 		`the lab is not what it was when ${run} was recorded:\n${differences.map((line) => `  ${line}`).join("\n")}`,

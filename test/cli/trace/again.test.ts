@@ -1,7 +1,9 @@
-import { existsSync, renameSync } from "node:fs";
+import { existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { ExecutionContext } from "ava";
 import { project } from "../../../cli/host.ts";
+import { tracelabHash } from "../../../spec/lab-hashes.ts";
+import { readLock } from "../../../spec/lock.ts";
 import { asRoot } from "../../as-root.ts";
 import { card, type ScratchLab } from "../scratch-lab.ts";
 import { emulator, folder, noBeacon, pid, readRun, records, traceable, traceRun } from "../scratch-trace.ts";
@@ -31,6 +33,24 @@ asRoot(
 	},
 );
 
+asRoot(
+	"a lock that was written from the lab since it came up is the lab's, and the run has a copy of it",
+	async (t) => {
+		const lab = await traceable(t);
+		const { lock: _, ...hashes } = card.hashes;
+		const pins = Object.entries(readLock("quickstart") ?? {});
+		const builds = Object.fromEntries(
+			pins.flatMap(([name, { result }]) => (result === undefined ? [] : [[name, result]])),
+		);
+		lab.up({ ...card, hashes: { ...hashes, builds } });
+		records(lab, ["blk_co_preadv"], []);
+		const { code, stderr } = await lab.lab([...traceRun, "--layer", "qemu", "--", "true"]);
+		t.is(code, 0, stderr);
+		t.deepEqual(readRun(lab, "one").notes, [noBeacon]);
+		t.true(existsSync(join(lab.root, folder, "one/project/stacks/quickstart.yaml")));
+	},
+);
+
 /** A lab whose run `one` ended with 7, and whatever is changed of its record. */
 async function recordedOnce(t: ExecutionContext, changes: object = {}): Promise<ScratchLab> {
 	const lab = await traceable(t);
@@ -40,6 +60,7 @@ async function recordedOnce(t: ExecutionContext, changes: object = {}): Promise<
 	return lab;
 }
 
+const labCard = "var/lib/tracelab/labs/quickstart.json";
 const again = ["trace", "again", "one", "--name", "two"];
 
 asRoot(
@@ -89,7 +110,7 @@ asRoot("a run of another lab is not recorded again unless that is asked for, and
 		stderr: [
 			"lab: the lab is not what it was when one was recorded:",
 			...differences.map((line) => `  ${line}`),
-			`  what to do: git checkout 9c010146f0aa, then cp -r ${lab.root}/${folder}/one/project/. ${project}, then: ./lab up`,
+			`  what to do: git checkout 9c010146f0aa and edit it as it was then (the commit alone is not it), then cp -r ${lab.root}/${folder}/one/project/. ${project}, then: ./lab up`,
 			"    or compare with the lab as it is: ./lab trace again one --anyway",
 		].join("\n"),
 	});
@@ -114,10 +135,11 @@ asRoot("a run of an older tracelab, or one of other events, is not taken for the
 asRoot(
 	"a lab that is not up is brought up for a run that is to be recorded again, or why it does not come is said",
 	async (t) => {
-		const lab = await recordedOnce(t);
-		const labCard = `${lab.root}/var/lib/tracelab/labs/quickstart.json`;
+		const hashes = { ...card.hashes, tracelab: tracelabHash() };
+		const lab = await recordedOnce(t, { lab: hashes });
+		lab.up({ ...card, hashes });
 		lab.write("state/.pulumi/stacks/tracelab/quickstart.json", '{"checkpoint":{"latest":null}}');
-		renameSync(labCard, `${lab.root}/card`);
+		renameSync(join(lab.root, labCard), `${lab.root}/card`);
 		lab.fake("pulumi", "exit 255");
 		const failed = await lab.lab(again);
 		t.is(failed.code, 1);
@@ -125,12 +147,39 @@ asRoot(
 			failed.stderr,
 			/^lab: the lab of stack "quickstart" is not up: bringing it up for one\n(?:.*\n)+lab: the lab did not come up \(exit status 255\)\n {2}what to do: what up said is above$/,
 		);
-		lab.fake("pulumi", `case $1 in up) mv "$root/card" '${labCard}' ;; esac`);
+		lab.fake("pulumi", `case $1 in up) mv "$root/card" "$root/${labCard}" ;; esac`);
 		const { code, stderr } = await lab.lab(again);
 		t.is(code, 7, stderr);
 		t.deepEqual(readRun(lab, "two").command, ["sh", "-c", "exit 7"]);
 	},
 );
+
+asRoot(
+	"a lab that is not up, and would be another, is not brought up for a run that is to be recorded again",
+	async (t) => {
+		const hashes = { ...card.hashes, stack: "1a".repeat(32), lock: "6f".repeat(32) };
+		const lab = await recordedOnce(t, { lab: hashes, commit: "9c010146f0aa" });
+		rmSync(join(lab.root, labCard));
+		const { code, stderr } = await lab.lab(again);
+		t.is(code, 1);
+		t.deepEqual(stderr.split("\n"), [
+			"lab: the lab is not what it was when one was recorded:",
+			`  stack: 1a1a1a1a1a1a → ${card.hashes.stack.slice(0, 12)}`,
+			`  tracelab: 2b2b2b2b2b2b → ${tracelabHash().slice(0, 12)}`,
+			`  lock: 6f6f6f6f6f6f → ${card.hashes.lock?.slice(0, 12) ?? "none"}`,
+			`  what to do: git checkout 9c010146f0aa, then cp -r ${lab.root}/${folder}/one/project/. ${project}, then: ./lab up`,
+			"    or compare with the lab as it is: ./lab trace again one --anyway",
+		]);
+	},
+);
+
+asRoot("a run whose stack file is gone is not recorded again, and that is said in a sentence", async (t) => {
+	const lab = await recordedOnce(t);
+	lab.write("var/lib/tracelab/runs/gone/one/run.json", JSON.stringify({ ...readRun(lab, "one"), stack: "gone" }));
+	const { code, stderr } = await lab.lab(["-s", "gone", ...again]);
+	t.is(code, 1);
+	t.regex(stderr, /^lab: stacks\/gone\.yaml: there is no stack "gone"\n {4}the stacks there are: [^\n]+$/);
+});
 
 asRoot("a run without a command cannot be recorded again", async (t) => {
 	const lab = await recordedOnce(t, { command: undefined });
