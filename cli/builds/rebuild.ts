@@ -13,6 +13,8 @@ interface Comparison {
 	files: string;
 	/** Paths of those that are not the same, one a line. */
 	differing: string;
+	/** Which tools are others than those that it was made with: it `was made with gcc-12 12.2.0-14, and now with …`. */
+	tools?: string;
 	/** What diffoscope says of the first one, where it is installed: no more than a page. */
 	difference?: string;
 }
@@ -34,22 +36,25 @@ export async function rebuild(stack: string, wanted: readonly string[]): Promise
 	const different: string[] = [];
 	for (const { name, step } of begunBuilds(stack, wanted)) {
 		const begun = performance.now();
-		const { files, differing, difference } = await makeAgain(step);
+		const { files, differing, tools, difference } = await makeAgain(step);
 		const paths = differing.split("\n").filter((path) => path !== "");
 		const verdict = paths.length === 0 ? paint("green", "same") : paint("red", "DIFFERS");
 		const took = duration((performance.now() - begun) / 1000);
 		rows.push([verdict, name, `${paths.length} of ${files}`, took]);
-		if (paths.length > 0) different.push(differences(stack, step, name, paths, difference));
+		if (paths.length > 0) {
+			const why = tools === undefined ? [] : [`  it ${tools}`];
+			different.push([...differences(stack, step, name, paths), ...why, difference ?? []].flat().join("\n"));
+		}
 	}
 	print(table(["", "BUILD", "FILES THAT DIFFER", "BUILT AGAIN IN"], rows));
 	if (different.length > 0) print(`\n${different.join("\n")}`);
 	return different.length === 0 ? 0 : 1;
 }
 
-function differences(stack: string, step: BegunStep, name: string, paths: readonly string[], said?: string): string {
+function differences(stack: string, step: BegunStep, name: string, paths: readonly string[]): string[] {
 	const more = paths.length > shown ? [`  and ${paths.length - shown} more`] : [];
 	const lines = paths.slice(0, shown).map((path) => `  ${path}`);
-	return [`${name}: see ./lab${stackOption(stack)} logs ${step.name}`, ...lines, ...more, said ?? []].flat().join("\n");
+	return [`${name}: see ./lab${stackOption(stack)} logs ${step.name}`, ...lines, ...more];
 }
 
 async function makeAgain({ name, file }: BegunStep): Promise<Comparison> {

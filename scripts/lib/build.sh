@@ -211,10 +211,11 @@ build_anew() {
 
 # build_again NAME FUNCTION: makes a build that is there a second time, elsewhere, and compares the two byte by byte. It is of
 # the same sources and packages, whatever is newest by now. Nothing of the first serves the second: no object, nothing of the
-# compiler cache. Outputs `files`, how many there are, `differing`, their paths in the prefix, one a line, and `difference`, what
-# diffoscope says of the first, forty lines of 200 bytes at most, where it is there to tell what the bytes mean; all of it is in the step's log.
+# compiler cache. Outputs `files`, how many there are, `differing`, their paths in the prefix, one a line, `tools`, which ones are
+# others than those that it was made with, in a sentence, and `difference`, what diffoscope says of the first, forty lines of 200 bytes at
+# most, where it is there to tell what the bytes mean; all of it is in the step's log.
 build_again() {
-	local what=$1 build=$2 stale files differing difference=
+	local what=$1 build=$2 stale files differing other_tools='' difference=
 	lock "build-${identity//\//-}"
 	whole "$root$prefix" || die "$what is not built ($prefix is absent)" "run up first"
 	stale=$(build_stale)
@@ -234,10 +235,13 @@ build_again() {
 		say "$what: all of its $files files are the same when built again"
 	else
 		say "$what: $(wc -l <<<"$differing") of its $files files are not the same when built again"
+		other_tools=$(tools_since "$root$prefix")
+		[ -z "$other_tools" ] || say "$what $other_tools"
 		difference=$(show_difference "$root$prefix/${differing%%$'\n'*}" "$work/prefix/${differing%%$'\n'*}")
 	fi
 	output files "$files"
 	output differing "$differing"
+	[ -z "$other_tools" ] || output tools "$other_tools"
 	[ -z "$difference" ] || output difference "$difference"
 }
 

@@ -68,6 +68,15 @@ record_known() {
 	[ ${#tools[@]} = 0 ] || record tools "$(tool_versions)"
 }
 
+# tools_since FOLDER: says which tools are others by now than those that a finished build was made with.
+tools_since() {
+	local was now
+	was=$(recorded "$1" tools)
+	[ -n "$was" ] || return 0
+	now=$(tool_versions)
+	[ "$was" = "$now" ] || printf 'was made with %s, and now with %s' "$(only_in "$was" "$now")" "$(only_in "$now" "$was")"
+}
+
 # tool_versions: name and version a line. Debian's package gcc is only a name for that of one version.
 tool_versions() {
 	local tool names=()

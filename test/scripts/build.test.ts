@@ -210,6 +210,19 @@ test("each file that is another one when a build is made again is named: changed
 	t.is(scratch.read(`${prefix}/bin/program`), "program\n");
 });
 
+test("where the tools are others than those that a build was made with, and it comes out otherwise, that is said", async (t) => {
+	const scratch = host(t);
+	scratch.fake("dpkg-query", `echo 'binutils 2.40-2'; cat "$root/gcc"`);
+	scratch.write("gcc", "gcc-12 12.2.0-14\n");
+	await thing(scratch, "apply");
+	scratch.write("gcc", "gcc-12 12.2.0-14+deb12u1\n");
+	t.deepEqual((await thing(scratch, "rebuild")).stdout, { files: "2", differing: "" });
+	const { stderr, stdout } = await thing(scratch, "rebuild", `${recipe}; echo y >"$1/x"`);
+	const tools = "was made with gcc-12 12.2.0-14, and now with gcc-12 12.2.0-14+deb12u1";
+	t.deepEqual(stderr.split("\n"), ["thing: 1 of its 2 files are not the same when built again", `thing ${tools}`]);
+	t.deepEqual(stdout, { files: "2", differing: "x", tools });
+});
+
 test("what differs is told by diffoscope where it is installed: as long as a page, and all of it in the log", async (t) => {
 	const scratch = host(t);
 	await thing(scratch, "apply");

@@ -39,7 +39,7 @@ asRoot(
 		const many = Array.from({ length: 12 }, (_, index) => `file${index}`);
 		const lab = await there(t, {
 			"image-main-build": 'image.qcow2","difference":"offset 512',
-			"kernel-main-build": many.join("\\\\n"),
+			"kernel-main-build": `${many.join("\\\\n")}","tools":"was made with gcc-12 1, and now with gcc-12 2`,
 			"qemu-main-build": "",
 		});
 		const { code, stdout } = await lab.lab(["rebuild", "--check", "image-main", "kernel-main"]);
@@ -56,6 +56,7 @@ asRoot(
 				"kernel-main: see ./lab logs kernel-main-build",
 				...many.slice(0, 10).map((name) => ` ${name}`),
 				" and 2 more",
+				" it was made with gcc-12 1, and now with gcc-12 2",
 			].join("\n"),
 		);
 		t.is(code, 1);
