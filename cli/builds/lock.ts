@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { buildOf } from "../../spec/build-prefix.ts";
 import { buildPrefixes, madeFor } from "../../spec/build-prefixes.ts";
 import { loadStack } from "../../spec/load-stack.ts";
-import { type Lock, lockFile, lockText, type Pin, pinOf, readLock } from "../../spec/lock.ts";
+import { type Lock, lockFile, lockHash, lockText, type Pin, pinOf, readLock } from "../../spec/lock.ts";
 import { completed, isOpen, updated } from "../../spec/lock-changes.ts";
 import { checkStack, readCard, stackOption } from "../card.ts";
 import { asLabError, LabError } from "../errors.ts";
@@ -38,7 +38,7 @@ export async function lock(
 }
 
 async function completeLock(stack: string, wanted: readonly string[]): Promise<number> {
-	readCard(stack);
+	const { hashes } = readCard(stack);
 	const old = readLock(stack);
 	const { lock, differences, added } = completed(old ?? {}, builtPins(stack, begunBuilds(stack, wanted)));
 	const file = lockFile(stack);
@@ -56,6 +56,9 @@ async function completeLock(stack: string, wanted: readonly string[]): Promise<n
 		return 1;
 	}
 	if (added.length === 0) print(`${file} is there, and the lab is as it says`);
+	// Builds that were not asked for may be others than it pins.
+	if (wanted.length === 0 && hashes.lock !== lockHash(stack))
+		print(`./lab${stackOption(stack)} up notes it on the lab card, and builds nothing`);
 	return 0;
 }
 

@@ -3,7 +3,7 @@ import { stackOption } from "../card.ts";
 import { paint } from "../terminal.ts";
 
 /** What a lab that came up is most worth trying for: a glance's worth of commands that work on it as they stand. */
-export function nextCommands({ stack, domains, probes }: LabCard): string {
+export function nextCommands({ stack, hashes, domains, probes }: LabCard): string {
 	const lab = `./lab${stackOption(stack)}`;
 	const names = Object.keys(domains).sort();
 	const held = names.find((name) => domains[name]?.gdb.paused);
@@ -17,6 +17,7 @@ export function nextCommands({ stack, domains, probes }: LabCard): string {
 		...row(free, () => [`trace run block-io ${which}-- sh -c 'touch /; sync'`, "a write, in the guest and in QEMU"]),
 		...row(held === undefined ? free : undefined, (name) => [`gdb ${name}`, "its kernel, in gdb"]),
 		...row(probe, (name) => [`probe run ${name}`, "SystemTap in the guest's kernel"]),
+		...row(hashes.lock === undefined ? "lock" : undefined, (name) => [name, "pins the builds, which nothing does yet"]),
 		["--help", "all else"],
 	];
 	const width = Math.max(...commands.map(([command]) => command.length));

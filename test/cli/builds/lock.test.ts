@@ -2,9 +2,10 @@ import { appendFileSync, readFileSync, rmSync, symlinkSync, writeFileSync } from
 import type { ExecutionContext } from "ava";
 import { buildPrefixes } from "../../../spec/build-prefixes.ts";
 import { loadStack } from "../../../spec/load-stack.ts";
-import { lockText, readLock } from "../../../spec/lock.ts";
+import { lockHash, lockText, readLock } from "../../../spec/lock.ts";
 import { asRoot, why } from "../../as-root.ts";
 import { LockedLab, sha } from "../locked-lab.ts";
+import { card } from "../scratch-lab.ts";
 
 // As probes has it, quickstart with a probe, of which the same builds come.
 const prefixes = buildPrefixes(loadStack("probes"));
@@ -35,18 +36,23 @@ const module_ = { build: idOf("module-mymodule"), tree: sha("2"), kernel: "aaaaa
 /** Builds of the stack that are not there: a lock that is written without them names them. */
 const free = { "guest-tools": {}, "image-main": {}, "module-lttng": {}, "qemu-main": {} };
 const file = "stacks/quickstart.lock.yaml";
+const taken = "./lab up notes it on the lab card, and builds nothing";
 
 asRoot(`a lock is written from the lab that is up, once${why}`, async (t) => {
 	const lab = await up(t);
 	t.deepEqual(await lab.lab("lock"), {
 		code: 0,
-		stdout: `${file}: written, for kernel-main, module-mymodule; commit it\n${file} holds ${Object.keys(free).join(", ")} to nothing`,
+		stdout: `${file}: written, for kernel-main, module-mymodule; commit it\n${file} holds ${Object.keys(free).join(", ")} to nothing\n${taken}`,
 		stderr: "",
 	});
 	t.deepEqual(lab.lock, { ...free, "kernel-main": kernel, "module-mymodule": module_ });
 	const text = readFileSync(`${lab.project}/${file}`, "utf8");
-	t.deepEqual(await lab.lab("lock"), { code: 0, stdout: `${file} is there, and the lab is as it says`, stderr: "" });
+	const agreed = `${file} is there, and the lab is as it says`;
+	t.deepEqual(await lab.lab("lock"), { code: 0, stdout: `${agreed}\n${taken}`, stderr: "" });
 	t.is(readFileSync(`${lab.project}/${file}`, "utf8"), text);
+	const lock = lockHash("quickstart", lab.project) ?? "";
+	lab.host.up({ ...card, hashes: { ...card.hashes, lock } });
+	t.is((await lab.lab("lock")).stdout, agreed);
 });
 
 asRoot(
@@ -190,7 +196,7 @@ asRoot(
 		});
 		t.deepEqual(lab.lock, { ...locked, "module-mymodule": { build: module_.build } });
 		builds(lab, "module-mymodule", { tree: sha("2"), kernel: "aaaaaaaa", result: sha("3") });
-		t.is((await lab.lab("lock")).stdout, `${file}: added to, for module-mymodule; commit it`);
+		t.is((await lab.lab("lock")).stdout, `${file}: added to, for module-mymodule; commit it\n${taken}`);
 		t.deepEqual(lab.lock, { ...locked, "module-mymodule": module_ });
 		const { code, stderr } = await lab.lab("lock", "--update", "module-mymodul");
 		t.deepEqual(

@@ -7,7 +7,8 @@ const { vm, held } = card.domains;
 if (vm === undefined || held === undefined) throw new Error("the card of the tests is broken");
 
 const shows = test.macro((t: ExecutionContext, changes: Partial<LabCard>, lines: readonly string[]) => {
-	t.deepEqual(nextCommands({ ...card, ...changes }).split("\n"), ["what to try next:", ...lines]);
+	const pinned = { ...card.hashes, lock: "6f".repeat(32) };
+	t.deepEqual(nextCommands({ ...card, hashes: pinned, ...changes }).split("\n"), ["what to try next:", ...lines]);
 });
 
 test(
@@ -37,6 +38,13 @@ test("of several domains, the one that runs is traced", shows, {}, [
 	"  ./lab verify                                             all that the lab claims to be, looked at now",
 	"  ./lab trace run block-io -d vm -- sh -c 'touch /; sync'  a write, in the guest and in QEMU",
 	"  ./lab --help                                             all else",
+]);
+
+const { lock: _, ...open } = card.hashes;
+test("where nothing of the stack is pinned, that is said, with what pins it", shows, { hashes: open, domains: {} }, [
+	"  ./lab verify  all that the lab claims to be, looked at now",
+	"  ./lab lock    pins the builds, which nothing does yet",
+	"  ./lab --help  all else",
 ]);
 
 test("a lab without domains has nothing to trace or to debug", shows, { domains: {} }, [
