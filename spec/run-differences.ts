@@ -5,19 +5,41 @@ const shown = 25;
 
 type Row = [what: string, before: string, now: string, change: string];
 
-/** What differs between two runs of the same: how long they took, how their commands ended, and what they recorded. */
+/**
+ * What differs between two runs of the same: how long they took, how their commands ended, what ran on what, and what they recorded.
+ */
 export function runDifferences(before: Run, now: Run): Row[] {
 	const lost = ({ discarded, lostPackets }: RunLayer) => discarded + lostPackets;
 	const sum = ({ layers }: Run, value: (layer: RunLayer) => number) =>
 		layers.reduce((total, layer) => total + value(layer), 0);
-	const statuses = [before, now].map(({ exitStatus }) => (exitStatus === undefined ? "" : String(exitStatus)));
+	const [old, young] = [facts(before), facts(now)];
+	const others = [...new Set([...old.keys(), ...young.keys()])].filter((fact) => old.get(fact) !== young.get(fact));
 	const titles = [...new Set([...before.layers, ...now.layers].map(titleOf))];
 	return [
 		row("seconds", secondsOf(before), secondsOf(now)),
-		...(statuses[0] === statuses[1] ? [] : [["exit status", ...statuses, ""] as Row]),
+		...others.map((fact): Row => [fact, old.get(fact) ?? "", young.get(fact) ?? "", ""]),
 		row("lost events and packets", sum(before, lost), sum(now, lost)),
 		...titles.flatMap((title) => layerRows(title, layerOf(before, title), layerOf(now, title))),
 	];
+}
+
+/** How a command ended, and what ran and recorded it; of hashes, what git shows of one. */
+function facts({ exitStatus, commit, cli, hostKernel, lttng, domains }: Run): Map<string, string | undefined> {
+	return new Map([
+		["exit status", exitStatus?.toString()],
+		["commit", commit],
+		["cli/", cli?.slice(0, 12)],
+		["host's kernel", hostKernel],
+		["LTTng", lttng.host],
+		...Object.entries(lttng.guests).map(([name, version]) => [`${name}: LTTng`, version] as const),
+		...Object.entries(domains).flatMap(([name, { emulator, acceleration, kernel, modules, clocksource }]) => [
+			[`${name}: emulator`, emulator] as const,
+			[`${name}: acceleration`, acceleration] as const,
+			[`${name}: kernel's build-id`, kernel?.slice(0, 12)] as const,
+			...Object.entries(modules).map(([module, id]) => [`${name}: build-id of ${module}`, id.slice(0, 12)] as const),
+			[`${name}: clocksource`, clocksource] as const,
+		]),
+	]);
 }
 
 const layerOf = ({ layers }: Run, title: string): RunLayer | undefined =>

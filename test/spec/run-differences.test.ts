@@ -30,6 +30,54 @@ test("two runs are compared by how long they took, how they ended, what was lost
 	]);
 });
 
+test("what ran on what, and what recorded it, has a row where it differs", (t) => {
+	const domain = {
+		libvirtName: "quickstart-vm",
+		pid: 1,
+		emulator: "/opt/tracelab/qemu/1/bin/qemu-system-x86_64",
+		acceleration: "kvm",
+		kernel: "1a".repeat(20),
+		modules: { lttng: "2b".repeat(20), mymodule: "3c".repeat(20) },
+		clocksource: "kvm-clock",
+	} as const;
+	const by = { cli: "4d".repeat(32), hostKernel: "6.1.0-40", lttng: { host: "2.13.9", guests: { vm: "2.13.9" } } };
+	const before = runRecord({ ...by, commit: "9c010146f0aa", domains: { vm: domain } });
+	const same = runRecord({ ...by, commit: "9c010146f0aa", domains: { vm: { ...domain, pid: 2 } } });
+	t.deepEqual(
+		runDifferences(before, same).map(([what]) => what),
+		["seconds", "lost events and packets"],
+	);
+	const { clocksource: _, ...silent } = domain;
+	const now = runRecord({
+		commit: "9c010146f0aa, edited",
+		cli: "5e".repeat(32),
+		hostKernel: "6.1.0-41",
+		lttng: { host: "2.13.10", guests: { vm: "2.13.10" } },
+		domains: {
+			vm: {
+				...silent,
+				emulator: "/opt/tracelab/qemu/2/bin/qemu-system-x86_64",
+				acceleration: "tcg",
+				kernel: "6f".repeat(20),
+				modules: { lttng: domain.modules.lttng, second: "7a".repeat(20) },
+			},
+		},
+	});
+	t.deepEqual(runDifferences(before, now).slice(1, -1), [
+		["commit", "9c010146f0aa", "9c010146f0aa, edited", ""],
+		["cli/", "4d4d4d4d4d4d", "5e5e5e5e5e5e", ""],
+		["host's kernel", "6.1.0-40", "6.1.0-41", ""],
+		["LTTng", "2.13.9", "2.13.10", ""],
+		["vm: LTTng", "2.13.9", "2.13.10", ""],
+		["vm: emulator", domain.emulator, "/opt/tracelab/qemu/2/bin/qemu-system-x86_64", ""],
+		["vm: acceleration", "kvm", "tcg", ""],
+		["vm: kernel's build-id", "1a1a1a1a1a1a", "6f6f6f6f6f6f", ""],
+		["vm: build-id of mymodule", "3c3c3c3c3c3c", "", ""],
+		["vm: clocksource", "kvm-clock", "", ""],
+		["vm: build-id of second", "", "7a7a7a7a7a7a", ""],
+	]);
+});
+
 test("of many kinds of events those are shown that there are most of, and the rest together", (t) => {
 	const many = (more: number) =>
 		runRecord({
