@@ -62,7 +62,7 @@ function otherBuilds(stack: string, lock: Lock, builds: Readonly<Record<string, 
 		const asked = buildOf(prefix);
 		if (build === undefined || build === asked) return [];
 		const message = `the stack file asks for another build: ${asked}`;
-		const hint = `go back to what it asked for, or pin the new one: ./lab lock --update ${name} -s ${stack}`;
+		const hint = `go back to what it asked for, or to the tracelab that wrote the lock, if that was another; or pin the new one: ./lab lock --update ${name} -s ${stack}`;
 		return [{ path: [name, "build"], at: "value", message, hint }];
 	});
 	if (unnamed.length === 0) return others;

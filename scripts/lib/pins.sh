@@ -26,10 +26,12 @@ build_unlike_lock() {
 
 # hold FACT VALUE: where the lock pins another value, the step ends.
 hold() {
-	local pinned=${pin[$1]:-$2} todo="go back to what the lock pins"
+	local pinned=${pin[$1]:-$2} todo="go back to what the lock pins" all=''
 	[ "$pinned" != "$2" ] || return 0
 	[ "$1" != result ] || todo="nothing was installed; ./lab rebuild --check ${step%-build} -s $stack tells whether it comes out the same twice"
-	die "the lock pins $1 $(only_in "$pinned" "$2"), and here it is $(only_in "$2" "$pinned")" "$todo, or: $lock_update"
+	# A compiler is other builds' as well.
+	[ "$1" != tools ] || all="; or, for all builds at once: ./lab lock --update -s $stack"
+	die "the lock pins $1 $(only_in "$pinned" "$2"), and here it is $(only_in "$2" "$pinned")" "$todo, or: $lock_update$all"
 }
 
 # pin_built: what is made now is made of the same as the build that is there.

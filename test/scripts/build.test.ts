@@ -159,7 +159,7 @@ test("other tools than the lock pins are an error before anything is built", asy
 	t.is(code, 1);
 	t.deepEqual(stderr.split("\n").slice(1), [
 		"tracelab: thing: the lock pins tools gcc-12 12.2.0-14, and here it is gcc-13 13.1",
-		"  what to do: go back to what the lock pins, or: ./lab lock --update thing -s quick",
+		"  what to do: go back to what the lock pins, or: ./lab lock --update thing -s quick; or, for all builds at once: ./lab lock --update -s quick",
 	]);
 	t.false(Object.keys(scratch.tree()).includes("built"));
 });

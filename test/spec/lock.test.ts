@@ -81,7 +81,7 @@ test(
 	refused,
 	"another build than the stack file asks for",
 	"kernel-main:\n  build: kernel/ffffffffffffffff\nimage-main: {}\n",
-	`${file}:2:10: kernel-main.build: the stack file asks for another build: kernel/0123456789abcdef\n    go back to what it asked for, or pin the new one: ./lab lock --update kernel-main -s quick`,
+	`${file}:2:10: kernel-main.build: the stack file asks for another build: kernel/0123456789abcdef\n    go back to what it asked for, or to the tracelab that wrote the lock, if that was another; or pin the new one: ./lab lock --update kernel-main -s quick`,
 );
 test(
 	refused,
