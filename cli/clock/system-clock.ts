@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { ClockPair } from "../../spec/clock-fit.ts";
 import { LabError } from "../errors.ts";
-import type { GuestAgent } from "../guest/agent.ts";
+import { type GuestAgent, GuestRefusal } from "../guest/agent.ts";
 import { onHost } from "../host.ts";
 
 /** What a system says of its clocks. */
@@ -61,7 +61,7 @@ export async function guestSystemClock(agent: GuestAgent): Promise<SystemClock> 
 	);
 	const [clocksource = "", bootId = "", offset = ""] = said.split("\n");
 	if (!/^\d+$/.test(offset)) {
-		throw new LabError(
+		throw new GuestRefusal(
 			`the guest's ${timerList} does not say how its wall clock stands to CLOCK_MONOTONIC`,
 			"see that its kernel has CONFIG_HIGH_RES_TIMERS",
 		);

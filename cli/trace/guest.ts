@@ -78,10 +78,9 @@ async function beacon(agent: GuestAgent, script: string, session: string): Promi
 	);
 }
 
-/** Who is traced: what tells this very process, kernel and modules from any others. */
-export async function tracedDomain(domain: Domain): Promise<Run["domains"][string]> {
+/** What a guest runs: what tells this very kernel and these modules of the lab's from any others. */
+export async function guestBuilds(domain: Domain): Promise<GuestBuilds> {
 	const agent = new GuestAgent(domain);
-	const process = domainProcess(domain);
 	const note = async (file: string) => buildIdIn(await agent.readAll(file));
 	const modules: Record<string, string> = {};
 	for (const name of Object.keys(domain.card.modules).sort()) {
@@ -94,6 +93,14 @@ export async function tracedDomain(domain: Domain): Promise<Run["domains"][strin
 		}
 	}
 	const kernel = await note("/sys/kernel/notes");
+	return { ...(kernel !== undefined && { kernel }), modules };
+}
+
+type GuestBuilds = Pick<Run["domains"][string], "kernel" | "modules">;
+
+/** Who is traced: this very process, and what its guest runs. */
+export function tracedDomain(domain: Domain, guest: GuestBuilds): Run["domains"][string] {
+	const process = domainProcess(domain);
 	const { acceleration, image, qemu } = domain.card;
 	const built = process?.program === domain.card.emulator ? readCard(domain.stack).qemu[qemu] : undefined;
 	return {
@@ -103,9 +110,8 @@ export async function tracedDomain(domain: Domain): Promise<Run["domains"][strin
 		acceleration: acceleration.kind,
 		builds: [`image-${image}`, `kernel-${domain.card.kernel}`, `qemu-${qemu}`],
 		...(built !== undefined && { qemuVersion: built.version }),
-		...(kernel === domain.kernel.buildId && { kernelRelease: domain.kernel.release }),
-		...(kernel !== undefined && { kernel }),
-		modules,
+		...(guest.kernel === domain.kernel.buildId && { kernelRelease: domain.kernel.release }),
+		...guest,
 	};
 }
 

@@ -10,7 +10,7 @@ import type { Run } from "../../spec/run.ts";
 import { type Domain, findDomain, readCard, stackOption } from "../card.ts";
 import { guestSystemClock } from "../clock/system-clock.ts";
 import { errorText, LabError, orFault, systemCode, UsageError } from "../errors.ts";
-import { GuestAgent } from "../guest/agent.ts";
+import { GuestAgent, GuestRefusal } from "../guest/agent.ts";
 import { domainState, mustRun, PausedError } from "../libvirt.ts";
 import { keepStack } from "../runs/own-stack.ts";
 import { recorder } from "../runs/recorder.ts";
@@ -24,6 +24,7 @@ import {
 	endBeacons,
 	type GuestParts,
 	type GuestTaking,
+	guestBuilds,
 	keepBeacons,
 	lackLast,
 	startBeacons,
@@ -110,11 +111,33 @@ export async function dropRecording({ session, folder }: Pick<Recording, "sessio
 	rmSync(folder, { recursive: true, force: true });
 }
 
-/** What is known of a run before it is recorded. */
-export async function newRun(session: TraceSession, run: string, mode: Run["mode"]): Promise<Run> {
+/**
+ * What is known of a run before it is recorded; of guests that do not say what they run, a note.
+ *
+ * @param silent guests that do not answer, which are not asked
+ */
+export async function newRun(
+	session: TraceSession,
+	run: string,
+	mode: Run["mode"],
+	silent: readonly Domain[] = [],
+): Promise<Run> {
 	const { stack, profile, domains } = session;
 	const events = (layer: Layer) => (session.layers.includes(layer) ? Object.keys(profile[layer]) : []);
-	const traced = await Promise.all(domains.map(async (domain) => [domain.name, await tracedDomain(domain)] as const));
+	const notes: string[] = [];
+	const traced = await Promise.all(
+		domains.map(async (domain) => {
+			const { name } = domain;
+			const guest = silent.includes(domain)
+				? new LabError(`the guest agent of ${quote(name)} does not answer`)
+				: await orFault(() => guestBuilds(domain));
+			if (!(guest instanceof LabError)) return [name, tracedDomain(domain, guest)] as const;
+			// A guest that gives no part of a run would have it fail at its end.
+			if (mode === "stream" && events("guest").length > 0) throw guest;
+			notes.push(`which kernel and modules ${name} runs is not known: ${guest.message}`);
+			return [name, tracedDomain(domain, { modules: {} })] as const;
+		}),
+	);
 	return {
 		stack,
 		run,
@@ -134,7 +157,7 @@ export async function newRun(session: TraceSession, run: string, mode: Run["mode
 		domains: Object.fromEntries(traced),
 		lttng: { host: versionIn(await lttng("--version")), guests: {} },
 		layers: [],
-		notes: [],
+		notes,
 	};
 }
 
@@ -150,13 +173,18 @@ export function ended(run: Run): void {
 
 /**
  * Starts clock-beacon in each guest; without one, the guests' events stay on a clock of their own. Where LTTng does not
- * see QEMU's side of the beacons, the guest's agent is asked instead. Before that, a guest is asked for its clocksource.
+ * see QEMU's side of the beacons, the guest's agent is asked instead. Before that, a guest is asked for its clocksource:
+ * one that does not answer is asked nothing else.
  */
 export async function startClocks({ folder, session, run }: Recording): Promise<void> {
 	for (const domain of session.domains) {
 		const agent = new GuestAgent(domain);
 		const traced = run.domains[domain.name];
 		const clock = await orFault(() => guestSystemClock(agent));
+		if (clock instanceof LabError && !(clock instanceof GuestRefusal)) {
+			run.notes.push(`the clock of ${domain.name} is not put on the host's: ${clock.message}`);
+			continue;
+		}
 		if (traced !== undefined && !(clock instanceof LabError)) traced.clocksource = clock.clocksource;
 		if (!(await seesBeacons(traced?.pid ?? 0))) {
 			await exchange(folder, domain);

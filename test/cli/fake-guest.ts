@@ -44,7 +44,7 @@ export class FakeGuest {
 	programs = "/usr/sbin:/usr/bin:/sbin:/bin";
 	/** What QEMU's monitor says to other commands than to show memory. */
 	readonly monitor = new Map<string, string>();
-	/** What virsh says instead of asking the agent. */
+	/** What virsh says instead of asking the agent, until a reset. */
 	fault: string | undefined;
 	/** Milliseconds that virsh takes for each answer. */
 	slowness = 0;
@@ -121,6 +121,10 @@ export class FakeGuest {
 		if (command === "qemu-monitor-command")
 			return { code: 0, text: this.monitor.get(args[2] ?? "") ?? this.#memory(args[2] ?? "") };
 		if (command === "resume") return { code: 0, text: "" };
+		if (command === "reset") {
+			this.fault = undefined;
+			return { code: 0, text: "" };
+		}
 		if (command === "list") return { code: 0, text: "" };
 		if (command !== "qemu-agent-command") return { code: 97, text: `error: the fake has no ${command}` };
 		if (this.fault !== undefined) return { code: 1, text: this.fault };

@@ -107,6 +107,8 @@ export const folder = "var/lib/tracelab/runs/quickstart";
 export const readRun = (lab: ScratchLab, name: string) =>
 	runSchema.parse(JSON.parse(lab.read(`${folder}/${name}/run.json`)));
 export const noBeacon = "guest vm has no clock-beacon: its clock is not put on the host's";
+/** What libvirt says of a guest that hangs. */
+export const hangs = "error: Guest agent is not responding: QEMU guest agent is not connected";
 /** The words of a run, but for its command. */
 export const traceRun = ["trace", "run", "block-io", "-d", "vm", "--name", "one"];
 

@@ -1,9 +1,22 @@
 import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import test from "ava";
 import { asRoot } from "../../as-root.ts";
 import { note } from "../elf-file.ts";
-import { flies, folder, held, pid, readRun, records, runs, traceable } from "../scratch-trace.ts";
+import type { FakeGuest } from "../fake-guest.ts";
+import {
+	flies,
+	folder,
+	hangs,
+	held,
+	pid,
+	readRun,
+	records,
+	runs,
+	traceable,
+	traceableGuest,
+} from "../scratch-trace.ts";
 
 // One at a time, since each starts Node. `./lab trace snapshot` of what LTTng holds.
 
@@ -43,6 +56,66 @@ asRoot("a flight recorder's snapshot is a run, and it goes on", async (t) => {
 		(await lab.lab(["trace", "snapshot", "fligth"])).stderr,
 		'lab: the lab of stack "quickstart" has no flight recorder "fligth" (did you mean "flight"?)\n  what to do: those that it has: flight',
 	);
+});
+
+const silent = test.macro({
+	title: (_, guest: string) => `QEMU's part of a flight recorder is taken where its guest ${guest}`,
+	async exec(t, _guest: string, becomes: (guest: FakeGuest) => void, why: string) {
+		const { lab, guest } = await traceableGuest(t);
+		records(lab, ["blk_co_preadv", "blk_co_preadv"], ["block_rq_issue"]);
+		flies(lab, "host");
+		flies(lab, "guest");
+		becomes(guest);
+		const { code, stderr } = await lab.lab(["trace", "snapshot", "flight", "--name", "f"]);
+		t.is(code, 1);
+		const lacks = `the part of guest vm is not to be had: ${why}`;
+		t.true(stderr.startsWith(`lab: the layer guest vm recorded nothing: ${lacks}\n`), stderr);
+		const { layers, notes, domains } = readRun(lab, "f");
+		t.deepEqual(
+			layers.map(({ total, absent }) => [total, absent]),
+			[
+				[2, undefined],
+				[0, lacks],
+			],
+		);
+		t.deepEqual(notes, ['which kernel and modules vm runs is not known: the guest agent of "vm" does not answer']);
+		t.deepEqual([domains["vm"]?.pid, domains["vm"]?.kernel], [pid, undefined]);
+		// Each may wait for some time: whether it answers, and its part.
+		t.is(guest.calls.filter(([command]) => command === "qemu-agent-command").length, 2);
+	},
+});
+
+asRoot(
+	silent,
+	"hangs",
+	(guest) => {
+		guest.fault = hangs;
+	},
+	'the guest agent of "vm" does not answer',
+);
+asRoot(
+	silent,
+	"is held by its debugger",
+	(guest) => {
+		guest.state = "paused";
+	},
+	'domain "vm" is paused',
+);
+
+asRoot("a snapshot whose clocks cannot be compared is one all the same, and says so", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	flies(lab, "host");
+	flies(lab, "guest");
+	lab.write("lab/bin/clock-beacon", "#!/bin/sh\nexit 2\n", 0o755);
+	const { code, stderr } = await lab.lab(["trace", "snapshot", "flight", "--name", "f"]);
+	t.is(code, 0, stderr);
+	const { layers, notes } = readRun(lab, "f");
+	t.deepEqual(
+		layers.map(({ total }) => total),
+		[1, 1],
+	);
+	t.is(notes[0], "the clock of vm is not put on the host's: the guest's clock-beacon is an older tracelab's");
 });
 
 asRoot("a snapshot of another QEMU and kernel than the lab's claims no version of them", async (t) => {

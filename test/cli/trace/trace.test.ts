@@ -11,6 +11,7 @@ import {
 	emulator,
 	folder,
 	guestWallClock,
+	hangs,
 	hasClocksource,
 	noBeacon,
 	pid,
@@ -18,6 +19,7 @@ import {
 	records,
 	recordsLines,
 	traceable,
+	traceableGuest,
 	traceRun,
 	wallClockAhead,
 } from "../scratch-trace.ts";
@@ -118,6 +120,49 @@ asRoot("one layer alone is recorded where that is asked for", async (t) => {
 	t.deepEqual(
 		readRun(lab, "one").layers.map(({ layer }) => layer),
 		["qemu"],
+	);
+});
+
+asRoot("QEMU alone is recorded where its guest does not answer, which is said", async (t) => {
+	const { lab, guest } = await traceableGuest(t);
+	records(lab, ["blk_co_preadv"], []);
+	guest.fault = hangs;
+	const { code, stderr } = await lab.lab([
+		"trace",
+		"start",
+		"block-io",
+		"-d",
+		"vm",
+		"--layer",
+		"qemu",
+		"--name",
+		"one",
+	]);
+	t.is(code, 0, stderr);
+	const stop = await lab.lab(["trace", "stop"]);
+	t.is(stop.code, 0, stop.stderr);
+	const { layers, notes } = readRun(lab, "one");
+	t.is(layers[0]?.total, 1);
+	const why = 'the guest agent of "vm" does not answer';
+	t.deepEqual(notes, [
+		`which kernel and modules vm runs is not known: ${why}`,
+		`the clock of vm is not put on the host's: ${why}`,
+		`the beacons of vm are not to be had: ${why}`,
+	]);
+	const both = await lab.lab(["trace", "start", "block-io", "-d", "vm", "--name", "two"]);
+	t.is(both.stderr.split("\n")[0], `lab: ${why}`);
+	t.false(existsSync(join(lab.root, folder, "two")));
+});
+
+asRoot("a guest that does not answer is reset all the same, without a sync, which is said", async (t) => {
+	const { lab, guest } = await traceableGuest(t);
+	records(lab, ["serial_write"], []);
+	guest.fault = hangs;
+	const { code, stderr } = await lab.lab(["trace", "run", "boot", "-d", "vm", "--name", "one"]);
+	t.is(code, 0, stderr);
+	t.regex(
+		stderr,
+		/^lab: vm is reset without a sync of its disks: the guest agent of "vm" does not answer\nlab: vm booted in /m,
 	);
 });
 
