@@ -23,7 +23,7 @@ main() {
 		;;
 	probe)
 		probe
-		join '; ' "${drifts[@]}"
+		join '; ' "${drifts[@]}" "${unknown[@]}"
 		;;
 	esac
 }

@@ -34,10 +34,15 @@ kernel_folder=$root/run/tracelab/ftrace/$session
 # without lttng-modules, whose kernels ftrace records.
 declare -A wrong=() by_ftrace=()
 
+# Of a flight recorder whose session is as wanted: why it has nothing of a QEMU, and what it lacks of one, a sentence for each.
+unseen=() unknown=()
+
 probe() {
+	local words
 	compare
 	[ -z "${wrong[host]:-}" ] || drift "${wrong[host]}"
 	[ -z "${wrong[kernel]:-}" ] || drift "${wrong[kernel]}"
+	for words in "${unseen[@]}"; do drift "$words"; done
 	each_domain tell_guest
 }
 
@@ -60,9 +65,58 @@ compare() {
 	wanted=$(rules "$qemu")
 	if kernel_by_lttng; then wanted+=$'\n'$(rules "$host"); fi
 	differs host "$xml" "$(pids)" "$wanted"
+	[ -n "${wrong[host]:-}" ] || compare_qemus
 	! kernel_by_ftrace || compare_kernel
 	[ -z "$guest" ] || each_domain compare_guest
 }
+
+# compare_qemus: fills `unseen` and `unknown`. LTTng takes events of any name, and of a process that it does not see; a run says so
+# itself when it has ended. The clock's event, which alone has a filter, has another way where there is none.
+compare_qemus() {
+	local listed events
+	unseen=() unknown=()
+	events=$(grep -v ' ' <<<"$qemu" | paste -sd ' ' || :)
+	[ "$mode" = snapshot ] && [ -n "$events" ] || return 0
+	listed=$(lttng_ list --userspace 2>/dev/null) || return 0
+	each_domain compare_qemu "$listed" "$events"
+}
+
+compare_qemu() {
+	local pid missing
+	pid=$(qemu_pid)
+	[ -n "$pid" ] || return 0
+	if ! missing=$(awk -v pid="$pid" -v events="$2" "$missing_events" <<<"$1"); then
+		unseen+=("process $pid of $name is not registered with root's session daemon")
+	elif [ "$missing" = "$2" ]; then
+		unseen+=("the QEMU of $name has none of these tracepoints: $missing")
+	elif [ -n "$missing" ]; then
+		unknown+=("the QEMU of $name has no tracepoint $missing: nothing of that is recorded")
+	fi
+}
+
+# What of `events` a process has not, of what `lttng list --userspace` says; 1: it is not there.
+# shellcheck disable=SC2016  # awk's
+missing_events='
+BEGIN {
+	count = split(events, names, " ")
+	for (i = 1; i <= count; i++) {
+		pattern = names[i]
+		gsub(/[*]/, ".*", pattern)
+		patterns[i] = "^" pattern "$"
+	}
+}
+$1 == "PID:" {
+	ours = ($2 == pid)
+	there = there || ours
+}
+ours { for (i in patterns) if (!(i in found) && $1 ~ patterns[i]) found[i] = 1 }
+END {
+	for (i = 1; i <= count; i++) if (!(i in found)) {
+		printf "%s%s", space, names[i]
+		space = " "
+	}
+	exit !there
+}'
 
 # Why the host's kernel is not traced, where it is to be and cannot.
 untraced=''
@@ -138,7 +192,7 @@ kernel_by_lttng() { [ -n "$host" ] && lttng_ list --kernel >/dev/null 2>&1; }
 kernel_by_ftrace() { [ -n "$host" ] && ! kernel_by_lttng; }
 
 apply() {
-	local dropped
+	local dropped words
 	each_domain check_process
 	dropped=$(grep -vxF "$domains" "$record" 2>/dev/null || :)
 	[ -z "$dropped" ] || each_in "$dropped" end_guest
@@ -148,13 +202,15 @@ apply() {
 	kernel_by_ftrace || end_kernel
 	compare
 	[ -z "$guest" ] || each_domain tell_waiting
-	if [ ${#wrong[@]} = 0 ]; then
+	if [ ${#wrong[@]} = 0 ] && [ ${#unseen[@]} = 0 ]; then
 		say "$step: trace session $session is up to date"
 	else
 		[ -z "${wrong[host]:-}" ] || start_host
 		[ -z "${wrong[kernel]:-}" ] || start_kernel
 		each_domain start_guest
+		await_qemus
 	fi
+	for words in "${unknown[@]}"; do say "$step: $words"; done
 	if [ -n "$untraced" ]; then
 		say "$step: $untraced"
 		output host "$untraced"
@@ -205,6 +261,19 @@ start_host() {
 	fi
 	run "starting trace session $session" lttng_ start "$session"
 	say "$step: trace session $session records process $(pids | paste -sd ' ')"
+}
+
+# await_qemus: a QEMU that was just started, or whose session daemon was, registers within some seconds.
+await_qemus() {
+	local tries=0
+	compare_qemus
+	while [ ${#unseen[@]} -gt 0 ] && [ "$tries" -lt 30 ]; do
+		sleep 0.5
+		tries=$((tries + 1))
+		compare_qemus
+	done
+	[ ${#unseen[@]} = 0 ] || die "$(join '; ' "${unseen[@]}"), so nothing of it is recorded" \
+		"lttng list -u shows what there is; start a QEMU that stays away again (./lab exec NAME -- poweroff, then ./lab up), give one without UST traceBackends: [ust] in the stack file, or correct the names in the profile"
 }
 
 # Nothing is left out of a pattern by --exclude: whoever then lists the session, such as a probe, makes the session daemon

@@ -37,7 +37,8 @@ export async function recorders(domain: Domain): Promise<string> {
 		};
 		// As a preview looks at it.
 		const drift = (await runScript("trace-record", inputs, ["probe"])).trim();
-		if (drift !== "") throw new LabError(drift, `${up(domain)} mends it`);
+		if (drift !== "")
+			throw new LabError(drift, `${up(domain)} mends it; a tracepoint that there is not is the profile's to correct`);
 		const shown = (await lttng("list", session)).split("\n").find((line) => line.includes(session));
 		seen.push(shown?.trim() ?? session);
 	}

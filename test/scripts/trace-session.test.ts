@@ -46,8 +46,17 @@ function host(t: ExecutionContext): ScratchHost {
 	fakeGuest(scratch);
 	fakeLttng(scratch);
 	scratch.write("lttng/there", "");
+	registers(scratch, pid, ...tracepoints);
 	runs(scratch, pid, emulator);
 	return scratch;
+}
+
+const tracepoints = ["blk_co_preadv", "virtio_notify", "memory_region_ops_write"];
+
+/** The session daemon sees a process, with these tracepoints of QEMU's. */
+function registers(scratch: ScratchHost, process: string, ...names: readonly string[]): void {
+	const listed = names.map((name) => `      qemu:${name} (loglevel: TRACE_DEBUG_LINE (13)) (type: tracepoint)\n`);
+	scratch.write("lttng/ust", `UST events:\n-------------\n\nPID: ${process} - Name: /x\n${listed.join("")}\n`);
 }
 
 function runs(scratch: ScratchHost, process: string, program: string): void {
@@ -215,10 +224,68 @@ test(
 test(
 	drifted,
 	"a domain that was started again",
-	(scratch) => runs(scratch, "4194306", emulator),
+	(scratch) => {
+		runs(scratch, "4194306", emulator);
+		registers(scratch, "4194306", ...tracepoints);
+	},
 	`trace session ${session} follows process ${pid}, and its domains have 4194306`,
 	"host",
 );
+
+const unregistered = `process ${pid} of vm is not registered with root's session daemon`;
+const none = "the QEMU of vm has none of these tracepoints: qemu:blk_* qemu:virtio_notify";
+const nothing: [why: string, seen: (scratch: ScratchHost) => void, said: string][] = [
+	["whose QEMU is not registered", (scratch) => registers(scratch, "1", ...tracepoints), unregistered],
+	["whose QEMU has none of its events", (scratch) => registers(scratch, pid, "blk", "xvirtio_notify"), none],
+];
+for (const [why, seen, said] of nothing) {
+	test(`a flight recorder ${why} is drift, and an error that says so`, async (t) => {
+		const scratch = host(t);
+		await scratch.step(step, "apply", inputs);
+		seen(scratch);
+		t.is(await drift(scratch), said);
+		scratch.fake("sleep", "");
+		const { code, stderr } = await scratch.step(step, "apply", inputs);
+		t.is(code, 1);
+		t.is(stderr.split("\n")[0], `tracelab: trace-session: ${said}, so nothing of it is recorded`);
+		registers(scratch, pid, ...tracepoints);
+		t.is(await drift(scratch), "");
+	});
+}
+
+test("a QEMU that registers within some seconds is waited for", async (t) => {
+	const scratch = host(t);
+	registers(scratch, "1", ...tracepoints);
+	scratch.write("ust", scratch.read("lttng/ust").replace("PID: 1 ", `PID: ${pid} `));
+	scratch.fake("sleep", 'cp "$root/ust" "$root/lttng/ust"');
+	const { code, stderr } = await scratch.step(step, "apply", inputs);
+	t.is(code, 0, stderr);
+});
+
+test("an event that is none of QEMU's is said, and no drift, as the others are recorded", async (t) => {
+	const scratch = host(t);
+	registers(scratch, pid, "blk_co_preadv");
+	scratch.fake("sleep", "");
+	const lacks = "trace-session: the QEMU of vm has no tracepoint qemu:virtio_notify: nothing of that is recorded";
+	for (const first of [mended[0], `trace-session: trace session ${session} is up to date`]) {
+		const { code, stderr } = await scratch.step(step, "apply", inputs);
+		t.deepEqual([code, stderr.split("\n")[0], stderr.split("\n").at(-1)], [0, first, lacks]);
+	}
+	t.is(await drift(scratch), "");
+});
+
+test("what LTTng sees of a QEMU is no matter to a run, nor to a recorder of the guest alone", async (t) => {
+	for (const given of [
+		{ mode: "stream", folder: "/traces/one" },
+		{ qemu: "qemu:memory_region_ops_write addr == 2592" },
+	]) {
+		const scratch = host(t);
+		registers(scratch, "1");
+		const { code, stderr } = await scratch.step(step, "apply", { ...inputs, ...given });
+		t.is(code, 0, stderr);
+		t.is(await drift(scratch, given), "");
+	}
+});
 
 test("a domain that does not run, or that a debugger holds, is its own steps' to say", async (t) => {
 	const scratch = host(t);

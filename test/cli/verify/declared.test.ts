@@ -93,7 +93,7 @@ test.serial(
 	"the image has it, by its package systemtap-runtime: put back what was taken from the guest's /usr/bin",
 );
 
-const mends = "./lab up mends it";
+const mends = "./lab up mends it; a tracepoint that there is not is the profile's to correct";
 const harms: readonly (readonly [why: string, file: string, text: string | undefined, message: string])[] = [
 	["where one is gone", `host/${session}`, undefined, `there is no trace session ${session}`],
 	["where one is stopped", `host/${session}/on`, undefined, `trace session ${session} is stopped`],
@@ -125,6 +125,22 @@ for (const [why, file, text, message] of harms) {
 		mends,
 	);
 }
+test.serial(
+	fails,
+	recorders,
+	"where LTTng does not see its QEMU",
+	(lab) => lab.write("lttng/ust", lab.read("lttng/ust").replace(`PID: ${pid}`, "PID: 1")),
+	`process ${pid} of vm is not registered with root's session daemon`,
+	mends,
+);
+test.serial(
+	fails,
+	recorders,
+	"where its QEMU lacks a tracepoint",
+	(lab) => lab.write("lttng/ust", lab.read("lttng/ust").replace(/.*:blk_co_preadv .*\n/, "")),
+	"the QEMU of vm has no tracepoint qemu:blk_co_preadv: nothing of that is recorded",
+	mends,
+);
 test.serial(
 	fails,
 	recorders,
