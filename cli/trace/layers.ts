@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join, relative } from "node:path";
 import type { CtfLine } from "../../spec/ctf-line.ts";
+import { incomplete } from "../../spec/disk-interrupts.ts";
 import { buffersFor } from "../../spec/profile.ts";
 import { type Run, type RunLayer, titleOf } from "../../spec/run.ts";
 import { type Domain, stackOption } from "../card.ts";
@@ -112,6 +113,8 @@ async function orderOf(recording: Recording): Promise<string[]> {
 	const has = (which: RunLayer["layer"], ...names: string[]) =>
 		run.layers.some(({ layer, events }) => layer === which && names.some((name) => (events[name] ?? 0) > 0));
 	if (!has("qemu", "virtio_blk_req_complete") || !has("guest", "block_rq_complete", "irq_handler_entry")) return [];
+	const absent = incomplete(run);
+	if (absent !== undefined) return [`causes and effects are not compared: ${absent}`];
 	const total = run.layers.reduce((sum, layer) => sum + layer.total, 0);
 	const lab = `./lab${stackOption(run.stack)}`;
 	if (total > readable)

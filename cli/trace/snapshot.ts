@@ -19,7 +19,7 @@ import { makeRunFolder } from "../runs/run-folder.ts";
 import { print, say } from "../terminal.ts";
 import { dropSnapshot, snapshot } from "./guest.ts";
 import { takeHost, written } from "./host-kernel.ts";
-import { checkClocks, checkLayers, checkOrder, completeRun } from "./layers.ts";
+import { checkClocks, checkLayers, completeRun } from "./layers.ts";
 import { lttng } from "./lttng.ts";
 import { endClocks, ended, newRun, type Recording, readProfile, startClocks, takeParts } from "./record.ts";
 import type { TraceSession } from "./session.ts";
@@ -80,7 +80,6 @@ export async function traceSnapshot(
 	});
 	for (const line of [...summary(recording.run, folder), ...clocks]) print(line);
 	await checkLayers(recording);
-	checkOrder(recording);
 	// Its beacons are all at its end, and how far back it goes is not ours to say: what is usual for runs is not, here.
 	if (clockBound !== undefined) checkClocks(recording, clockBound);
 }

@@ -50,6 +50,17 @@ asRoot("a run that lost events says that causes and effects are not compared, an
 	t.regex(stderr, /^causes and effects are not compared: 14 events and packets were lost$/m);
 });
 
+asRoot("a snapshot says why it does not look at the order, and is none the worse for it", async (t) => {
+	const { lab } = await wholeLab(t);
+	recordsReads(lab, beacons(90).written, { shift: 60_000n });
+	const { code, stdout, stderr } = await lab.lab(["trace", "snapshot", "flight", "--name", "f"]);
+	t.is(code, 0, stderr);
+	t.is(
+		stdout.split("\n").at(-1),
+		"causes and effects are not compared: each part of a flight recorder begins at a time of its own",
+	);
+});
+
 asRoot("a run of many events says what would look at their order, since that takes a while", async (t) => {
 	const { lab } = await wholeLab(t);
 	const { qemu, guest } = diskReads(10, { contexts });
