@@ -485,6 +485,13 @@ test("a flight recorder of the stack file is there after an up, comes back when 
 	t.true((run.layers[0]?.events["virtio_blk_handle_read"] ?? 0) >= 50);
 	t.deepEqual(run.budget, { rate: 8, events: 60000 });
 	t.is(sessions(), name);
+	t.teardown(() => remove("held"));
+	host(`virsh -c qemu:///system suspend ${libvirtName}`);
+	const held = await lab("trace", "snapshot", "flight", "--name", "held");
+	host(`virsh -c qemu:///system resume ${libvirtName}`);
+	t.is(held.code, 1, held.all);
+	t.true(held.all.includes('the part of guest vm is not to be had: domain "vm" is paused'), held.all);
+	t.true((readRun("held").layers[0]?.events["virtio_blk_handle_read"] ?? 0) >= 50);
 	const whole = await traced(t, "whole", "flight", "--", ...dd);
 	t.is(whole.code, 0, whole.all);
 	const { profile, budget } = readRun("whole");
