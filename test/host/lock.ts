@@ -62,11 +62,14 @@ test("builds of what the shipped lock pins come to what it says, on this machine
 	t.is(written.code, 0, written.all);
 	const here = readLock(stack, undefined, copy.folder) ?? {};
 	const split = ({ result, config, ...madeOf }: Pin = {}) => ({ cameTo: { result, config }, madeOf });
-	for (const [name, pin] of Object.entries(readLock("quickstart") ?? {})) {
+	const compared = Object.entries(readLock("quickstart") ?? {}).filter(([name, pin]) => {
 		const [shipped, ours] = [split(pin), split(here[name])];
-		if (isDeepStrictEqual(shipped.madeOf, ours.madeOf)) t.deepEqual(ours.cameTo, shipped.cameTo, name);
+		const same = isDeepStrictEqual(shipped.madeOf, ours.madeOf);
+		if (same) t.deepEqual(ours.cameTo, shipped.cameTo, name);
 		else t.log(`${name} is made of something else here, or the lock leaves it open`);
-	}
+		return same;
+	});
+	if (compared.length === 0) skip(t, "all builds are made of something else here: Debian has moved on");
 });
 
 test("an update of one kernel pins another for it, lets go what was built against the old one, and keeps all else", async (t) => {
