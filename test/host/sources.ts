@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { card, copy, domainCard, host, lab, skip, stack, trees } from "./proof.ts";
 
@@ -115,6 +115,8 @@ rm ${log("kernel")} ${log("qemu")}`);
 	await asTheyWere("up");
 	t.regex(await works("exec", "vm", "--", "dmesg"), /of a tree of my own/);
 	t.regex(version(), /^of a tree of my own$/m);
+	const module = dirname(domainCard("vm", trees).modules["mymodule"]?.file ?? "");
+	t.is(host(`cat ${module}/.tracelab-build-record/kernel`), card(trees).kernels["main"]?.buildId ?? "none");
 	const again = compiled();
 	t.log(`compiled after the edit: ${JSON.stringify(again)}; before it: ${JSON.stringify(first)}`);
 	t.true(again.kernel < first.kernel / 10 && again.qemu < first.qemu / 10);
