@@ -63,8 +63,18 @@ export const quietPython: readonly string[] = ["-eiex", "set python dont-write-b
 const symbols: Readonly<Record<Guest, (folder: string) => string[]>> = {
 	booted: (folder) => ["-ex", `lx-symbols ${folder}`],
 	"not asked": () => [],
-	"not booted": (folder) => ["-ex", `source ${project}/cli/debug/gdb-modules.py`, "-ex", `lx-symbols-later ${folder}`],
+	"not booted": laterSymbols,
 };
+
+/** A function of a module can have its breakpoint before the module is there. */
+export function laterSymbols(folder: string): string[] {
+	const commands = [
+		"set breakpoint pending on",
+		`source ${project}/cli/debug/gdb-modules.py`,
+		`lx-symbols-later ${folder}`,
+	];
+	return commands.flatMap((command) => ["-ex", command]);
+}
 
 /** Where a processor begins, in the firmware, a kernel's symbols mean nothing yet. */
 const toTheKernel = ["-ex", "thbreak start_kernel", "-ex", "continue"];

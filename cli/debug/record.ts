@@ -106,9 +106,11 @@ async function makeDisks(domain: Domain, folder: string, command: readonly strin
 	const { card, name } = domain;
 	const base = onHost(`${imagePrefix(domain)}/image.qcow2`);
 	await made("qemu-img", ["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, join(folder, files.disk)]);
+	const share = onHost(`/var/lib/tracelab/domains/${card.libvirtName}/root`);
+	cpSync(join(share, "lib/modules"), join(folder, files.modules), { recursive: true });
 	const tree = mkdtempSync(join(tmpdir(), "tracelab-record-"));
 	try {
-		cpSync(onHost(`/var/lib/tracelab/domains/${card.libvirtName}/root`), tree, { recursive: true });
+		cpSync(share, tree, { recursive: true });
 		chmodSync(tree, 0o755);
 		writeFileSync(join(tree, "record"), guestScript(name, command));
 		// 1 MiB for each that is there, and some for the file system's own.

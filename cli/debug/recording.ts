@@ -42,6 +42,8 @@ export const files = {
 	disk: "disk.qcow2",
 	/** The guest's /lab, and what it runs. */
 	lab: "lab.img",
+	/** The guest's /lib/modules, for gdb. Recordings of before have none. */
+	modules: "modules",
 	console: "console.log",
 	/** What the console had in the last replay. */
 	replayed: "replayed-console.log",

@@ -10,7 +10,7 @@ import { LabError, systemCode } from "../errors.ts";
 import { onHost, project } from "../host.ts";
 import { handOver, notOutliving } from "../program.ts";
 import { say } from "../terminal.ts";
-import { quietPython } from "./debugger.ts";
+import { laterSymbols, quietPython } from "./debugger.ts";
 import { ElfError, readElf } from "./elf.ts";
 import { files, type Recording, readRecording, recordingArguments } from "./recording.ts";
 
@@ -43,7 +43,7 @@ export async function replay(stack: string, run: string, args: readonly string[]
 		try {
 			await inOrder((interrupted) => listening(join(own, gdbSocket), qemu, interrupted));
 			say(`lab: ${run} from its first instruction; its console: ${join(own, files.console)}`);
-			return await handOver("gdb", replayArguments(recording, join(own, gdbSocket), args));
+			return await handOver("gdb", replayArguments(recording, folder, join(own, gdbSocket), args));
 		} finally {
 			qemu.kill();
 			await qemu;
@@ -106,7 +106,8 @@ async function listening(
 	}
 }
 
-function replayArguments({ kernel }: Recording, socket: string, args: readonly string[]): string[] {
+function replayArguments({ kernel }: Recording, folder: string, socket: string, args: readonly string[]): string[] {
+	const modules = join(folder, files.modules);
 	return [
 		"-q",
 		...quietPython,
@@ -116,6 +117,7 @@ function replayArguments({ kernel }: Recording, socket: string, args: readonly s
 		...["-iex", `directory ${kernel}/source`],
 		`${kernel}/vmlinux`,
 		...["-ex", `target remote ${socket}`, "-ex", `source ${project}/cli/debug/gdb-replay.py`],
+		...(existsSync(modules) ? laterSymbols(modules) : []),
 		...args,
 	];
 }

@@ -147,6 +147,19 @@ test("a boot and a command are recorded, and replayed to the nanosecond", async 
 
 const replay = (...all: string[]) => lab("replay", "recorded", "--batch", ...commands(...all));
 
+test("a replay goes back in a module of one's own, whose functions are known before it is loaded", async (t) => {
+	const at = (when: string) => `printf "${when}: %ld after %ld\\n", number, sum`;
+	const { code, all } = await replay(
+		...["break myfunction", "continue", at("first"), "delete", "continue", "break myfunction"],
+		...["reverse-continue", at("last"), "reverse-continue", at("before"), "delete", "reverse-continue"],
+		'printf "start: %p\\n", $pc',
+	);
+	t.is(code, 0, all);
+	t.log(all);
+	const [first, last, before, start] = ["first: 40 after 0", "last: 2 after 40", "before: 40 after 0", "start: 0xfff0"];
+	t.regex(all, new RegExp(`^${first}\n[^]*The recording ends here[^]*^${last}\n[^]*^${before}\n[^]*^${start}$`, "m"));
+});
+
 test("a replay goes back: from its end to a breakpoint, by a step, and to the start", async (t) => {
 	const { code, all } = await replay(
 		...[

@@ -44,6 +44,7 @@ test("who wants no symbols of modules gets none", (t) => {
 test("a guest that has not booted goes on to its kernel's start, and gets the symbols of modules as they are loaded", (t) => {
 	t.deepEqual(gdbArguments(domain, "not booted", []), [
 		...always,
+		...["-ex", "set breakpoint pending on"],
 		...[
 			"-ex",
 			`source ${project}/cli/debug/gdb-modules.py`,

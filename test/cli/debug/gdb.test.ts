@@ -108,8 +108,15 @@ test.serial("gdb gets a guest that is paused at boot, and its exit status is our
 	lab.fake("gdb", 'printf "%s\\n" "$@"; exit 3');
 	const { code, stdout, stderr } = await lab.lab(["gdb", "vm", "--", "--batch", "-ex", "p 1"]);
 	t.is(code, 3);
-	t.deepEqual(stdout.split("\n").slice(-13), [
-		...["-ex", "target remote 127.0.0.1:1234", "-ex", `source ${project}/cli/debug/gdb-modules.py`],
+	t.deepEqual(stdout.split("\n").slice(-15), [
+		...[
+			"-ex",
+			"target remote 127.0.0.1:1234",
+			"-ex",
+			"set breakpoint pending on",
+			"-ex",
+			`source ${project}/cli/debug/gdb-modules.py`,
+		],
 		...["-ex", "lx-symbols-later /var/lib/tracelab/domains/quickstart-vm/root/lib/modules"],
 		...["-ex", "thbreak start_kernel", "-ex", "continue", "--batch", "-ex", "p 1"],
 	]);

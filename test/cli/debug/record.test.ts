@@ -6,6 +6,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { execaSync } from "execa";
+import { laterSymbols } from "../../../cli/debug/debugger.ts";
 import { commandOutput, guestScript } from "../../../cli/debug/record.ts";
 import { type Recording, recordingArguments } from "../../../cli/debug/recording.ts";
 import { project } from "../../../cli/host.ts";
@@ -194,7 +195,9 @@ asRoot("a replay is gdb on a QEMU of its own, which ends with it, and the record
 		...["-q", "-eiex", "set python dont-write-bytecode on"],
 		...["-iex", `add-auto-load-safe-path ${kernel}`, "-iex", "set remotetimeout 300"],
 		...["-iex", `directory ${kernel}/source`, `${kernel}/vmlinux`, "-ex", `target remote ${folder}/gdb.sock`],
-		...["-ex", `source ${project}/cli/debug/gdb-replay.py`, "--batch", "-ex", "c"],
+		...["-ex", `source ${project}/cli/debug/gdb-replay.py`],
+		...laterSymbols(join(lab.root, runs, "one/modules")),
+		...["--batch", "-ex", "c"],
 	]);
 	const recording = JSON.parse(lab.read(`${runs}/one/recording.json`)) as Recording;
 	const gdbstub = ["-S", "-no-shutdown", "-gdb", "unix:gdb.sock,server=on,wait=off"];
