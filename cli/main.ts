@@ -117,7 +117,7 @@ program
 	.passThroughOptions()
 	.action(async (domain: string, command: string[], options: { timeout: number; stdin?: boolean }) => {
 		const argv = passedThrough(command);
-		checkCommand(argv, argv !== command);
+		checkCommand("exec", argv, argv !== command);
 		await end((await import("./guest/command.ts")).guestCommand(stack(), domain, argv, options));
 	});
 
@@ -249,7 +249,7 @@ program
 	.passThroughOptions()
 	.action(async (domain: string, command: string[], options: { name?: string }) => {
 		const argv = passedThrough(command);
-		checkCommand(argv, argv !== command);
+		checkCommand("record", argv, argv !== command);
 		await endAsRoot(async () => (await import("./debug/record.ts")).record(stack(), domain, argv, options));
 	});
 
@@ -450,14 +450,14 @@ function clockBoundOption(limit = "20000, and 100000000 over the guest agent"): 
 }
 
 /** Without `--` before it, an option behind the domain would be taken for a program in the guest. */
-function checkCommand([program]: readonly string[], marked: boolean): void {
+function checkCommand(of: "exec" | "record", [program]: readonly string[], marked: boolean): void {
 	if (program === undefined) {
-		throw new UsageError("there is no command behind the --", "for example: ./lab exec vm -- uname -a");
+		throw new UsageError("there is no command behind the --", `for example: ./lab ${of} vm -- uname -a`);
 	}
 	if (marked || !program.startsWith("-")) return;
 	throw new UsageError(
 		`${quote(program)} is no program`,
-		`options stand before the domain: ./lab exec ${program} … DOMAIN COMMAND`,
+		`options stand before the domain: ./lab ${of} ${program} … DOMAIN COMMAND`,
 	);
 }
 

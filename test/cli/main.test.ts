@@ -80,6 +80,11 @@ test.serial(
 );
 test.serial(
 	misused,
+	["record", "vm", "--name", "one", "true"],
+	'lab: "--name" is no program\n  what to do: options stand before the domain: ./lab record --name … DOMAIN COMMAND',
+);
+test.serial(
+	misused,
 	["exec", "hled", "true"],
 	'lab: the lab of stack "quickstart" has no domain "hled" (did you mean "held"?)\n  what to do: its domains: held, vm',
 );
