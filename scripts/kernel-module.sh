@@ -23,7 +23,7 @@ build_stale() {
 	wanted=$(cat "$root$kernel_prefix/build-id" 2>/dev/null || :)
 	made=$(recorded "$root$prefix" kernel)
 	if [ -z "$stale" ] && [ -n "$wanted" ] && [ "$made" != "$wanted" ]; then
-		stale="$thing is for a kernel with build-id $made, and $kernel_prefix has $wanted"
+		stale="$thing is for a kernel with build-id ${made:-that was not noted}, and $kernel_prefix has $wanted"
 	fi
 	printf '%s' "$stale"
 }

@@ -267,13 +267,13 @@ start_host() {
 await_qemus() {
 	local tries=0
 	compare_qemus
-	while [ ${#unseen[@]} -gt 0 ] && [ "$tries" -lt 30 ]; do
+	while [ ${#unseen[@]} -gt 0 ] && [ "$tries" -lt 60 ]; do
 		sleep 0.5
 		tries=$((tries + 1))
 		compare_qemus
 	done
 	[ ${#unseen[@]} = 0 ] || die "$(join '; ' "${unseen[@]}"), so nothing of it is recorded" \
-		"lttng list -u shows what there is; start a QEMU that stays away again (./lab exec NAME -- poweroff, then ./lab up), give one without UST traceBackends: [ust] in the stack file, or correct the names in the profile"
+		"lttng list -u shows what there is; start a QEMU that stays away again (virsh destroy $stack-NAME, then up), give one without UST traceBackends: [ust] in the stack file, or correct the names in the profile"
 }
 
 # Nothing is left out of a pattern by --exclude: whoever then lists the session, such as a probe, makes the session daemon

@@ -33,6 +33,8 @@ export function checkGdbPorts(
 				`gdb port ${gdb.port} is reserved for the domain ${reserved}\n  what to do: give another port in the stack file, or none, and the lab chooses`,
 			);
 		}
+		// Another account than root cannot tell that it is the domain's own QEMU.
+		if (listener === "an unknown process" && ours(`${stack}-${name}`)) continue;
 		if (listener !== "" && qemuOf !== `${stack}-${name}` && !ours(qemuOf)) {
 			throw new GdbPortError(
 				`gdb port ${gdb.port} is in use by ${visible(listener)}\n  what to do: stop that process, give another port in the stack file, or none, and the lab chooses`,

@@ -58,7 +58,7 @@ async function completeLock(stack: string, wanted: readonly string[]): Promise<n
 	if (added.length === 0) print(`${file} is there, and the lab is as it says`);
 	// Builds that were not asked for may be others than it pins.
 	if (wanted.length === 0 && hashes.lock !== lockHash(stack))
-		print(`./lab${stackOption(stack)} up notes it on the lab card, and builds nothing`);
+		print(`./lab${stackOption(stack)} up notes it on the lab card, and builds nothing that it pins`);
 	return 0;
 }
 

@@ -80,13 +80,14 @@ function checkBuilds({ emulator, kernel, buildId, results = {}, lab, stack }: Re
 	const others = Object.entries(results).flatMap(([prefix, was]) => {
 		const now = noted(prefix)?.result;
 		const shown = now === undefined ? "gone, or not noted" : now.slice(0, 12);
-		return now === was ? [] : [`  ${prefix}: its result is ${shown}, and was ${was.slice(0, 12)}`];
+		return now === was ? [] : [{ now, words: `  ${prefix}: its result is ${shown}, and was ${was.slice(0, 12)}` }];
 	});
 	if (others.length === 0) return;
-	const back = `with the lock of that time (sha256 ${lab?.lock?.slice(0, 12)}…), ./lab${stackOption(stack)} up makes them as they were; or `;
+	const lock = lab?.lock === undefined ? "" : ` and the lock (sha256 ${lab.lock.slice(0, 12)}…)`;
+	const back = `with the stack file${lock} of that time, ./lab${stackOption(stack)} up makes them as they were; or `;
 	throw new LabError(
-		`it was recorded on other builds than are there now:\n${others.join("\n")}`,
-		`${lab?.lock === undefined ? "" : back}${again}`,
+		`it was recorded on other builds than are there now:\n${others.map(({ words }) => words).join("\n")}`,
+		`${lock === "" && others.some(({ now }) => now !== undefined) ? "" : back}${again}`,
 	);
 }
 

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { quote } from "../../spec/quote.ts";
 import { type Domain, stackOption } from "../card.ts";
 import { LabError, orFault } from "../errors.ts";
-import { virsh } from "../libvirt.ts";
+import { PausedError, virsh } from "../libvirt.ts";
 import { say } from "../terminal.ts";
 import { GuestAgent } from "./agent.ts";
 
@@ -19,6 +19,7 @@ export async function reset(domain: Domain, goOn: () => void = () => {}): Promis
 	const { name, card, stack } = domain;
 	const agent = new GuestAgent(domain);
 	const synced = await orFault(() => agent.shell("sync"));
+	if (synced instanceof PausedError) throw synced;
 	if (synced instanceof LabError) say(`lab: ${name} is reset without a sync of its disks: ${synced.message}`);
 	const begun = Date.now();
 	const { code, stderr } = await virsh("reset", card.libvirtName);

@@ -70,7 +70,7 @@ export async function traceSnapshot(
 			keepStack(folder, recording.run);
 			await compareClocks(recording, answering);
 			begun();
-			return { recording, clocks: await takeAll(recording, answering) };
+			return { recording, clocks: await takeAll(recording) };
 		} catch (error) {
 			if (recording?.run.ended === undefined) rmSync(folder, { recursive: true, force: true });
 			// What it was there for will not be in the next one.
@@ -95,24 +95,26 @@ async function alone(session: string, begun: () => void): Promise<void> {
 }
 
 /** A few beacons, or answers of the agents, beside what is snapshot; a fault of theirs is none of what QEMU did. */
-async function compareClocks(recording: Recording, domains: readonly Domain[]): Promise<void> {
+async function compareClocks(recording: Recording, answering: readonly Domain[]): Promise<void> {
 	const { run, session } = recording;
-	for (const domain of domains) {
+	for (const domain of session.domains) {
 		const own = { ...recording, session: { ...session, domains: [domain] } };
-		const begun = await orFault(() => startClocks(own));
+		const begun = answering.includes(domain)
+			? await orFault(() => startClocks(own))
+			: new LabError(`its guest agent does not answer`);
 		if (begun instanceof LabError)
 			run.notes.push(`the clock of ${domain.name} is not put on the host's: ${begun.message}`);
-		await endClocks(own);
+		if (answering.includes(domain)) await endClocks(own);
 	}
-	if (domains.length === 0) return;
+	if (answering.length === 0) return;
 	run.notes.push(
 		"the clocks of its guests were compared at its end alone: where a guest was stopped, by a debugger or a pause, what it did before is off by as long as that lasted",
 	);
 }
 
 /** Makes a whole run of the snapshots of all parts; returns what is to be said of the clocks. */
-async function takeAll(recording: Recording, answering: readonly Domain[]): Promise<string[]> {
-	const { session } = recording.session;
+async function takeAll(recording: Recording): Promise<string[]> {
+	const { session, domains } = recording.session;
 	// All parts at once: each forgets its oldest events while another is taken.
 	const [taken, host, parts] = await Promise.all([
 		orFault(() => take(recording)),
@@ -125,7 +127,10 @@ async function takeAll(recording: Recording, answering: readonly Domain[]): Prom
 	await begins(recording);
 	writeRun(recording.folder, recording.run);
 	rmSync(written(recording.session), { recursive: true, force: true });
-	for (const domain of answering) await orFault(() => dropSnapshot(new GuestAgent(domain), session));
+	for (const domain of domains) {
+		if (recording.guestFaults.has(domain.name)) continue;
+		await orFault(() => dropSnapshot(new GuestAgent(domain), session));
+	}
 	return clocks;
 }
 

@@ -38,7 +38,10 @@ export async function recorders(domain: Domain): Promise<string> {
 		// As a preview looks at it.
 		const drift = (await runScript("trace-record", inputs, ["probe"])).trim();
 		if (drift !== "")
-			throw new LabError(drift, `${up(domain)} mends it; a tracepoint that there is not is the profile's to correct`);
+			throw new LabError(
+				drift,
+				`${up(domain)} mends it; but take a tracepoint that QEMU does not have out of a copy of the profile`,
+			);
 		const shown = (await lttng("list", session)).split("\n").find((line) => line.includes(session));
 		seen.push(shown?.trim() ?? session);
 	}

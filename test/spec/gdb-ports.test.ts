@@ -76,6 +76,7 @@ test("its domain's, which runs", passed, {
 test("its domain's, as another account sees it", passed, { reserved: "quick-vm", listener: "an unknown process" });
 test("its domain's, and taken while that was down", passed, { reserved: "quick-vm", listener: "nc, process 7" });
 test("its domain's, whose reservation is lost", passed, { listener: "vm, process 7", qemuOf: "quick-vm" });
+test("its domain's, whose reservation is lost, as another account sees it", passed, { listener: "an unknown process" });
 test("that of the domain's name before", passed, { reserved: "quick-two", given: true, qemuOf: "quick-two" });
 test("that of the name before, whose reservation is lost", passed, { listener: "two, process 7", qemuOf: "quick-two" });
 

@@ -36,7 +36,7 @@ const module_ = { build: idOf("module-mymodule"), tree: sha("2"), kernel: "aaaaa
 /** Builds of the stack that are not there: a lock that is written without them names them. */
 const free = { "guest-tools": {}, "image-main": {}, "module-lttng": {}, "qemu-main": {} };
 const file = "stacks/quickstart.lock.yaml";
-const taken = "./lab up notes it on the lab card, and builds nothing";
+const taken = "./lab up notes it on the lab card, and builds nothing that it pins";
 
 asRoot(`a lock is written from the lab that is up, once${why}`, async (t) => {
 	const lab = await up(t);

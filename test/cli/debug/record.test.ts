@@ -248,7 +248,7 @@ asRoot(
 	[
 		"it was recorded on other builds than are there now:",
 		`  ${image}: its result is 999999999999, and was 3c3c3c3c3c3c`,
-		`  what to do: with the lock of that time (sha256 7f7f7f7f7f7f…), ./lab up makes them as they were; or record it again, on what is there now: ./lab record`,
+		`  what to do: with the stack file and the lock (sha256 7f7f7f7f7f7f…) of that time, ./lab up makes them as they were; or record it again, on what is there now: ./lab record`,
 	].join("\n"),
 );
 asRoot(

@@ -78,7 +78,10 @@ const silent = test.macro({
 				[0, lacks],
 			],
 		);
-		t.deepEqual(notes, ['which kernel and modules vm runs is not known: the guest agent of "vm" does not answer']);
+		t.deepEqual(notes, [
+			'which kernel and modules vm runs is not known: the guest agent of "vm" does not answer',
+			"the clock of vm is not put on the host's: its guest agent does not answer",
+		]);
 		t.deepEqual([domains["vm"]?.pid, domains["vm"]?.kernel], [pid, undefined]);
 		// Each may wait for some time: whether it answers, and its part.
 		t.is(guest.calls.filter(([command]) => command === "qemu-agent-command").length, 2);

@@ -93,7 +93,7 @@ test.serial(
 	"the image has it, by its package systemtap-runtime: put back what was taken from the guest's /usr/bin",
 );
 
-const mends = "./lab up mends it; a tracepoint that there is not is the profile's to correct";
+const mends = "./lab up mends it; but take a tracepoint that QEMU does not have out of a copy of the profile";
 const harms: readonly (readonly [why: string, file: string, text: string | undefined, message: string])[] = [
 	["where one is gone", `host/${session}`, undefined, `there is no trace session ${session}`],
 	["where one is stopped", `host/${session}/on`, undefined, `trace session ${session} is stopped`],
