@@ -13,8 +13,6 @@ main() {
 	fi
 	printf 'export PULUMI_HOME=%q\n' "$project/.pulumi"
 	printf 'export PULUMI_SKIP_UPDATE_CHECK=true\n'
-	# A provider on PATH says nothing of its version; this project's are below PULUMI_HOME.
-	printf 'export PULUMI_IGNORE_AMBIENT_PLUGINS=true\n'
 	# Pulumi asks for the state of a person's clone, as root through sudo: it is to leave no file of root's there.
 	printf 'export GIT_OPTIONAL_LOCKS=0\n'
 	# @pulumi/pulumi is a second of compiling JavaScript, otherwise.

