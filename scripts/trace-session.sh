@@ -95,7 +95,7 @@ compare_qemu() {
 }
 
 # What of `events` a process has not, of what `lttng list --userspace` says; 1: it is not there.
-# shellcheck disable=SC2016  # awk's
+# shellcheck disable=SC2016  # awk's own variables
 missing_events='
 BEGIN {
 	count = split(events, names, " ")

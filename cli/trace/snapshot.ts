@@ -98,13 +98,15 @@ async function alone(session: string, begun: () => void): Promise<void> {
 async function compareClocks(recording: Recording, answering: readonly Domain[]): Promise<void> {
 	const { run, session } = recording;
 	for (const domain of session.domains) {
+		const unknown = `the clock of ${domain.name} is not put on the host's`;
+		if (!answering.includes(domain)) {
+			run.notes.push(`${unknown}: its guest agent does not answer`);
+			continue;
+		}
 		const own = { ...recording, session: { ...session, domains: [domain] } };
-		const begun = answering.includes(domain)
-			? await orFault(() => startClocks(own))
-			: new LabError(`its guest agent does not answer`);
-		if (begun instanceof LabError)
-			run.notes.push(`the clock of ${domain.name} is not put on the host's: ${begun.message}`);
-		if (answering.includes(domain)) await endClocks(own);
+		const begun = await orFault(() => startClocks(own));
+		if (begun instanceof LabError) run.notes.push(`${unknown}: ${begun.message}`);
+		await endClocks(own);
 	}
 	if (answering.length === 0) return;
 	run.notes.push(

@@ -223,6 +223,7 @@ asRoot("Ctrl-C ends what is being looked at, and nothing of it stays", async (t)
 
 asRoot("a guest that its debugger stops while it is traced leaves a run, and how to end it is said", async (t) => {
 	const { lab, guest } = await wholeLab(t);
+	// Longer than it takes to stop the guest, so that the run is being recorded then.
 	lab.write("guest-bin/dd", `#!/bin/sh\n: >'${lab.root}/reads'; exec sleep 60\n`, 0o755);
 	const verifying = lab.lab(["verify", "--json"]);
 	while (!existsSync(join(lab.root, "reads"))) await pause(20);
