@@ -12,8 +12,9 @@
 #   host     a line for each event of the host's kernel; none: it is not traced
 #   size     bytes of a sub-buffer, of which each processor has
 #   count    so many
-# Owns the sessions of that name, and $state_dir/traces/SESSION, the domains that have them. What LTTng wrote is a person's,
-# and stays; the pages that ftrace wrote of the host's kernel, beside that folder, go.
+# Owns the sessions of that name, $state_dir/traces/SESSION, the domains that have them, and beside it SESSION.kept, what a
+# flight recorder's host part held each of the last three times before it was made again. What LTTng wrote to the folder is
+# a person's, and stays; the pages that ftrace wrote of the host's kernel, beside that folder, go.
 source lib/step.sh
 # The one that is looked at.
 domain=none
@@ -23,6 +24,7 @@ source lib/ftrace.sh
 : "${session:?}" "${mode:?}" "${folder?}" "${domains?}" "${qemu:?}" "${guest?}" "${host?}" "${size:?}" "${count:?}"
 
 record=$state_dir/traces/$session
+kept=$record.kept
 # Of ftrace's buffer for each processor.
 kilobytes=$((size * count / 1024))
 
@@ -237,6 +239,7 @@ start_host() {
 	local output=$folder pid joined
 	local -a filtered plain
 	lttng_ list >/dev/null 2>&1 || die "root's session daemon does not answer, so nothing can be traced" "./lab up starts it"
+	[ "$mode" = stream ] || keep_held
 	end_host
 	mkdir -p "$root/run/tracelab"
 	# Another one's files are no place to write to.
@@ -261,6 +264,18 @@ start_host() {
 	fi
 	run "starting trace session $session" lttng_ start "$session"
 	say "$step: trace session $session records process $(pids | paste -sd ' ')"
+}
+
+# keep_held: LTTng cannot rotate a flight recorder, so what it holds is written to a folder before it is made again. A QEMU
+# that crashed left its last events there, and up brings another QEMU, which this one does not follow.
+keep_held() {
+	local folder
+	folder=$kept/$(date -u +%Y%m%dT%H%M%SZ)
+	lttng_ list "$session" >/dev/null 2>&1 || return 0
+	# There is none of a session of another mode, or that never ran.
+	lttng_ snapshot record --session="$session" "file://$folder" >/dev/null 2>&1 || return 0
+	find "$kept" -mindepth 1 -maxdepth 1 | sort | head -n -3 | xargs -r -d '\n' rm -rf
+	say "$step: what trace session $session held is in $folder: babeltrace2 reads it"
 }
 
 # await_qemus: a QEMU that was just started, or whose session daemon was, registers within some seconds.
@@ -327,7 +342,7 @@ remove() {
 	end_host
 	end_kernel
 	[ ! -e "$record" ] || each_in "$(<"$record")" end_guest
-	rm -f "$record"
+	rm -rf "$record" "$kept"
 	rmdir --ignore-fail-on-non-empty "${record%/*}" 2>/dev/null || :
 }
 

@@ -47,6 +47,10 @@ export function lossesIn(xml: string, of: "UST" | "KERNEL"): Losses {
 	return { discarded: sum("discarded_events"), lostPackets: sum("lost_packets") };
 }
 
+/** The processes that a session follows, in what `lttng --mi xml list SESSION` says. */
+export const followedIn = (xml: string): number[] =>
+	[...xml.matchAll(/<vpid><type><id>(\d+)</g)].map(([, pid]) => Number(pid));
+
 /** 2.13.9, of `lttng (LTTng Trace Control) 2.13.9 - Nordicité`. */
 export const versionIn = (text: string): string => /\) (\S+)/.exec(text)?.[1] ?? "unknown";
 

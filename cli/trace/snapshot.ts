@@ -5,13 +5,13 @@ import { withBudget } from "../../spec/budget.ts";
 import { didYouMean } from "../../spec/did-you-mean.ts";
 import { layers } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
+import type { Run } from "../../spec/run.ts";
 import { type Domain, findDomain, readCard, stackOption } from "../card.ts";
 import { inOrder } from "../ending.ts";
 import { LabError, orFault, UsageError } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { tryToHold } from "../hold.ts";
 import { onHost } from "../host.ts";
-import { mustRun } from "../libvirt.ts";
 import { ctfRange, ctfTraces, earliest } from "../runs/ctf.ts";
 import { keepStack } from "../runs/own-stack.ts";
 import { writeRun } from "../runs/run-file.ts";
@@ -20,7 +20,7 @@ import { print, say } from "../terminal.ts";
 import { dropSnapshot, snapshot } from "./guest.ts";
 import { takeHost, written } from "./host-kernel.ts";
 import { checkClocks, checkLayers, completeRun } from "./layers.ts";
-import { lttng } from "./lttng.ts";
+import { followedIn, lttng } from "./lttng.ts";
 import { endClocks, ended, newRun, type Recording, readProfile, startClocks, takeParts } from "./record.ts";
 import type { TraceSession } from "./session.ts";
 import { summary } from "./summary.ts";
@@ -44,7 +44,6 @@ export async function traceSnapshot(
 		);
 	}
 	const domains = trace.domains.map((domain) => findDomain(stack, domain));
-	for (const domain of domains) await mustRun(domain, "paused is fine");
 	const profile = withBudget(readProfile(trace.profile), trace.budget);
 	const { run, folder } = makeRunFolder(stack, name, asked);
 	const session: TraceSession = {
@@ -67,6 +66,7 @@ export async function traceSnapshot(
 			const silent = domains.filter((_, index) => !answers[index]);
 			const answering = domains.filter((_, index) => answers[index]);
 			recording = { folder, session, run: await newRun(session, run, "snapshot", silent), guestFaults: new Map() };
+			await nameProcesses(recording.run);
 			keepStack(folder, recording.run);
 			await compareClocks(recording, answering);
 			begun();
@@ -91,6 +91,25 @@ async function alone(session: string, begun: () => void): Promise<void> {
 	while (!tryToHold(record)) {
 		begun();
 		await pause(100);
+	}
+}
+
+/** A QEMU that crashed, or was started again since, is not the domain's process any more, and still the one that was recorded. */
+async function nameProcesses({ session, domains, notes }: Run): Promise<void> {
+	const xml = await orFault(() => lttng("--mi", "xml", "list", session));
+	// That there is none is said where it is read.
+	if (xml instanceof LabError) return;
+	const followed = new Set(followedIn(xml));
+	const others = Object.entries(domains).filter(([, { pid }]) => !followed.delete(pid));
+	const gone = [...followed];
+	const [[name, domain] = [], ...more] = others;
+	if (domain === undefined || gone.length === 0) return;
+	if (more.length === 0 && gone.length === 1) {
+		domain.pid = gone[0] ?? 0;
+		notes.push(`the QEMU of ${name} that was recorded, process ${domain.pid}, has ended`);
+	} else {
+		const names = others.map(([other]) => other).join(" or ");
+		notes.push(`the processes ${gone.join(" and ")} were recorded, which have ended: nobody knows which was ${names}`);
 	}
 }
 

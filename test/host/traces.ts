@@ -492,6 +492,22 @@ test("a flight recorder of the stack file is there after an up, comes back when 
 	t.is(held.code, 1, held.all);
 	t.true(held.all.includes('the part of guest vm is not to be had: domain "vm" is paused'), held.all);
 	t.true((readRun("held").layers[0]?.events["virtio_blk_handle_read"] ?? 0) >= 50);
+	t.teardown(() => remove("crashed"));
+	const killed = pidOf();
+	host(
+		`kill -SEGV ${killed}; until virsh -c qemu:///system domstate ${libvirtName} | grep -q 'shut off'; do sleep 0.1; done`,
+	);
+	const crashed = await lab("trace", "snapshot", "flight", "--name", "crashed");
+	t.is(crashed.code, 1, crashed.all);
+	t.true(crashed.all.includes('the part of guest vm is not to be had: domain "vm" is not running'), crashed.all);
+	const last = readRun("crashed");
+	t.is(last.domains["vm"]?.pid, killed);
+	t.true((last.layers[0]?.events["virtio_blk_handle_read"] ?? 0) >= 50);
+	const back = await lab("up");
+	t.is(back.code, 0, back.all);
+	t.log(back.all);
+	const kept = /trace session \S+ held is in (\S+): babeltrace2 reads it/.exec(back.all)?.[1] ?? "";
+	t.is(counted(kept)["virtio_blk_handle_read"], last.layers[0]?.events["virtio_blk_handle_read"]);
 	const whole = await traced(t, "whole", "flight", "--", ...dd);
 	t.is(whole.code, 0, whole.all);
 	const { profile, budget } = readRun("whole");
@@ -501,6 +517,7 @@ test("a flight recorder of the stack file is there after an up, comes back when 
 	const gone = await lab("up");
 	t.is(gone.code, 0, gone.all);
 	t.is(sessions(), "");
+	t.false(existsSync(kept));
 	const left = await lab("exec", "vm", "--", "sh", "-c", "lttng -n list");
 	t.notRegex(left.stdout, new RegExp(name));
 });

@@ -113,6 +113,30 @@ test("a session is made in QEMU and in the guest, once, and goes", async (t) => 
 	t.false(existsSync(join(scratch.root, "lttng/guest", session)));
 });
 
+test("what a flight recorder held is kept when it is made again, three times, and goes with it", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	scratch.write("lttng/made/host/ust/main_0", "the last that a QEMU did before it crashed");
+	const kept = join(scratch.root, `var/lib/tracelab/traces/${session}.kept`);
+	t.false(existsSync(kept));
+	for (const old of ["20261101T000000Z", "20261102T000000Z", "20261103T000000Z"])
+		mkdirSync(join(kept, old), { recursive: true });
+	registers(scratch, "4194304", ...tracepoints);
+	runs(scratch, "4194304", emulator);
+	const { stderr } = await scratch.step(step, "apply", inputs);
+	const [first, second, last = "", ...more] = readdirSync(kept).sort();
+	t.deepEqual([first, second, more], ["20261102T000000Z", "20261103T000000Z", []]);
+	t.true(
+		stderr.startsWith(
+			`trace-session: what trace session ${session} held is in ${kept}/${last}: babeltrace2 reads it\n`,
+		),
+		stderr,
+	);
+	t.regex(readFileSync(join(kept, last, "snapshot-1/ust/main_0"), "utf8"), /crashed/);
+	await scratch.step(step, "remove", inputs);
+	t.false(existsSync(join(scratch.root, "var/lib/tracelab/traces")));
+});
+
 test("a session that is to have no guest's kernel any more lets go of it", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);

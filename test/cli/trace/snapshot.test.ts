@@ -105,6 +105,44 @@ asRoot(
 	'domain "vm" is paused',
 );
 
+asRoot("what a QEMU that crashed did last is in a snapshot, whoever has started it again since", async (t) => {
+	const { lab, guest } = await traceableGuest(t);
+	records(lab, ["blk_co_preadv", "blk_co_preadv"], ["block_rq_issue"]);
+	flies(lab, "host");
+	lab.write("lttng/host/tracelab-quickstart-flight/pids", `${pid}\n`);
+	const file = "run/libvirt/qemu/quickstart-vm.pid";
+	rmSync(join(lab.root, file));
+	guest.state = "shut off";
+	const crashed = await lab.lab(["trace", "snapshot", "flight", "--name", "crashed"]);
+	t.is(crashed.code, 1);
+	const lacks = 'the part of guest vm is not to be had: domain "vm" is not running';
+	t.is(crashed.stderr, `lab: the layer guest vm recorded nothing: ${lacks}\n  what to do: start it: ./lab up`);
+	const ended = `the QEMU of vm that was recorded, process ${pid}, has ended`;
+	const { domains, layers, notes } = readRun(lab, "crashed");
+	t.deepEqual([domains["vm"]?.pid, layers.map(({ total }) => total)], [pid, [2, 0]]);
+	t.true(notes.includes(ended));
+	lab.write(file, `${pid + 1}\n`);
+	guest.state = "running";
+	const again = await lab.lab(["trace", "snapshot", "flight", "--name", "again"]);
+	t.notRegex(again.stderr, /layer qemu/);
+	t.true(readRun(lab, "again").notes.includes(ended));
+});
+
+asRoot("of two QEMUs that crashed, a snapshot has the events, and does not say whose they are", async (t) => {
+	const { lab, guest } = await traceableGuest(t);
+	records(lab, ["blk_co_preadv"], []);
+	flies(lab, "host");
+	lab.write("lttng/host/tracelab-quickstart-flight/pids", `${pid}\n${pid + 1}\n`);
+	rmSync(join(lab.root, "run/libvirt/qemu/quickstart-vm.pid"));
+	guest.state = "shut off";
+	await lab.lab(["trace", "snapshot", "flight", "--name", "f"]);
+	const { layers, notes } = readRun(lab, "f");
+	t.is(layers[0]?.total, 1);
+	t.true(
+		notes.includes(`the processes ${pid} and ${pid + 1} were recorded, which have ended: nobody knows which was vm`),
+	);
+});
+
 asRoot("a snapshot whose clocks cannot be compared is one all the same, and says so", async (t) => {
 	const lab = await traceable(t);
 	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
