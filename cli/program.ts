@@ -21,6 +21,9 @@ const packages: Readonly<Record<string, string>> = {
 	virsh: "libvirt-clients",
 };
 
+/** Messages that are parsed are not in the person's language; LANGUAGE goes before LC_ALL for all locales but C itself. */
+const readable = { LC_ALL: "C.UTF-8", LANGUAGE: "" };
+
 function missing(program: string, error: unknown): unknown {
 	if (systemCode(error) !== "ENOENT") return error;
 	const debian = packages[program];
@@ -49,7 +52,7 @@ export async function run(
 	const result = await execa(program, args, {
 		input,
 		reject: false,
-		env: { LC_ALL: "C.UTF-8", ...env },
+		env: { ...readable, ...env },
 		stderr: progress ? ["pipe", "inherit"] : "pipe",
 		...given,
 	});
@@ -79,7 +82,7 @@ export async function* outputOf(program: string, args: readonly string[]): Async
 		stdin: "ignore",
 		reject: false,
 		detached: true,
-		env: { LC_ALL: "C.UTF-8" },
+		env: readable,
 	});
 	try {
 		running.stdout.setEncoding("utf8");

@@ -16,6 +16,8 @@ set -eEuo pipefail
 shopt -s inherit_errexit
 umask 022
 export LC_ALL=C.UTF-8
+# It goes before LC_ALL for all locales but C itself.
+unset LANGUAGE
 # Debian's su leaves them out.
 PATH=$PATH:/usr/sbin:/sbin
 

@@ -23,7 +23,9 @@ test.serial("nothing is there to be read where no input is given", async (t) => 
 
 test.serial("messages that are looked at are not in the person's language", async (t) => {
 	process.env["LC_ALL"] = "POSIX";
-	t.is((await run("bash", ["-c", "echo $LC_ALL"])).stdout, "C.UTF-8");
+	process.env["LANGUAGE"] = "de";
+	t.is((await run("bash", ["-c", "echo $LC_ALL $LANGUAGE"])).stdout, "C.UTF-8");
+	t.is(await heard("echo $LC_ALL $LANGUAGE"), "C.UTF-8\n");
 });
 
 test.serial("a program that a signal ended has 128 and its number, as in a shell", async (t) => {
