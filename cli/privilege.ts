@@ -12,6 +12,7 @@ const kept = [
 	/^(TERM|COLORTERM|NO_COLOR|CI|XDG_CACHE_HOME)$/,
 	/^(SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|CURL_CA_BUNDLE|REQUESTS_CA_BUNDLE|GIT_SSL_CAINFO|PIP_CERT)$/,
 	/^(https?|no|all)_proxy$/i,
+	/^(SSH_AUTH_SOCK|GIT_SSH_COMMAND)$/,
 ];
 
 /** The arguments of the sudo that runs this very command line again; scripts/test asks for its own. */

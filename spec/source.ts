@@ -66,7 +66,7 @@ export const isSourceFault = (source: Source | SourceFault): source is SourceFau
 
 const holdsSecret: SourceFault = {
 	message: "the address holds a user, a password or a token",
-	hint: "take it out, since the address is written to logs and state; git's own credential helper can know it",
+	hint: "take it out, since the address is written to logs and state; root's git can know it, by a credential helper or ~/.netrc",
 };
 
 function parseDebian(value: string): Source | SourceFault {

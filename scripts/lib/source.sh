@@ -211,7 +211,12 @@ git_unpack() {
 	source_is "$1" "${source[url]} $commit"
 }
 
-fetching() { git -C "$1" -c http.lowSpeedLimit=1 -c "http.lowSpeedTime=$stalled" fetch -q "${@:2}"; }
+# Whoever was asked for a password, or whether to trust a host, would be stopped for it: the step is in no terminal's foreground.
+fetching() {
+	local ssh=${GIT_SSH_COMMAND:-$(git config core.sshCommand || echo ssh)}
+	GIT_TERMINAL_PROMPT=0 GIT_SSH_COMMAND="$ssh -o BatchMode=yes" git -C "$1" \
+		-c http.lowSpeedLimit=1 -c "http.lowSpeedTime=$stalled" fetch -q "${@:2}"
+}
 
 # git_commit MIRROR URL REF: fetches REF alone; prints its commit, or nothing where the server does not give it by that name.
 git_commit() {

@@ -25,6 +25,7 @@ const keeps = test.macro({
 for (const name of ["PULUMI_CONFIG_PASSPHRASE", "TRACELAB_STACK", "TERM", "COLORTERM", "NO_COLOR", "CI"])
 	test(keeps, name);
 for (const name of ["XDG_CACHE_HOME", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO"]) test(keeps, name);
+for (const name of ["SSH_AUTH_SOCK", "GIT_SSH_COMMAND"]) test(keeps, name);
 for (const name of ["http_proxy", "HTTPS_PROXY", "no_proxy", "ALL_PROXY"]) test(keeps, name);
 
 const drops = test.macro({

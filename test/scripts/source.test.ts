@@ -21,16 +21,19 @@ const entries = (map: Source): string =>
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 /** Fetches into the folder `got`, then runs `more`. */
-function fetched(scratch: ScratchHost, source: Source, more = "", excluded = "", pin: Source = {}): Promise<StepRun> {
-	const program = [
+function fetched(scratch: ScratchHost, ...given: Parameters<typeof program>): Promise<StepRun> {
+	return scratch.bash(program(...given));
+}
+
+function program(source: Source, more = "", excluded = "", pin: Source = {}): string {
+	return [
 		`stack=quick step=qemu-main-build generation=g prefix=${prefix}`,
 		`declare -A source=(${entries(source)}) pin=(${entries(pin)})`,
 		scriptText("lib/source"),
 		"trap on_exit EXIT",
 		`source_fetch "$root/got" ${excluded}`,
 		more,
-	];
-	return scratch.bash(program.join("\n"));
+	].join("\n");
 }
 
 /** The files below `got`. */
@@ -180,6 +183,20 @@ test("a ref that a git repository doesn't have is an error that says so", async 
 		stderr,
 		`tracelab: qemu-main-build: ${url} has no v9\n  what to do: give a tag, a branch or a commit that is there: git ls-remote ${url}`,
 	);
+});
+
+test("a git repository behind ssh is fetched without a question, which nobody would hear", async (t) => {
+	const scratch = host(t);
+	scratch.fake("ssh", 'echo "ssh was given: $* (and git asks: $GIT_TERMINAL_PROMPT)" >&2; exit 255');
+	const source = { kind: "git", url: "git@127.0.0.1:me/x.git", ref: "v1" };
+	const asked = await fetched(scratch, source);
+	t.is(asked.code, 1);
+	t.regex(
+		asked.stderr,
+		/ssh was given: -o BatchMode=yes .*git@127\.0\.0\.1 git-upload-pack 'me\/x\.git' \(and git asks: 0\)/,
+	);
+	const own = await scratch.bash(`export GIT_SSH_COMMAND='ssh -i mine'\n${program(source)}`);
+	t.regex(own.stderr, /ssh was given: -i mine -o BatchMode=yes /);
 });
 
 test("a git repository that is not there is an error with git's words", async (t) => {
