@@ -11,6 +11,9 @@ import { handOver } from "./program.ts";
 // Set but empty, as in `TRACELAB_STACK= ./lab ls`, is as good as not set.
 if (process.env["TRACELAB_STACK"] === "") delete process.env["TRACELAB_STACK"];
 
+// What root makes is for others to read: a guest its probes, a person their runs.
+if (process.geteuid?.() === 0) process.umask(0o022);
+
 const { version } = JSON.parse(readFileSync(`${project}/package.json`, "utf8")) as { version: string };
 const program = new Command("lab")
 	.description("A kernel, QEMU and tracing lab: brings it up, and works with what came up.")
@@ -420,7 +423,8 @@ trace
 trace
 	.command("ls")
 	.description("lists the traced runs")
-	.action(async () => end((await import("./trace/trace.ts")).listRuns(stack())));
+	.option("--json", "as JSON: the run.json of each")
+	.action(async (options: { json?: boolean }) => end((await import("./trace/trace.ts")).listRuns(stack(), options)));
 
 trace
 	.command("fetch")
