@@ -46,7 +46,7 @@ build() {
 	# By the relative paths that it would make of ours, modpost finds no header of the module, and each is part of srcversion.
 	unset CCACHE_BASEDIR
 	# KCFLAGS of the stack file come on top of ours.
-	run "building module $name" make -C "$kernel/build" M="$objects" W=1 CC='ccache gcc' -j"$(nproc)" \
+	run "building module $name" make -C "$kernel/build" M="$objects" CC='ccache gcc' -j"$(nproc)" \
 		"$map" "${make[@]/#KCFLAGS=/"$map "}" modules
 	find "$objects" -name '*.ko' -exec cp -t "$part" {} +
 	for wanted in "${load[@]}"; do
