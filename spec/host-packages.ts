@@ -41,6 +41,7 @@ export const hostPackageTable = {
 	"libattr1-dev": "9p shares with mapped attributes (--enable-virtfs)",
 	"libcap-ng-dev": "virtfs drops privileges",
 	"libseccomp-dev": "libvirt passes -sandbox",
+	"systemtap-sdt-dev": "the dtrace trace backend: dtrace, which QEMU's configure asks for, and sys/sdt.h",
 	"libslirp-dev": "-netdev user, the loopback way in",
 
 	// Firmware that QEMU's -L path finds; the emulator itself is the lab's own.
