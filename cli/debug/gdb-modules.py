@@ -16,7 +16,7 @@ class ModuleLoaded(symbols.LoadModuleBreakpoint):
     def __init__(self, command):
         gdb.Breakpoint.__init__(
             self,
-            "kernel/module/main.c:do_init_module",
+            "do_init_module",
             type=gdb.BP_HARDWARE_BREAKPOINT,
             internal=True,
         )
