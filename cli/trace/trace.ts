@@ -58,8 +58,12 @@ export async function traceStop(stack: string, name: string | undefined, clockBo
 }
 
 /** Lists the traced runs. */
-export function listRuns(stack: string): void {
+export function listRuns(stack: string, { json = false }: { json?: boolean } = {}): void {
 	const runs = tracedRuns(stack);
+	if (json) {
+		print(JSON.stringify(runs, null, 2));
+		return;
+	}
 	if (runs.length === 0) {
 		checkStack(stack);
 		say(

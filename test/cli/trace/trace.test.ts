@@ -248,6 +248,8 @@ asRoot("a run that cannot be read is said, and stands in no other's way", async 
 	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
 	lab.write(`${folder}/old/run.json`, "{}");
 	t.is((await lab.lab(["trace", "start", "block-io", "-d", "vm", "--name", "one"])).code, 0);
+	const json = await lab.lab(["trace", "ls", "--json"]);
+	t.deepEqual(JSON.parse(json.stdout), [readRun(lab, "one")]);
 	const listed = await lab.lab(["trace", "ls"]);
 	t.deepEqual(
 		[listed.code, listed.stdout.split("\n").length, listed.stderr.split("\n").length],
