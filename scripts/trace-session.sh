@@ -269,13 +269,21 @@ start_host() {
 # keep_held: LTTng cannot rotate a flight recorder, so what it holds is written to a folder before it is made again. A QEMU
 # that crashed left its last events there, and up brings another QEMU, which this one does not follow.
 keep_held() {
-	local folder
-	folder=$kept/$(date -u +%Y%m%dT%H%M%SZ)
+	local folder words
 	lttng_ list "$session" >/dev/null 2>&1 || return 0
-	# There is none of a session of another mode, or that never ran.
-	lttng_ snapshot record --session="$session" "file://$folder" >/dev/null 2>&1 || return 0
-	find "$kept" -mindepth 1 -maxdepth 1 | sort | head -n -3 | xargs -r -d '\n' rm -rf
-	say "$step: what trace session $session held is in $folder: babeltrace2 reads it"
+	folder=$kept/$(date -u +%Y%m%dT%H%M%SZ)
+	if words=$(lttng_ snapshot record --session="$session" "file://$folder" 2>&1); then
+		find "$kept" -mindepth 1 -maxdepth 1 | sort | head -n -3 | xargs -r -d '\n' rm -rf
+		say "$step: what trace session $session held is in $folder: babeltrace2 reads it"
+		return 0
+	fi
+	rm -rf "$folder"
+	case $words in
+	# It holds nothing.
+	*"started once"* | *"non-snapshot session"*) ;;
+	*) die "what trace session $session holds cannot be kept: ${words##*$'\n'}" \
+		"make room (df -h $state_dir shows how much there is), then run up again; lttng destroy $session lets go of it" ;;
+	esac
 }
 
 # await_qemus: a QEMU that was just started, or whose session daemon was, registers within some seconds.
@@ -342,7 +350,9 @@ remove() {
 	end_host
 	end_kernel
 	[ ! -e "$record" ] || each_in "$(<"$record")" end_guest
-	rm -rf "$record" "$kept"
+	rm -f "$record"
+	# A run may have such a name.
+	[ "$mode" = stream ] || rm -rf "$kept"
 	rmdir --ignore-fail-on-non-empty "${record%/*}" 2>/dev/null || :
 }
 

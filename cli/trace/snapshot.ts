@@ -64,11 +64,10 @@ export async function traceSnapshot(
 			// Meanwhile, what QEMU did is written over: a guest that does not answer is waited for once.
 			const answers = await Promise.all(domains.map((domain) => new GuestAgent(domain).answers(5)));
 			const silent = domains.filter((_, index) => !answers[index]);
-			const answering = domains.filter((_, index) => answers[index]);
 			recording = { folder, session, run: await newRun(session, run, "snapshot", silent), guestFaults: new Map() };
-			await nameProcesses(recording.run);
+			const gone = await nameProcesses(recording.run);
 			keepStack(folder, recording.run);
-			await compareClocks(recording, answering);
+			await compareClocks(recording, silent, gone);
 			begun();
 			return { recording, clocks: await takeAll(recording) };
 		} catch (error) {
@@ -94,40 +93,55 @@ async function alone(session: string, begun: () => void): Promise<void> {
 	}
 }
 
-/** A QEMU that crashed, or was started again since, is not the domain's process any more, and still the one that was recorded. */
-async function nameProcesses({ session, domains, notes }: Run): Promise<void> {
+/**
+ * A QEMU that crashed, or was started again since, is not the domain's process any more, and still the one that was recorded.
+ * Returns the names of such domains, of whose guests nothing is known.
+ */
+async function nameProcesses({ session, domains, notes }: Run): Promise<readonly string[]> {
 	const xml = await orFault(() => lttng("--mi", "xml", "list", session));
 	// That there is none is said where it is read.
-	if (xml instanceof LabError) return;
-	const followed = new Set(followedIn(xml));
+	const followed = new Set(xml instanceof LabError ? [] : followedIn(xml));
 	const others = Object.entries(domains).filter(([, { pid }]) => !followed.delete(pid));
-	const gone = [...followed];
-	const [[name, domain] = [], ...more] = others;
-	if (domain === undefined || gone.length === 0) return;
-	if (more.length === 0 && gone.length === 1) {
-		domain.pid = gone[0] ?? 0;
-		notes.push(`the QEMU of ${name} that was recorded, process ${domain.pid}, has ended`);
+	const [ended, ...more] = followed;
+	if (ended === undefined) return [];
+	for (const [, domain] of others) {
+		Object.assign(domain, { pid: 0, emulator: "", modules: {} });
+		for (const key of ["qemuVersion", "kernel", "kernelRelease"] as const) delete domain[key];
+	}
+	const [[name, only] = [], ...rest] = others;
+	if (only !== undefined && more.length + rest.length === 0) {
+		only.pid = ended;
+		notes.push(`the QEMU of ${name} that was recorded, process ${ended}, has ended`);
 	} else {
 		const names = others.map(([other]) => other).join(" or ");
-		notes.push(`the processes ${gone.join(" and ")} were recorded, which have ended: nobody knows which was ${names}`);
+		notes.push(
+			`the processes ${[...followed].join(" and ")} were recorded, which have ended: nobody knows which was ${names}`,
+		);
 	}
+	return others.map(([other]) => other);
 }
 
 /** A few beacons, or answers of the agents, beside what is snapshot; a fault of theirs is none of what QEMU did. */
-async function compareClocks(recording: Recording, answering: readonly Domain[]): Promise<void> {
+async function compareClocks(recording: Recording, silent: readonly Domain[], gone: readonly string[]): Promise<void> {
 	const { run, session } = recording;
+	let compared = false;
 	for (const domain of session.domains) {
 		const unknown = `the clock of ${domain.name} is not put on the host's`;
-		if (!answering.includes(domain)) {
+		if (silent.includes(domain)) {
 			run.notes.push(`${unknown}: its guest agent does not answer`);
 			continue;
 		}
+		if (gone.includes(domain.name)) {
+			run.notes.push(`${unknown}: its guest is not the one that was recorded`);
+			continue;
+		}
+		compared = true;
 		const own = { ...recording, session: { ...session, domains: [domain] } };
 		const begun = await orFault(() => startClocks(own));
 		if (begun instanceof LabError) run.notes.push(`${unknown}: ${begun.message}`);
 		await endClocks(own);
 	}
-	if (answering.length === 0) return;
+	if (!compared) return;
 	run.notes.push(
 		"the clocks of its guests were compared at its end alone: where a guest was stopped, by a debugger or a pause, what it did before is off by as long as that lasted",
 	);
@@ -161,7 +175,7 @@ async function take({ session, run }: Recording): Promise<void> {
 	} catch (error) {
 		throw new LabError(
 			`the flight recorder cannot be read: ${(error as Error).message}`,
-			`./lab${stackOption(session.stack)} preview says what became of it, and up starts it again`,
+			`where there is no room for it, make some (df -h shows on which disk), and take it again; ./lab${stackOption(session.stack)} preview says what became of the recorder, and up makes it again`,
 		);
 	}
 	ended(run);

@@ -493,7 +493,7 @@ test("a flight recorder of the stack file is there after an up, comes back when 
 	t.true(held.all.includes('the part of guest vm is not to be had: domain "vm" is paused'), held.all);
 	t.true((readRun("held").layers[0]?.events["virtio_blk_handle_read"] ?? 0) >= 50);
 	t.teardown(() => remove("crashed"));
-	const killed = pidOf();
+	const killed = Number(pidOf());
 	host(
 		`kill -SEGV ${killed}; until virsh -c qemu:///system domstate ${libvirtName} | grep -q 'shut off'; do sleep 0.1; done`,
 	);

@@ -6,7 +6,7 @@ import type { ScratchHost } from "./run-step.ts";
  *
  *     down    no session daemon answers        kernel  the host's kernel can be traced
  *     refuse  why an event cannot be enabled   losses  discarded events and lost packets, of each domain
- *     guest-kernel  what `list --kernel` says in the guest
+ *     guest-kernel  what `list --kernel` says in the guest    refuse-snapshot  why no snapshot can be taken on the host
  *     ust     what `list --userspace` says     made/host, made/guest  the traces that a session turns out to have
  */
 export function fakeLttng(scratch: ScratchHost): void {
@@ -58,6 +58,7 @@ rotate) known "$1"
 	if [ -e "$s/$1/on" ]; then cp -r "$l/made/$where/." "$c"; else mv "$o/20261127T140000+0000-$n"/* "$c"; rmdir "$o/20261127T140000+0000-$n"; fi
 	echo "<rotation><location><local><absolute_path>$c</absolute_path></local></location></rotation>" ;;
 snapshot) [ "$1" = record ] || exit 93; known "$session"
+	if [ "$where" = host ] && [ -e "$l/refuse-snapshot" ]; then cat "$l/refuse-snapshot" >&2; exit 1; fi
 	mkdir -p "\${2#file://}"; [ ! -e "$l/made/$where" ] || cp -r "$l/made/$where" "\${2#file://}/snapshot-1" ;;
 destroy) known "$1"; rm -r "\${s:?}/$1" ;;
 list)

@@ -137,6 +137,35 @@ test("what a flight recorder held is kept when it is made again, three times, an
 	t.false(existsSync(join(scratch.root, "var/lib/tracelab/traces")));
 });
 
+test("a flight recorder is not made again where what it holds cannot be kept", async (t) => {
+	const scratch = host(t);
+	await scratch.step(step, "apply", inputs);
+	scratch.write("lttng/refuse-snapshot", "Error: Create directory failed\n");
+	rmSync(join(scratch.root, `lttng/host/${session}/on`));
+	const { code, stderr } = await scratch.step(step, "apply", inputs);
+	t.is(code, 1);
+	t.is(
+		stderr,
+		[
+			`tracelab: trace-session: what trace session ${session} holds cannot be kept: Error: Create directory failed`,
+			`  what to do: make room (df -h ${scratch.root}/var/lib/tracelab shows how much there is), then run up again; lttng destroy ${session} lets go of it`,
+		].join("\n"),
+	);
+	t.true(existsSync(join(scratch.root, "lttng/host", session)));
+	scratch.write("lttng/refuse-snapshot", "Error: Session needs to be started once\n");
+	t.is((await scratch.step(step, "apply", inputs)).code, 0);
+	t.false(existsSync(join(scratch.root, `var/lib/tracelab/traces/${session}.kept`)));
+});
+
+test("a run's session takes nothing along that another run has by the name of what is kept", async (t) => {
+	const scratch = host(t);
+	const run = { ...inputs, mode: "stream", folder: "/traces/one" };
+	await scratch.step(step, "apply", run);
+	const other = scratch.write(`var/lib/tracelab/traces/${session}.kept`, "");
+	await scratch.step(step, "remove", run);
+	t.true(existsSync(other));
+});
+
 test("a session that is to have no guest's kernel any more lets go of it", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);

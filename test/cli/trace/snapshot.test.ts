@@ -125,7 +125,14 @@ asRoot("what a QEMU that crashed did last is in a snapshot, whoever has started 
 	guest.state = "running";
 	const again = await lab.lab(["trace", "snapshot", "flight", "--name", "again"]);
 	t.notRegex(again.stderr, /layer qemu/);
-	t.true(readRun(lab, "again").notes.includes(ended));
+	const later = readRun(lab, "again");
+	t.true(later.notes.includes(ended));
+	// What runs there now is not what was recorded.
+	t.deepEqual(
+		[later.domains["vm"]?.pid, later.domains["vm"]?.emulator, later.domains["vm"]?.kernel],
+		[pid, "", undefined],
+	);
+	t.true(later.notes.includes("the clock of vm is not put on the host's: its guest is not the one that was recorded"));
 });
 
 asRoot("of two QEMUs that crashed, a snapshot has the events, and does not say whose they are", async (t) => {
