@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { execa } from "execa";
 import { LabError, MissingProgramError, systemCode } from "./errors.ts";
 
@@ -130,4 +131,4 @@ export async function handOver(program: string, args: readonly string[], env: No
 	}
 }
 
-const signalNumbers: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
+const signalNumbers: Readonly<Record<string, number>> = constants.signals;

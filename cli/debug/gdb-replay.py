@@ -1,6 +1,6 @@
 """The end of a recording, for a gdb that replays it: it stops there, and can go back from there.
 
-A machine that has powered off cannot be gone back from: QEMU ends with an invalid runstate transition.
+A machine that has powered off, or was reset, cannot be gone back from: QEMU ends with an invalid runstate transition.
 """
 
 import gdb
@@ -9,13 +9,17 @@ import gdb
 class End(gdb.Breakpoint):
     """The kernel's last function; whoever goes on from there ends the replay."""
 
-    def __init__(self):
-        super().__init__("kernel_power_off", type=gdb.BP_HARDWARE_BREAKPOINT, internal=True)
+    def __init__(self, function, what):
+        super().__init__(function, type=gdb.BP_HARDWARE_BREAKPOINT, internal=True)
         self.silent = True
+        self.what = what
 
     def stop(self):
-        gdb.write("\nThe recording ends here: the guest powers off.\n")
+        gdb.write(f"\nThe recording ends here: the guest {self.what}.\n")
         return True
 
 
-End()
+End("kernel_power_off", "powers off")
+# What a panic ends in.
+End("emergency_restart", "resets")
+End("kernel_restart", "resets")

@@ -21,6 +21,8 @@ const [begin, end] = ["tracelab: the command begins", "tracelab: the command end
 /**
  * Boots the domain's kernel and image once more, beside the domain itself, to a shell that runs a command, and records
  * it all for `./lab replay`. The command's output becomes ours, and its exit status is returned.
+ *
+ * @throws LabError where the guest does not come to the end of the command, as after a panic: that recording is kept
  */
 export async function record(
 	stack: string,
@@ -31,6 +33,8 @@ export async function record(
 	const domain = findDomain(stack, name);
 	const machine = await described(domain);
 	const { run: taken, folder } = makeRunFolder(stack, `record-${name}`, options.name);
+	let recording: Recording;
+	let output: string;
 	try {
 		const { code, stderr, seconds } = await inOrder(async (cancelSignal) => {
 			await makeDisks(domain, folder, command);
@@ -38,10 +42,10 @@ export async function record(
 			const begun = performance.now();
 			const qemu = notOutliving(onHost(machine.emulator), recordingArguments("record", machine));
 			const ran = await run(...qemu, "", { cwd: folder, detached: true, cancelSignal });
-			if (cancelSignal.aborted) throw new LabError("interrupted: nothing of the recording is kept");
+			if (cancelSignal.aborted) throw new LabError(`interrupted: nothing of the recording is kept${lastWords(folder)}`);
 			return { ...ran, seconds: (performance.now() - begun) / 1000 };
 		});
-		if (code !== 0) throw new LabError(`QEMU ended with ${code}: ${stderr}`);
+		if (code !== 0) throw new LabError(`QEMU ended with ${code}: ${stderr}${lastWords(folder)}`);
 		// It goes on without a recording, and ends well.
 		if (stderr.includes("replay write error")) {
 			throw new LabError(
@@ -49,20 +53,36 @@ export async function record(
 				"make room (df -h shows on which disk), then record it again",
 			);
 		}
-		const { output, status } = commandOutput(readFileSync(join(folder, files.console), "latin1"));
-		if (status === undefined) {
-			const last = output.trimEnd().split("\n").slice(-5).join("\n  | ");
-			throw new LabError(`the guest did not come to the end of the command; its console's last words:\n  | ${last}`);
-		}
-		const recording: Recording = { stack, domain: name, ...machine, command: [...command], status, seconds };
+		const said = commandOutput(readFileSync(join(folder, files.console), "latin1"));
+		output = said.output;
+		const status = said.status === undefined ? {} : { status: said.status };
+		recording = { stack, domain: name, ...machine, command: [...command], ...status, seconds };
 		writeFileSync(join(folder, files.about), `${JSON.stringify(recording, null, "\t")}\n`);
-		process.stdout.write(Buffer.from(output, "latin1"));
-		say(`lab: recorded ${taken} in ${duration(seconds)}; replay it in gdb: ./lab${stackOption(stack)} replay ${taken}`);
-		return status;
 	} catch (error) {
 		rmSync(folder, { recursive: true, force: true });
 		throw error;
 	}
+	const replay = `./lab${stackOption(stack)} replay ${taken}`;
+	if (recording.status === undefined) {
+		throw new LabError(
+			`the guest did not come to the end of the command${lastWords(folder)}`,
+			`it is kept as recording ${taken}: go back from its end in gdb: ${replay}, then continue, bt, break FUNCTION and reverse-continue`,
+		);
+	}
+	process.stdout.write(Buffer.from(output, "latin1"));
+	say(`lab: recorded ${taken} in ${duration(recording.seconds)}; replay it in gdb: ${replay}`);
+	return recording.status;
+}
+
+/** The end of a message: what the console has of a kernel's fault, or its last lines. */
+function lastWords(folder: string): string {
+	const file = join(folder, files.console);
+	const text = existsSync(file) ? readFileSync(file, "utf8").replaceAll("\r\n", "\n").trimEnd() : "";
+	if (text === "") return "";
+	// A fault that is further back is not what ended it.
+	const lines = text.split("\n").slice(-200);
+	const fault = lines.findIndex((line) => /\bBUG\b|\bOops\b|general protection fault|Kernel panic/.test(line));
+	return ["; its console's last words:", ...lines.slice(fault === -1 ? -40 : fault)].join("\n  | ");
 }
 
 /** What of the domain the recording runs on, what the lab is, and what records it. */
@@ -82,7 +102,8 @@ async function described(
 		buildId: readElf(onHost(kernel.vmlinux)).buildId ?? "",
 		results: resultsOf([dirname(dirname(card.emulator)), kernel.prefix, imagePrefix(domain)]),
 		memory,
-		commandLine,
+		// Or a guest that panics would spin for ever: its reset ends QEMU. What the stack file says comes later, and wins.
+		commandLine: `panic=-1 ${commandLine}`,
 	};
 }
 

@@ -24,8 +24,8 @@ const schema = z.object({
 	memory: z.number(),
 	commandLine: z.string(),
 	command: z.array(z.string()),
-	/** Exit status of the command. */
-	status: z.number(),
+	/** Exit status of the command; none where the guest did not come to its end, as after a panic. */
+	status: z.number().exactOptional(),
 	/** Seconds that it took to record. */
 	seconds: z.number(),
 });

@@ -43,7 +43,12 @@ export async function replay(stack: string, run: string, args: readonly string[]
 		try {
 			await inOrder((interrupted) => listening(join(own, gdbSocket), qemu, interrupted));
 			say(`lab: ${run} from its first instruction; its console: ${join(own, files.console)}`);
-			return await handOver("gdb", replayArguments(recording, folder, join(own, gdbSocket), args));
+			const code = await handOver("gdb", replayArguments(recording, folder, join(own, gdbSocket), args));
+			const told = qemu.kill();
+			const ended = await qemu;
+			// To gdb, one that failed is a connection that was closed.
+			if (ended.exitCode !== 0 && !(told && ended.signal === "SIGKILL")) say(`lab: ${endOf(ended)}`);
+			return code;
 		} finally {
 			qemu.kill();
 			await qemu;
@@ -91,14 +96,18 @@ function checkBuilds({ emulator, kernel, buildId, results = {}, lab, stack }: Re
 	);
 }
 
-async function listening(
-	socket: string,
-	qemu: PromiseLike<{ exitCode?: number; stderr: string }>,
-	interrupted: AbortSignal,
-): Promise<void> {
+interface Ended {
+	exitCode?: number;
+	signal?: string;
+	stderr: string;
+}
+
+const endOf = ({ exitCode, signal, stderr }: Ended): string => `QEMU ended with ${exitCode ?? signal}: ${stderr}`;
+
+async function listening(socket: string, qemu: PromiseLike<Ended>, interrupted: AbortSignal): Promise<void> {
 	let ended: string | undefined;
-	qemu.then(({ exitCode, stderr }) => {
-		ended = `QEMU ended with ${exitCode}: ${stderr}`;
+	qemu.then((result) => {
+		ended = endOf(result);
 	});
 	while (!existsSync(socket)) {
 		if (ended !== undefined) throw new LabError(ended);

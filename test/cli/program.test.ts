@@ -30,6 +30,7 @@ test.serial("messages that are looked at are not in the person's language", asyn
 
 test.serial("a program that a signal ended has 128 and its number, as in a shell", async (t) => {
 	t.deepEqual(await run("bash", ["-c", "echo half; kill -TERM $$"]), { code: 143, stdout: "half", stderr: "" });
+	t.is((await run("bash", ["-c", "kill -ABRT $$"])).code, 134);
 	t.is(await handOver("bash", ["-c", "kill -KILL $$"]), 137);
 });
 

@@ -182,3 +182,24 @@ test("a replay goes back: from its end to a breakpoint, by a step, and to the st
 	t.is(host("find /tmp -maxdepth 1 -name 'tracelab-replay-*' | wc -l"), "0");
 	rmSync(recording, { recursive: true });
 });
+
+test("a recording that a panic ends is kept, and gone back in from its end", async (t) => {
+	const panicked = `/var/lib/tracelab/runs/${stack}/panicked`;
+	rmSync(panicked, { recursive: true, force: true });
+	const panics = "echo 7 >/proc/mymodule; echo c >/proc/sysrq-trigger";
+	const { code, stderr } = await lab("record", "--name", "panicked", "vm", "--", "sh", "-c", panics);
+	t.is(code, 1, stderr);
+	t.log(stderr);
+	t.regex(stderr, /; its console's last words:\n {2}\| Kernel panic - not syncing: sysrq triggered crash\n/);
+	t.regex(stderr, /what to do: it is kept as recording panicked: /);
+	const { code: ended, all } = await lab(
+		...["replay", "panicked", "--batch"],
+		...commands("continue", "bt 3", "break panic", "reverse-continue", "reverse-stepi"),
+	);
+	t.is(ended, 0, all);
+	t.log(all);
+	t.regex(all, /^The recording ends here: the guest resets\.$/m);
+	t.regex(all, /^#0 +emergency_restart \(\) .*\n#1 .* panic \(.*\n#2 .* sysrq_handle_crash \(/m);
+	t.regex(all, /^Breakpoint 1, panic \([\s\S]* in sysrq_handle_crash \(/m);
+	rmSync(panicked, { recursive: true });
+});

@@ -74,7 +74,7 @@ asRoot(
 			buildId,
 			results,
 			memory: 512,
-			commandLine: 'root=/dev/vda a="b &lt; c"',
+			commandLine: 'panic=-1 root=/dev/vda a="b &lt; c"',
 			command: ["cat", "it's"],
 			status: 3,
 			lab: card.hashes,
@@ -102,7 +102,13 @@ const fails = test.macro({
 	},
 });
 
-asRoot(fails, "QEMU fails", [whole, "echo 'qemu: no' >&2; exit 1"], "QEMU ended with 1: qemu: no");
+asRoot(fails, "QEMU fails", ["", "echo 'qemu: no' >&2; exit 1"], "QEMU ended with 1: qemu: no");
+asRoot(
+	fails,
+	"QEMU aborts while the guest runs",
+	[console_("half"), "echo 'qemu: no' >&2; kill -ABRT $$"],
+	"QEMU ended with 134: qemu: no; its console's last words:\n  | Linux version 6.1\n  | half",
+);
 asRoot(
 	fails,
 	"QEMU finds no room for it, and goes on",
@@ -115,12 +121,34 @@ asRoot(
 	[whole, 'rm -r "$PWD"; echo "qemu: no" >&2; exit 1'],
 	"QEMU ended with 1: qemu: no",
 );
-asRoot(
-	fails,
-	"the guest panics",
-	[console_("Kernel panic - not syncing\r\n")],
-	"the guest did not come to the end of the command; its console's last words:\n  | Linux version 6.1\n  | Kernel panic - not syncing",
-);
+const numbered = (word: string, count: number) => Array.from({ length: count }, (_, index) => `${word} ${index + 1}`);
+
+const keeps = test.macro({
+	title: (_, what: string) => `a guest that does not come to the end of the command is kept: ${what}`,
+	async exec(t, _what: string, said: readonly string[], last: readonly string[]) {
+		const { lab } = await there(t, said.map((line) => `${line}\r\n`).join(""));
+		const { code, stdout, stderr } = await lab.lab(["record", "--name", "one", "vm", "--", "true"]);
+		t.deepEqual([code, stdout], [1, ""]);
+		t.deepEqual(stderr.split("\n"), [
+			"lab: recording a boot of vm, and: true",
+			"lab: the guest did not come to the end of the command; its console's last words:",
+			...last.map((line) => `  | ${line}`),
+			"  what to do: it is kept as recording one: go back from its end in gdb: ./lab replay one, then continue, bt, break FUNCTION and reverse-continue",
+		]);
+		const recording = JSON.parse(lab.read(`${runs}/one/recording.json`)) as Recording;
+		t.false("status" in recording);
+		lab.write(`${runs}/one/replay.bin`, "log");
+		lab.write(emulator, "#!/bin/bash\ntouch gdb.sock; exec sleep 60\n", 0o755);
+		lab.fake("gdb", "exit 5");
+		t.is((await lab.lab(["replay", "one"])).code, 5);
+	},
+});
+
+const oops = ["BUG: kernel NULL pointer dereference, address: 0000000000000000", ...numbered("trace", 60)];
+const panic = [...oops, "Kernel panic - not syncing: Fatal exception"];
+asRoot(keeps, "a panic is shown from its fault on", ["Linux", "tracelab: the command begins", ...panic], panic);
+asRoot(keeps, "without a fault, its last lines are shown", numbered("line", 50), numbered("line", 50).slice(10));
+asRoot(keeps, "a fault of long ago is not", [...oops, ...numbered("line", 200)], numbered("line", 200).slice(160));
 
 asRoot("a domain that libvirt does not know has no memory and command line to record with", async (t) => {
 	const { lab, guest } = await there(t);
@@ -145,7 +173,11 @@ asRoot("Ctrl-C ends the recording's QEMU, and nothing of the recording stays", a
 	while (!existsSync(join(lab.root, "pid")) || lab.read("pid") === "") await pause(20);
 	process.kill(-(child.pid ?? 0), "SIGINT");
 	t.deepEqual(await ended, [1, null]);
-	t.is((await said).trimEnd().split("\n").at(-1), "lab: interrupted: nothing of the recording is kept");
+	const words = whole.trimEnd().split("\r\n");
+	t.deepEqual((await said).trimEnd().split("\n").slice(1), [
+		"lab: interrupted: nothing of the recording is kept; its console's last words:",
+		...words.map((line) => `  | ${line}`),
+	]);
 	t.deepEqual(readdirSync(join(lab.root, runs)), []);
 	t.false(existsSync(`/proc/${lab.read("pid").trim()}`));
 });
@@ -206,6 +238,19 @@ asRoot("a replay is gdb on a QEMU of its own, which ends with it, and the record
 	t.deepEqual(readdirSync(join(lab.root, runs, "one")), [...before, "replayed-console.log"].sort());
 	t.false(existsSync(String(folder)));
 	t.false(existsSync(`/proc/${lab.read("qemu-pid").trim()}`));
+});
+
+asRoot("a replay whose QEMU fails by itself says what QEMU said of it", async (t) => {
+	const lab = await recorded(t);
+	lab.write(
+		emulator,
+		`#!/bin/bash\necho $$ >'${lab.root}/qemu-pid'; touch gdb.sock; echo 'qemu: Assertion failed' >&2; exec sleep 60\n`,
+		0o755,
+	);
+	lab.fake("gdb", 'kill -ABRT "$(<"$root/qemu-pid")"; echo "Remote connection closed"; exit 5');
+	const { code, stdout, stderr } = await lab.lab(["replay", "one"]);
+	t.deepEqual([code, stdout], [5, "Remote connection closed"]);
+	t.is(stderr.split("\n").slice(1).join("\n"), "lab: QEMU ended with SIGABRT: qemu: Assertion failed");
 });
 
 const refuses = test.macro({
