@@ -8,8 +8,28 @@ import { type Ran, run } from "./program.ts";
 
 // Detached, since a Ctrl-C during `./lab exec` is to end the command in the guest: it must not first end the virsh
 // that was just asking how that command is.
-export const virsh = (...args: string[]): Promise<Ran> =>
-	run("virsh", ["--quiet", "--connect", "qemu:///system", ...args], "", { detached: true });
+export const virsh = (...args: string[]): Promise<Ran> => run("virsh", [...connected, ...args], "", { detached: true });
+
+const connected = ["--quiet", "--connect", "qemu:///system"];
+
+/** Seconds that QEMU has to answer on its monitor: libvirt waits for it for ever. */
+const monitorLimit = 20;
+
+/**
+ * A command of virsh on a domain for which libvirt asks QEMU's monitor.
+ *
+ * @throws LabError where that does not answer
+ */
+export async function askQemu(domain: Domain, verb: string, ...args: string[]): Promise<Ran> {
+	const { libvirtName } = domain.card;
+	const limit = { detached: true, timeout: monitorLimit * 1000 };
+	const ran = await run("virsh", [...connected, verb, libvirtName, ...args], "", limit);
+	if (ran.code !== 124) return ran;
+	throw new LabError(
+		`the monitor of ${quote(domain.name)} did not answer within ${monitorLimit} s: its QEMU itself stands still`,
+		`sudo gdb -p ${domainProcess(domain)?.pid ?? "PID"} shows where; virsh destroy ${libvirtName} ends it, and ./lab${stackOption(domain.stack)} up starts it again`,
+	);
+}
 
 /** What libvirt has against a command, where it is nothing about the domain itself. */
 export function libvirtFault(stderr: string): LabError | undefined {
@@ -52,8 +72,9 @@ function programOf(pid: number): string {
 }
 
 /** What QEMU's monitor says to a command for people. */
-export async function monitor({ card, stack }: Domain, command: string): Promise<string> {
-	const { code, stdout, stderr } = await virsh("qemu-monitor-command", card.libvirtName, "--hmp", command);
+export async function monitor(domain: Domain, command: string): Promise<string> {
+	const { card, stack } = domain;
+	const { code, stdout, stderr } = await askQemu(domain, "qemu-monitor-command", "--hmp", command);
 	if (code === 0) return stdout.trim();
 	throw (
 		libvirtFault(stderr) ??

@@ -35,7 +35,8 @@ function missing(program: string, error: unknown): unknown {
 /**
  * Runs a program to its end and keeps what it says; a failure is for the caller to judge. A detached one does not
  * hear of a Ctrl-C in the terminal, which is sent to the whole foreground group. With `progress`, what it says on its
- * standard error is shown as it comes, too.
+ * standard error is shown as it comes, too. After `timeout` milliseconds it is ended, and its code is 124, as timeout(1)
+ * has it.
  */
 export async function run(
 	program: string,
@@ -47,6 +48,7 @@ export async function run(
 		progress?: boolean;
 		env?: Readonly<Record<string, string>>;
 		cancelSignal?: AbortSignal;
+		timeout?: number;
 	} = {},
 ): Promise<Ran> {
 	const { progress = false, env = {}, ...given } = options;
@@ -58,6 +60,7 @@ export async function run(
 		...given,
 	});
 	const { exitCode, signal, stdout, stderr } = result;
+	if (result.timedOut) return { code: 124, stdout, stderr };
 	// A Ctrl-C that comes before it has a group of its own ends it before it begins.
 	if (signal === "SIGINT" && options.detached) return run(program, args, input, options);
 	if (signal !== undefined) return { code: 128 + (signalNumbers[signal] ?? 0), stdout, stderr };

@@ -6,7 +6,7 @@ import { LabError, systemCode } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
 import { guestMemory } from "../guest/memory.ts";
 import { onHost, project } from "../host.ts";
-import { definition, domainProcess, domainState, mustRun, virsh } from "../libvirt.ts";
+import { askQemu, definition, domainProcess, domainState, mustRun } from "../libvirt.ts";
 import { handOver, run } from "../program.ts";
 import { say } from "../terminal.ts";
 import { buildIdIn, ElfError, type ElfFacts, readElf } from "./elf.ts";
@@ -168,6 +168,6 @@ function buildIdBeside(bzImage: string): string | undefined {
 export async function letGo(domain: Domain, before: "running" | "paused"): Promise<void> {
 	if (before === "paused" || !existsSync(onHost(`/run/libvirt/qemu/${domain.card.libvirtName}.pid`))) return;
 	if ((await domainState(domain)) !== "paused") return;
-	await virsh("resume", domain.card.libvirtName);
+	await askQemu(domain, "resume");
 	say(`lab: gdb left ${domain.name} stopped: it goes on now`);
 }

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { quote } from "../../spec/quote.ts";
 import { type Domain, stackOption } from "../card.ts";
 import { LabError, orFault } from "../errors.ts";
-import { PausedError, virsh } from "../libvirt.ts";
+import { askQemu, PausedError } from "../libvirt.ts";
 import { say } from "../terminal.ts";
 import { GuestAgent } from "./agent.ts";
 
@@ -16,13 +16,13 @@ const bootLimit = 480;
  * @param goOn throws where nobody waits for it any more
  */
 export async function reset(domain: Domain, goOn: () => void = () => {}): Promise<number> {
-	const { name, card, stack } = domain;
+	const { name, stack } = domain;
 	const agent = new GuestAgent(domain);
 	const synced = await orFault(() => agent.shell("sync"));
 	if (synced instanceof PausedError) throw synced;
 	if (synced instanceof LabError) say(`lab: ${name} is reset without a sync of its disks: ${synced.message}`);
 	const begun = Date.now();
-	const { code, stderr } = await virsh("reset", card.libvirtName);
+	const { code, stderr } = await askQemu(domain, "reset");
 	if (code !== 0) throw new LabError(`libvirt does not reset ${quote(name)}: ${stderr}`);
 	do {
 		await pause(200);

@@ -1,9 +1,11 @@
 import { symlinkSync } from "node:fs";
 import test from "ava";
 import { type Domain, findDomain } from "../../cli/card.ts";
+import { letGo } from "../../cli/debug/debugger.ts";
 import { LabError, MissingProgramError } from "../../cli/errors.ts";
-import { domainProcess, domainState, libvirtFault, mustRun } from "../../cli/libvirt.ts";
-import { ScratchLab } from "./scratch-lab.ts";
+import { reset } from "../../cli/guest/reset.ts";
+import { domainProcess, domainState, libvirtFault, monitor, mustRun } from "../../cli/libvirt.ts";
+import { patient, ScratchLab } from "./scratch-lab.ts";
 
 const lab = await ScratchLab.make();
 lab.enter();
@@ -97,3 +99,31 @@ test.serial("the process of a domain is that of its pid file, and its program th
 	symlinkSync("/opt/qemu", `${lab.root}/proc/4242/exe`);
 	t.deepEqual(domainProcess(vm), { pid: 4242, program: "/opt/qemu" });
 });
+
+test.serial(
+	"a QEMU whose monitor does not answer is not waited for: by what reads it, resets it, lets it go on",
+	async (t) => {
+		patient(t);
+		lab.write("run/libvirt/qemu/quickstart-held.pid", "4243");
+		lab.fake(
+			"virsh",
+			`case "$*" in
+		*"domstate quickstart-held") echo paused ;;
+		*domstate*) echo running ;;
+		*qemu-agent-command*) echo 'error: Guest agent is not responding' >&2; exit 1 ;;
+		*) exec sleep 100 ;;
+		esac`,
+		);
+		const asks = [monitor(vm, "info kvm"), reset(vm), letGo(held, "running")].map((ask) =>
+			t.throwsAsync(ask, { instanceOf: LabError }),
+		);
+		const message = (name: string) =>
+			`the monitor of "${name}" did not answer within 20 s: its QEMU itself stands still`;
+		const todo = (pid: number, name: string) =>
+			`sudo gdb -p ${pid} shows where; virsh destroy ${name} ends it, and ./lab up starts it again`;
+		const [read, wasReset, went] = await Promise.all(asks);
+		t.like(read, { message: message("vm"), todo: todo(4242, "quickstart-vm") });
+		t.like(wasReset, { message: message("vm"), todo: todo(4242, "quickstart-vm") });
+		t.like(went, { message: message("held"), todo: todo(4243, "quickstart-held") });
+	},
+);

@@ -34,6 +34,11 @@ test.serial("a program that a signal ended has 128 and its number, as in a shell
 	t.is(await handOver("bash", ["-c", "kill -KILL $$"]), 137);
 });
 
+test.serial("a program whose time is up is ended, with 124, as timeout(1) has it", async (t) => {
+	const ran = await run("bash", ["-c", "echo half; exec sleep 60"], "", { timeout: 500 });
+	t.deepEqual(ran, { code: 124, stdout: "half", stderr: "" });
+});
+
 test.serial("a program that has the terminal has its exit status and variables", async (t) => {
 	t.is(await handOver("bash", ["-c", "exit $MINE"], { MINE: "7" }), 7);
 });

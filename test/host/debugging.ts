@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { type LabCard, labCardPath } from "../../spec/lab-card.ts";
-import { card, domainCard, host, lab, libvirtName, stack } from "./proof.ts";
+import { card, domainCard, host, lab, libvirtName, pidOf, stack } from "./proof.ts";
 
 const recording = `/var/lib/tracelab/runs/${stack}/recorded`;
 const commands = (...all: string[]): string[] => all.flatMap((command) => ["-ex", command]);
@@ -65,6 +65,17 @@ test("a debugger that is there already is named, the next one does not wait for 
 		all,
 		new RegExp(`^lab: another debugger is on "vm" \\(127\\.0\\.0\\.1:${other.localPort ?? "\\d+"}\\)$`, "m"),
 	);
+});
+
+test("a QEMU that stands still is not waited for", async (t) => {
+	const pid = pidOf();
+	host(`kill -STOP ${pid}`);
+	const { code, all } = await lab("gdb", "vm", "--batch");
+	host(`kill -CONT ${pid}`);
+	t.is(code, 1);
+	t.regex(all, /^lab: the monitor of "vm" did not answer within 20 s: its QEMU itself stands still$/m);
+	t.true(all.includes(`sudo gdb -p ${pid} shows where; virsh destroy ${libvirtName} ends it`), all);
+	t.is(virsh("domstate"), "running");
 });
 
 /** With another vmlinux or port in the lab card, `./lab gdb` says what is wrong and does not start gdb. */
