@@ -1,4 +1,5 @@
 import { readFileSync, readlinkSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { quote } from "../spec/quote.ts";
 import type { Domain } from "./card.ts";
 import { stackOption } from "./card.ts";
@@ -51,6 +52,32 @@ export async function domainState({ card }: Domain): Promise<string> {
 	if (code === 0) return stdout.trim();
 	if (/failed to get domain/.test(stderr)) return "undefined";
 	throw libvirtFault(stderr) ?? new LabError(`virsh domstate ${card.libvirtName}: ${stderr}`);
+}
+
+/** Does it run, or is paused? Of a domain whose agent or console went away, libvirt may take a second to see that its QEMU did. */
+export async function stillRuns(domain: Domain, seconds: 0 | 1): Promise<boolean> {
+	for (let looks = 0; ; looks++) {
+		if (!/^(?:paused|running)$/.test(await domainState(domain))) return false;
+		if (looks === seconds * 10) return true;
+		await pause(100);
+	}
+}
+
+/** The fault of a domain that does not run, which `is` one of that state where its QEMU did not crash. */
+export async function offFault({ name, card, stack }: Domain, is: string): Promise<LabError> {
+	const { stdout } = await virsh("domstate", card.libvirtName, "--reason");
+	const start = `start it: ./lab${stackOption(stack)} up`;
+	if (!/^shut off \(crashed\)/.test(stdout)) return new LabError(`domain ${quote(name)} is ${is}`, start);
+	const log = `/var/log/libvirt/qemu/${card.libvirtName}.log`;
+	return new CrashedError(
+		`domain ${quote(name)} crashed`,
+		`see the last words of its QEMU: sudo tail ${log}; then ${start}`,
+	);
+}
+
+/** A domain whose QEMU did not end in order. */
+export class CrashedError extends LabError {
+	override readonly name = "CrashedError";
 }
 
 /** The process that runs a domain, and the program that it is; nothing where it does not run. */
@@ -111,14 +138,8 @@ function plainText(xml: string): string {
 /** @throws LabError for a domain that does not run, or, unless that is fine, is stopped by its debugger */
 export async function mustRun(domain: Domain, paused: "paused is fine" | "not paused"): Promise<"running" | "paused"> {
 	const state = await domainState(domain);
-	const lab = `./lab${stackOption(domain.stack)}`;
 	if (state === "running") return state;
-	if (state !== "paused") {
-		throw new LabError(
-			`domain ${quote(domain.name)} is ${state === "undefined" ? "not known to libvirt" : state}`,
-			`start it: ${lab} up`,
-		);
-	}
+	if (state !== "paused") throw await offFault(domain, state === "undefined" ? "not known to libvirt" : state);
 	if (paused === "paused is fine") return state;
 	throw new PausedError(domain);
 }

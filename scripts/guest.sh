@@ -34,6 +34,9 @@ again_wait=120
 
 boot_time=$cache_dir/durations/boot/$domain
 
+# Once this step has started the domain: when that was, and how much the console's log held before.
+started='' said_before=0
+
 probe() {
 	local seen now
 	# One virsh for all: each is 30 ms.
@@ -45,7 +48,7 @@ probe() {
 	case $now in
 	running | paused) probe_process "$now" ;;
 	'') ;;
-	*) drift "domain $domain is $now" ;;
+	*) drift "$(off)" ;;
 	esac
 }
 
@@ -85,13 +88,19 @@ domain_pid() { cat "$root/run/libvirt/qemu/$domain.pid" 2>/dev/null || :; }
 
 # probe_guest STATE: its debugger may stop the guest at any moment after it: that is no drift.
 probe_guest() {
-	local expected actual
+	local expected actual line
 	if [ "$1" = paused ]; then
 		left_alone || drift "domain $domain is paused"
 		return
 	fi
 	if ! actual=$(guest_build_id); then
-		left_alone || drift "the guest agent of $domain does not answer"
+		if left_alone; then
+			:
+		elif line=$(panicked); then
+			drift "the kernel of $domain panicked: $line"
+		else
+			drift "the guest agent of $domain does not answer"
+		fi
 		return
 	fi
 	expected=$(kernel_build_id)
@@ -123,7 +132,7 @@ guest_build_id() {
 }
 
 apply() {
-	changed='' started=''
+	changed=''
 	[ -n "$(kernel_build_id)" ] || die "the kernel $kernel_prefix is not built" "run up again: it builds it"
 	keep_definition
 	restore_disk
@@ -134,13 +143,14 @@ apply() {
 	*) start ;;
 	esac
 	look
-	if [ ${#drifts[@]} != 0 ]; then
+	# One that was started just now and does not come up is left as it stands, for gdb.
+	if [ ${#drifts[@]} != 0 ] && { [ -z "$silent" ] || [ -z "$started" ]; }; then
 		say "$step: $(join '; ' "${drifts[@]}"): starting it again"
 		virsh_ destroy "$domain" >/dev/null 2>&1 || :
 		start
 		look
 	fi
-	[ ${#drifts[@]} = 0 ] || die "$(join '; ' "${drifts[@]}")" "see the guest's console: ./lab console --log ${domain#"$stack"-}$(doubt)"
+	[ ${#drifts[@]} = 0 ] || die "$(join '; ' "${drifts[@]}")" "${todo:-$see_console$(doubt)}"
 	# How long its guest takes to boot, for the next preview to tell.
 	if [ -n "$started" ] && ! held; then
 		printf '%s\n' $(($(seconds_up) - started)) | write_file "$boot_time" 644
@@ -247,6 +257,7 @@ start() {
 	who=$(listener "$gdb_port")
 	[ -z "$who" ] || die "$domain cannot start: its gdb port $gdb_port is in use by $who" \
 		"stop that process and run up again, or give another port in the stack file"
+	said_before=$(stat -c %s "$console_log" 2>/dev/null || printf 0)
 	run "starting $domain" virsh_ start "$domain" "${options[@]}"
 	say "$step: started $domain"
 	changed=1 started=$(seconds_up)
@@ -254,7 +265,7 @@ start() {
 
 # look: has what is still not as wanted in drifts.
 look() {
-	drifts=() notes=() silent=''
+	drifts=() notes=() silent='' todo=''
 	if answering; then probe_process "$(domain_state)"; else silent=1; fi
 }
 
@@ -266,7 +277,7 @@ doubt() {
 
 # answering: waits for the agent.
 answering() {
-	local begun now said wait
+	local begun now said wait line
 	begun=$(seconds_up) said=$begun wait=$(patience)
 	while ! held && ! guest_answers 2; do
 		now=$(seconds_up)
@@ -278,12 +289,43 @@ answering() {
 			drift "the guest agent of $domain did not answer within $wait s"
 			return 1
 		fi
-		[ "$(domain_state)" = running ] || [ "$(domain_state)" = paused ] || {
-			drift "domain $domain is $(domain_state)"
+		case $(domain_state) in
+		running | paused) ;;
+		*)
+			drift "$(off)"
+			todo="see the last words of its QEMU: sudo tail /var/log/libvirt/qemu/$domain.log; of its guest: ${see_console##*: }"
 			return 1
-		}
+			;;
+		esac
+		if line=$(panicked); then
+			drift "the kernel of $domain panicked: $line"
+			todo="$see_console; to debug the boot, give $vm gdb: { paused: true } in the stack file, run up, then: $(lab_command) gdb $vm"
+			return 1
+		fi
 		sleep 0.2
 	done
+}
+
+# off: says that the domain does not run; of one whose QEMU crashed, that.
+off() {
+	case $(virsh_ domstate --reason "$domain" 2>/dev/null || :) in
+	*'(crashed)'*) printf 'domain %s crashed' "$domain" ;;
+	*) printf 'domain %s is %s' "$domain" "$(domain_state)" ;;
+	esac
+}
+
+# panicked: the kernel's line that says so, if that is among what the console said since the boot; fails where not.
+panicked() {
+	local size
+	# What is older than a process that was found running is of a boot before.
+	[ -n "$started" ] || [ "$console_log" -nt "$root/run/libvirt/qemu/$domain.pid" ] || return
+	size=$(stat -c %s "$console_log" 2>/dev/null) || return
+	# virtlogd may have begun another file since.
+	[ "$said_before" -le "$size" ] || said_before=0
+	# A guest that was reset is the same process. Once another line has begun, this one is whole.
+	tail -c "+$((said_before + 1))" "$console_log" | LC_ALL=C awk '/Linux version / {line = ""}
+		/Kernel panic - not syncing/ && line == "" {line = $0; at = NR}
+		END {if (line == "" || at == NR) exit 1; gsub(/[^ -~]/, "", line); print substr(line, 1, 300)}'
 }
 
 # patience: the seconds that the guest has to answer, by when its process was started.

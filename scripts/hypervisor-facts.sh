@@ -12,7 +12,6 @@ source lib/guest-agent.sh
 : "${uuid:?}" "${folder:?}" "${expected[*]}"
 
 record=$root$folder/hypervisor-facts
-vm=${domain#"$stack"-}
 program=/lab/bin/hypervisor-facts
 clocksource=/sys/devices/system/clocksource/clocksource0/current_clocksource
 declare -A facts=()
@@ -92,7 +91,7 @@ apply() {
 	say "$step: $domain sees: $(said_facts | paste -s -d ' ')"
 	! overwritten kernelDetects || say "$step: kernelDetects is not compared: the start of the guest's dmesg was overwritten"
 	[ ${#drifts[@]} = 0 ] || die "$(join '; ' "${drifts[@]}")" "mend hypervisor: or expect: of domain $vm in the stack file"
-	boot=$(boot_now) || die "the guest agent of $domain stopped answering" "see the guest's console: ./lab console --log $vm"
+	boot=$(boot_now) || die "the guest agent of $domain stopped answering" "$see_console"
 	{
 		printf '%s\n' "$boot"
 		said_facts
@@ -112,8 +111,8 @@ wait_for_boot() {
 }
 
 cannot_look() {
-	[ "$1" != 127 ] || die "$domain has no $program" "./lab up builds it and shows it to the guest"
-	die "$program in $domain failed (exit $1)" "see what it says: ./lab exec $vm -- $program"
+	[ "$1" != 127 ] || die "$domain has no $program" "$(lab_command) up builds it and shows it to the guest"
+	die "$program in $domain failed (exit $1)" "see what it says: $(lab_command) exec $vm -- $program"
 }
 
 # It goes with the guest.

@@ -68,7 +68,7 @@ apply() {
 	[ -n "$changed" ] || say "$step: the modules of $domain are up to date"
 }
 
-guests_log="see the guest's log: ./lab exec ${domain#"$stack"-} -- dmesg"
+guests_log="see the guest's log: $(lab_command) exec $vm -- dmesg"
 
 wait_for_boot() {
 	only_paused
@@ -100,7 +100,7 @@ in_guest() {
 	case $rc in
 	0) ;;
 	99) die "the guest $domain cannot unload module $1" \
-		"stop what uses it (./lab exec ${domain#"$stack"-} -- lsmod), then run up again" ;;
+		"stop what uses it ($(lab_command) exec $vm -- lsmod), then run up again" ;;
 	*) die "the guest $domain cannot load module $1" "$guests_log" ;;
 	esac
 }

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { quote } from "../../spec/quote.ts";
 import { type Domain, stackOption } from "../card.ts";
 import { LabError } from "../errors.ts";
-import { domainState, libvirtFault, PausedError, virsh } from "../libvirt.ts";
+import { libvirtFault, offFault, PausedError, stillRuns, virsh } from "../libvirt.ts";
 
 /** How far a command in the guest is. */
 export interface GuestStatus {
@@ -158,10 +158,13 @@ export class GuestAgent {
 		}
 		if (/domain is not running/.test(stderr)) {
 			// libvirt says so of a paused one as well, which may run again by now.
-			if (/^(?:paused|running)$/.test(await domainState(this.#domain))) return new PausedError(this.#domain);
-			return new LabError(`domain ${quote(name)} is not running`, `start it: ${lab} up`);
+			if (await stillRuns(this.#domain, 0)) return new PausedError(this.#domain);
+			return offFault(this.#domain, "not running");
 		}
 		if (/agent (is )?not |timed out/i.test(stderr)) {
+			// It disappears with its QEMU, and with a reboot as well.
+			const runs = await stillRuns(this.#domain, /disappeared/.test(stderr) ? 1 : 0);
+			if (!runs) return offFault(this.#domain, "not running");
 			return new LabError(
 				`the guest agent of ${quote(name)} does not answer`,
 				`it may still be booting, or stand in a debugger; see its console: ${lab} console --log ${name}`,

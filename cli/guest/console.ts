@@ -1,9 +1,9 @@
 import { connect, type Socket } from "node:net";
 import { quote } from "../../spec/quote.ts";
 import { type Domain, findDomain, stackOption } from "../card.ts";
-import { LabError, systemCode } from "../errors.ts";
+import { LabError, orFault, systemCode } from "../errors.ts";
 import { onHost } from "../host.ts";
-import { mustRun } from "../libvirt.ts";
+import { CrashedError, mustRun, stillRuns } from "../libvirt.ts";
 import { printLog } from "../log-file.ts";
 import { say } from "../terminal.ts";
 
@@ -30,11 +30,27 @@ export async function console_(stack: string, name: string): Promise<void> {
 	const socket = await connected(domain);
 	if (process.stdin.isTTY) {
 		say(`connected to the serial console of ${quote(name)}; Ctrl-] leaves, Enter shows a prompt`);
-		await interactive(socket);
+		if ((await interactive(socket)) === "closed") {
+			say(`\nthe console of ${quote(name)} was closed`);
+			throw await closedFault(domain);
+		}
 		say(`\nleft the console of ${quote(name)}; it goes on`);
-	} else {
-		await piped(socket);
+	} else if ((await piped(socket)) === "closed") {
+		// What was typed may have had the guest power off.
+		const fault = await closedFault(domain);
+		if (fault instanceof CrashedError) throw fault;
 	}
+}
+
+async function closedFault(domain: Domain): Promise<LabError> {
+	await stillRuns(domain, 1);
+	const off = await orFault(() => mustRun(domain, "paused is fine"));
+	if (off instanceof LabError) return off;
+	const { name, stack } = domain;
+	return new LabError(
+		`domain ${quote(name)} runs, but its console was closed`,
+		`connect again: ./lab${stackOption(stack)} console ${name}`,
+	);
 }
 
 function connected({ name, card, stack }: Domain): Promise<Socket> {
@@ -57,34 +73,42 @@ function accessHint(error: unknown): string {
 	return systemCode(error) === "EACCES" ? "the guest's console is root's: put sudo before the command" : "";
 }
 
-function interactive(socket: Socket): Promise<void> {
+/** Who ended it: the person, or the other side. */
+type End = "left" | "closed";
+
+function interactive(socket: Socket): Promise<End> {
 	return new Promise((resolve) => {
-		const end = () => {
+		const end = (how: End) => {
 			process.stdin.off("data", typed);
 			process.stdin.setRawMode(false);
 			process.stdin.pause();
 			socket.destroy();
-			resolve();
+			resolve(how);
 		};
 		const typed = (keys: Buffer) => {
 			const at = keys.indexOf(leave);
 			socket.write(at === -1 ? keys : keys.subarray(0, at));
-			if (at !== -1) end();
+			if (at !== -1) end("left");
 		};
 		process.stdin.setRawMode(true);
 		process.stdin.on("data", typed);
 		socket.on("data", (bytes) => process.stdout.write(bytes));
-		socket.once("close", end);
+		socket.once("close", () => end("closed"));
 	});
 }
 
-function piped(socket: Socket): Promise<void> {
+function piped(socket: Socket): Promise<End> {
 	return new Promise((resolve) => {
 		let quiet: NodeJS.Timeout | undefined;
 		let ended = false;
+		let how: End = "closed";
+		const end = () => {
+			how = "left";
+			socket.destroy();
+		};
 		const wait = () => {
 			clearTimeout(quiet);
-			if (ended) quiet = setTimeout(() => socket.destroy(), silence);
+			if (ended) quiet = setTimeout(end, silence);
 		};
 		socket.on("data", (bytes) => {
 			process.stdout.write(bytes);
@@ -93,7 +117,7 @@ function piped(socket: Socket): Promise<void> {
 		socket.once("close", () => {
 			clearTimeout(quiet);
 			process.stdin.destroy();
-			resolve();
+			resolve(how);
 		});
 		process.stdin.on("data", (bytes) => socket.write(bytes));
 		process.stdin.once("end", () => {

@@ -148,9 +148,13 @@ async function run(probe: Probe, compiled: Compiled, agent: GuestAgent, timeout:
 			signal: AbortSignal.any([signal, lost.signal]),
 			stdout: (bytes) => show(report.take(bytes)),
 			stderr: (bytes) => process.stderr.write(bytes),
+		}).finally(async () => {
+			// Of a guest that crashed or panicked, that is all there is.
+			show(report.rest());
+			kept.end();
+			await finished(kept).catch(() => {});
+			say(`lab: the output of ${name} is kept in ${file}`);
 		});
-		show(report.rest());
-		kept.end();
 		await unload(agent, module);
 		await finished(kept);
 		return { code, ended: timedOut || signal.aborted };
@@ -161,7 +165,6 @@ async function run(probe: Probe, compiled: Compiled, agent: GuestAgent, timeout:
 			`its words are above; the kernel's: ./lab${stackOption(domain.stack)} exec ${domain.name} -- dmesg`,
 		);
 	}
-	say(`lab: the output of ${name} is kept in ${file}`);
 	return sayHits(probe, countHits(points, hitsIn(report, probe)), agent);
 }
 

@@ -4,6 +4,13 @@
 source lib/step.sh
 : "${domain:?}"
 
+# Its name in the stack file.
+vm=${domain#"$stack"-}
+
+# What its console said. The first up writes the lab card, which ./lab console goes by, only at its end, and the log is root's.
+console_log=${log_file%/*}/console-$vm.log
+see_console="see the guest's console: sudo $(lab_command) logs console-$vm"
+
 virsh_() { virsh --quiet --connect qemu:///system "$@"; }
 
 # domain_state: what libvirt calls it; nothing of a domain that it does not know.
@@ -17,7 +24,7 @@ only_paused() {
 	local now
 	now=$(domain_state)
 	[ "$now" = paused ] || die "the guest of $domain does not answer; libvirt calls it ${now:-unknown}" \
-		"see the guest's console: ./lab console --log ${domain#"$stack"-}"
+		"$see_console"
 }
 
 # guest_run SCRIPT ARGUMENT…: runs a POSIX shell script in the guest; its output here, its exit status ours, 128 and

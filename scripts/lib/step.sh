@@ -131,6 +131,12 @@ try_lock() {
 	done
 }
 
+# lab_command: ./lab as the person calls it for this stack, where ./lab itself would take another one.
+lab_command() {
+	printf ./lab
+	[ "$stack" = "${TRACELAB_STACK:-quickstart}" ] || printf ' -s %s' "$stack"
+}
+
 # run WHAT COMMAND…: runs a command with its output in the step's log; its failure ends the step with the
 # last lines of that output and the log's name.
 run() {

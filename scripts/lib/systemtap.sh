@@ -146,7 +146,7 @@ installed_file() { find "$root$folder/root/lib/modules" -name "${1//[-_]/[-_]}.k
 
 # installation_of MODULE: that SystemTap looks for a module below /lib/modules alone, loaded or not.
 installation_of() {
-	local name=$1 vm=${domain#"$stack"-} release loaded=''
+	local name=$1 release loaded=''
 	release=$(<"$root$kernel_prefix/release")
 	# shellcheck disable=SC2016  # expanded in the guest
 	if guest_answers 5 && guest_run '[ -e "/sys/module/$1/sections" ]' "${name//-/_}" 2>/dev/null; then loaded='loaded, but '; fi

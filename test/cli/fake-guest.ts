@@ -36,6 +36,8 @@ export class FakeGuest {
 	state = "running";
 	/** What the next calls of `virsh domstate` say, before that. */
 	readonly states: string[] = [];
+	/** What `virsh domstate --reason` says beside the state. */
+	reason = "destroyed";
 	/** What `virsh dumpxml` says; undefined for a domain that libvirt does not know. */
 	definition: string | undefined;
 	/** What is in its memory by physical address; elsewhere are zeros. */
@@ -108,6 +110,7 @@ export class FakeGuest {
 		this.calls.push(words);
 		const [command, ...args] = words;
 		if (command === "domstate") {
+			if (args[1] === "--reason") return { code: 0, text: `${this.state} (${this.reason})` };
 			const state = this.states.shift() ?? this.state;
 			return state === "undefined"
 				? { code: 1, text: `error: failed to get domain '${args[0]}'` }

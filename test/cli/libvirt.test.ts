@@ -39,6 +39,12 @@ test.serial(refuses, "echo 'shut off'", 'domain "vm" is shut off', "start it: ./
 test.serial(refuses, "echo crashed", 'domain "vm" is crashed', "start it: ./lab up");
 test.serial(
 	refuses,
+	"echo 'shut off (crashed)' | cut -d ' ' -f 1-$(($# == 6 ? 3 : 2))",
+	'domain "vm" crashed',
+	"see the last words of its QEMU: sudo tail /var/log/libvirt/qemu/quickstart-vm.log; then start it: ./lab up",
+);
+test.serial(
+	refuses,
 	`echo "error: failed to get domain 'quickstart-vm'" >&2; exit 1`,
 	'domain "vm" is not known to libvirt',
 	"start it: ./lab up",

@@ -499,9 +499,10 @@ test("a flight recorder of the stack file is there after an up, comes back when 
 	);
 	const crashed = await lab("trace", "snapshot", "flight", "--name", "crashed");
 	t.is(crashed.code, 1, crashed.all);
-	t.true(crashed.all.includes('the part of guest vm is not to be had: domain "vm" is not running'), crashed.all);
+	t.true(crashed.all.includes('the part of guest vm is not to be had: domain "vm" crashed'), crashed.all);
+	t.true(crashed.all.includes(`sudo tail /var/log/libvirt/qemu/${libvirtName}.log`), crashed.all);
 	const last = readRun("crashed");
-	t.is(last.domains["vm"]?.pid, killed);
+	t.is(last.domains["vm"]?.pid, Number(killed));
 	t.true((last.layers[0]?.events["virtio_blk_handle_read"] ?? 0) >= 50);
 	const back = await lab("up");
 	t.is(back.code, 0, back.all);

@@ -26,6 +26,9 @@ const guest: Guest = { emulator, process: "vm", buildId };
  *     taken     ss's line of whoever has the gdb port, who goes if another domain is destroyed
  *     broken    why the domain does not start  debugged  a debugger is connected to the gdbstub
  *     busy/X    module X cannot be unloaded    hangs     the agent answers after no start
+ *     says      what a start has the console say, whose agent does not answer then
+ *     dies      a domain that was started has crashed
+ *     reason    as virsh domstate --reason says it
  */
 export function fakeGuest(scratch: ScratchHost, made: Partial<Guest> = {}): void {
 	scratch.write("virt/defined", "<domain>\n  <name>quick-vm</name>\n</domain>\n");
@@ -74,7 +77,8 @@ case $1 in
 uri) echo qemu:///system ;;
 list) ;;
 dominfo) known "$2" ;;
-domstate) known "$2"; cat "$v/state" ;;
+domstate) known "\${*: -1}"; state=$(cat "$v/state")
+	if [ "$2" != --reason ]; then echo "$state"; else echo "$state ($(cat "$v/reason" 2>/dev/null || echo destroyed))"; fi ;;
 dumpxml) known "$3"; [ "$2" = --inactive ] && cat "$v/defined" ;;
 define) grep -q '<domain>' "$2" || { echo 'error: (domain_definition):1: Document is empty' >&2; exit 1; }
 	cp "$2" "$v/defined"; [ -e "$v/state" ] || echo 'shut off' >"$v/state" ;;
@@ -88,7 +92,9 @@ start) known "$2"
 	echo $pid >"$v/listens"
 	${binary(`${note}$(cat "$v/kernel")`)} >"$root/guest/sys/kernel/notes"
 	rm -rf "$root/guest/sys/module"
-	if [ "\${3:-}" = --paused ]; then echo paused >"$v/state"; else echo running >"$v/state"; fi ;;
+	if [ -e "$v/says" ]; then mkdir -p "$root/var/log/tracelab/quick"; cat "$v/says" >>"$root/var/log/tracelab/quick/console-vm.log"; touch "$v/silent"; fi
+	if [ "\${3:-}" = --paused ]; then echo paused >"$v/state"; else echo running >"$v/state"; fi
+	if [ -e "$v/dies" ]; then echo 'shut off' >"$v/state"; echo crashed >"$v/reason"; fi ;;
 destroy) [ "$2" = ${domain} ] || { rm "$v/taken"; exit; }
 	rm -rf "$root/proc"; rm -f "$p" "$v/listens" "$v/debugged"; echo 'shut off' >"$v/state" ;;
 resume) echo running >"$v/state" ;;

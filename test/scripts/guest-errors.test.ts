@@ -4,14 +4,15 @@ import { join } from "node:path";
 import anyTest, { type ExecutionContext } from "ava";
 import { execa } from "execa";
 import { becomes, buildId, emulator, fakeGuest, folder } from "./fake-guest.ts";
-import { guestInputs, guestStep, runGuest } from "./run-guest.ts";
+import { guestInputs, guestStep, patientStep, runGuest } from "./run-guest.ts";
 import { ScratchHost } from "./run-step.ts";
 
 // One after the other: each starts a good many processes.
 const test = anyTest.serial;
 
 const carryOn = "  what to do: mend what the log shows, then run up again: it carries on from what was built";
-const lookAtConsole = "  what to do: see the guest's console: ./lab console --log vm";
+const seeConsole = "see the guest's console: sudo ./lab -s quick logs console-vm";
+const lookAtConsole = `  what to do: ${seeConsole}`;
 const kernel = guestInputs.kernel_prefix;
 
 function host(t: ExecutionContext): ScratchHost {
@@ -99,9 +100,7 @@ for (const [what, definition, more] of [
 		s.write("virt/defined", `${definition}\n  <name>quick-vm</name>\n</domain>\n`);
 		s.write("virt/hangs", "");
 	};
-	test(`a guest ${what} that never answers`, refused, silent, [
-		"guest: started quick-vm",
-		`guest: ${isSilent}: starting it again`,
+	test(`a guest ${what} that never answers, and is started once,`, refused, silent, [
 		"guest: started quick-vm",
 		`tracelab: guest: ${isSilent}`,
 		`${lookAtConsole}${more}`,
@@ -123,6 +122,87 @@ test(
 		lookAtConsole,
 	],
 );
+
+const panic = "[    2.104729] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(254,0)";
+const booted = "[    0.000000] Linux version 6.1.170\r\n";
+const panics = `${booted}${panic}\r\n[    2.105001] CPU: 0 PID: 1 Comm: swapper/0\r\n[    2.9] ---[ end Kernel panic - not syncing: VFS ]---\r\n`;
+const consoleLog = "var/log/tracelab/quick/console-vm.log";
+const debugBoot = `${lookAtConsole}; to debug the boot, give vm gdb: { paused: true } in the stack file, run up, then: ./lab -s quick gdb vm`;
+
+test("a kernel that panics while it boots ends the wait, and stays for gdb", async (t) => {
+	const scratch = host(t);
+	scratch.write("virt/says", panics);
+	const { code, stderr, calls } = await scratch.bash(patientStep(), "apply");
+	t.is(code, 1);
+	t.deepEqual(stderr.split("\n"), [
+		"guest: started quick-vm",
+		`tracelab: guest: the kernel of quick-vm panicked: ${panic}`,
+		debugBoot,
+	]);
+	t.false(calls.some((call) => call.includes(" destroy ")));
+});
+
+test("an up that is run with the stack as TRACELAB_STACK names it advises commands without it", async (t) => {
+	const scratch = host(t);
+	scratch.write("virt/says", panics);
+	const program = `export TRACELAB_STACK=quick\n${patientStep()}`;
+	t.regex((await scratch.bash(program, "apply")).stderr, /sudo \.\/lab logs console-vm; .*, then: \.\/lab gdb vm$/);
+});
+
+test("a panic of a boot before, and one whose line is not whole yet, are none of this boot's", async (t) => {
+	const scratch = host(t);
+	scratch.write(consoleLog, panics);
+	scratch.write("virt/says", `${booted}${panic}`);
+	const { code, stderr } = await runGuest(scratch, "apply");
+	t.is(code, 1);
+	t.deepEqual(stderr.split("\n"), ["guest: started quick-vm", `tracelab: guest: ${isSilent}`, lookAtConsole]);
+});
+
+test("a panic in a console's log that was begun anew during the boot is seen", async (t) => {
+	const scratch = host(t);
+	scratch.write(consoleLog, "x".repeat(10_000));
+	scratch.write("virt/says", panics);
+	const program = guestStep().replace("\nlook() {\n", () => `\nlook() {\n\tprintf %s '${panics}' >"$console_log"\n`);
+	t.regex((await scratch.bash(program, "apply")).stderr, /the kernel of quick-vm panicked/);
+});
+
+test("a guest that panicked since is started again at once, and its panic is said, in a preview as well", async (t) => {
+	const scratch = host(t);
+	await runGuest(scratch, "apply");
+	scratch.write(consoleLog, panics);
+	scratch.write("virt/silent", "");
+	const said = `the kernel of quick-vm panicked: ${panic}`;
+	t.is((await runGuest(scratch, "probe")).stdout["drift"], said);
+	const { code, stderr } = await scratch.bash(patientStep(), "apply");
+	t.is(code, 0);
+	t.deepEqual(stderr.split("\n"), [`guest: ${said}: starting it again`, "guest: started quick-vm"]);
+	t.is(scratch.read(consoleLog), panics);
+});
+
+test("a guest that was started or reset since it panicked did not panic", async (t) => {
+	const scratch = host(t);
+	scratch.write(consoleLog, panics);
+	await runGuest(scratch, "apply");
+	scratch.write("virt/silent", "");
+	const silent = "the guest agent of quick-vm does not answer";
+	t.is((await runGuest(scratch, "probe")).stdout["drift"], silent);
+	scratch.write(consoleLog, panics + booted);
+	t.is((await runGuest(scratch, "probe")).stdout["drift"], silent);
+});
+
+test("a QEMU that crashes while its guest boots is called so, and its last words are named", async (t) => {
+	const scratch = host(t);
+	scratch.write("virt/dies", "");
+	scratch.write("virt/hangs", "");
+	const { code, stderr } = await scratch.bash(patientStep(), "apply");
+	t.is(code, 1);
+	t.deepEqual(stderr.split("\n"), [
+		"guest: started quick-vm",
+		"tracelab: guest: domain quick-vm crashed",
+		"  what to do: see the last words of its QEMU: sudo tail /var/log/libvirt/qemu/quick-vm.log; of its guest: sudo ./lab -s quick logs console-vm",
+	]);
+	t.is((await runGuest(scratch, "probe")).stdout["drift"], "domain quick-vm crashed");
+});
 
 test("a disk that cannot be made is an error, and nothing stands in its place", async (t) => {
 	const scratch = host(t);

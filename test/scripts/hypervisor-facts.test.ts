@@ -155,7 +155,7 @@ test("a guest that is off is the guest step's to say", async (t) => {
 	t.is(run.code, 1);
 	t.is(
 		run.stderr,
-		"tracelab: hypervisor-facts: the guest of quick-vm does not answer; libvirt calls it shut off\n  what to do: see the guest's console: ./lab console --log vm",
+		"tracelab: hypervisor-facts: the guest of quick-vm does not answer; libvirt calls it shut off\n  what to do: see the guest's console: sudo ./lab -s quick logs console-vm",
 	);
 });
 
@@ -176,13 +176,13 @@ test(
 	fails,
 	"without the program",
 	"",
-	"tracelab: hypervisor-facts: quick-vm has no /lab/bin/hypervisor-facts\n  what to do: ./lab up builds it and shows it to the guest",
+	"tracelab: hypervisor-facts: quick-vm has no /lab/bin/hypervisor-facts\n  what to do: ./lab -s quick up builds it and shows it to the guest",
 );
 test(
 	fails,
 	"whose program fails",
 	"#!/bin/sh\nexit 3\n",
-	"tracelab: hypervisor-facts: /lab/bin/hypervisor-facts in quick-vm failed (exit 3)\n  what to do: see what it says: ./lab exec vm -- /lab/bin/hypervisor-facts",
+	"tracelab: hypervisor-facts: /lab/bin/hypervisor-facts in quick-vm failed (exit 3)\n  what to do: see what it says: ./lab -s quick exec vm -- /lab/bin/hypervisor-facts",
 );
 
 test("a fact of any text is compared and told as it is, and no shell reads it", async (t) => {

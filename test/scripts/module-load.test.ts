@@ -13,7 +13,7 @@ const hello = "/opt/tracelab/module/0123456789abcdef";
 const other = "/opt/tracelab/module/1111111111111111";
 const [first, second] = ["11".repeat(20), "22".repeat(20)];
 const inputs = { domain, folder, modules: { hello }, paused: "0" };
-const lookThere = "see the guest's log: ./lab exec vm -- dmesg";
+const lookThere = "see the guest's log: ./lab -s quick exec vm -- dmesg";
 
 /** A running guest in whose tree two modules are installed. */
 function host(t: ExecutionContext): ScratchHost {
@@ -139,7 +139,7 @@ test(
 test("a module that is in use", failing, (scratch: ScratchHost) => scratch.write("virt/busy/other", ""), [
 	"  | rmmod: ERROR: Module other is in use",
 	"tracelab: module-load: the guest quick-vm cannot unload module other",
-	"  what to do: stop what uses it (./lab exec vm -- lsmod), then run up again",
+	"  what to do: stop what uses it (./lab -s quick exec vm -- lsmod), then run up again",
 ]);
 test(
 	"a module that comes up as another build",
@@ -153,11 +153,11 @@ test(
 );
 test("a guest that is off", failing, (scratch: ScratchHost) => scratch.write("virt/state", "shut off\n"), [
 	"tracelab: module-load: the guest of quick-vm does not answer; libvirt calls it shut off",
-	"  what to do: see the guest's console: ./lab console --log vm",
+	"  what to do: see the guest's console: sudo ./lab -s quick logs console-vm",
 ]);
 test("a guest whose agent is gone", failing, (scratch: ScratchHost) => scratch.write("virt/silent", ""), [
 	"tracelab: module-load: the guest of quick-vm does not answer; libvirt calls it running",
-	"  what to do: see the guest's console: ./lab console --log vm",
+	"  what to do: see the guest's console: sudo ./lab -s quick logs console-vm",
 ]);
 
 for (const [paused, why] of [

@@ -155,6 +155,33 @@ test.serial("a domain that does not run, and one that stands in its debugger, ar
 	guest.state = "running";
 });
 
+const crashed = {
+	message: 'domain "vm" crashed',
+	todo: "see the last words of its QEMU: sudo tail /var/log/libvirt/qemu/quickstart-vm.log; then start it: ./lab up",
+};
+
+test.serial("a domain whose QEMU crashed is called so, between two requests and in one", async (t) => {
+	guest.state = "shut off";
+	guest.reason = "crashed";
+	t.like(await t.throwsAsync(agent.start(["true"])), crashed);
+	guest.fault = "error: Guest agent is not responding: Guest agent disappeared while executing command";
+	// libvirt has not seen all of its end yet.
+	guest.states.push("running", "running");
+	t.like(await t.throwsAsync(agent.start(["true"])), crashed);
+	guest.reason = "shutdown";
+	t.like(await t.throwsAsync(agent.start(["true"])), {
+		message: 'domain "vm" is not running',
+		todo: "start it: ./lab up",
+	});
+	guest.state = "running";
+});
+
+test.serial(
+	faults,
+	"error: Guest agent is not responding: Guest agent disappeared while executing command",
+	'the guest agent of "vm" does not answer',
+	silent,
+);
 test.serial(
 	faults,
 	"error: Guest agent is not responding: QEMU guest agent is not connected",

@@ -180,11 +180,12 @@ asRoot("a probe whose output finds no room is ended, and its module is unloaded"
 		{ env: lab.env, extendEnv: false, reject: false },
 	);
 	t.deepEqual(
-		[exitCode, stdout.length, stderr],
+		[exitCode, stdout.length, stderr.replace(/probe-mine-\w+/, "RUN")],
 		[
 			1,
 			100_000,
 			`lab: mine probes vm; Ctrl-C ends it
+lab: the output of mine is kept in ${runs}/RUN/output
 lab: ENOSPC: no space left on device, write
   what to do: make room (df -h shows on which disk), then say it again`,
 		],
@@ -282,8 +283,26 @@ asRoot("a staprun that fails is an error, after its own words", async (t) => {
 	t.is(code, 1);
 	t.deepEqual(stderr.split("\n").slice(1), [
 		"ERROR: no",
+		`lab: the output of mine is kept in ${lab.root}${kept(lab)}`,
 		'lab: staprun ended with 1: probe "mine" did not run to its end',
 		"  what to do: its words are above; the kernel's: ./lab exec vm -- dmesg",
+	]);
+});
+
+asRoot("a QEMU that crashes under a probe is an error, and leaves what the probe had said", async (t) => {
+	const { lab, guest } = await there(t, 'echo last; touch "${0%/guest-bin/*}/said"; sleep 60', 1);
+	const run = lab.lab(["probe", "run", "mine"]);
+	while (!existsSync(join(lab.root, "said"))) await pause(20);
+	// What it said is ours after a second.
+	await pause(2000);
+	guest.reason = "crashed";
+	guest.state = "shut off";
+	const { code, stdout, stderr } = await run;
+	t.deepEqual([code, stdout, lab.read(kept(lab))], [1, "last", "last\n"]);
+	t.deepEqual(stderr.split("\n").slice(1), [
+		`lab: the output of mine is kept in ${lab.root}${kept(lab)}`,
+		'lab: domain "vm" crashed',
+		"  what to do: see the last words of its QEMU: sudo tail /var/log/libvirt/qemu/quickstart-vm.log; then start it: ./lab up",
 	]);
 });
 
