@@ -14,7 +14,7 @@ import { GuestAgent, GuestRefusal } from "../guest/agent.ts";
 import { domainState, mustRun, PausedError } from "../libvirt.ts";
 import { keepStack } from "../runs/own-stack.ts";
 import { recorder } from "../runs/recorder.ts";
-import { writeRun } from "../runs/run-file.ts";
+import { goesOn, writeRun } from "../runs/run-file.ts";
 import { makeRunFolder } from "../runs/run-folder.ts";
 import { say } from "../terminal.ts";
 import { exchange, overAgent, seesBeacons } from "./agent-clock.ts";
@@ -241,9 +241,19 @@ export async function recordWhile(
 	const clocks = await stopRecording(recording).catch((error: unknown) => {
 		const words = failure instanceof Error ? failure.message : "";
 		if (failure !== undefined && !errorText(error).includes(words)) say(errorText(failure));
-		throw error;
+		throw goingOn(recording, error);
 	});
 	return { clocks, failure };
+}
+
+/** What keeps a run from its end, with how it is ended later; nobody else says that of one which was not started to go on. */
+function goingOn({ folder, run }: Recording, error: unknown): unknown {
+	const end = `./lab${stackOption(run.stack)} trace stop ${run.run}`;
+	if (!(error instanceof LabError) || !goesOn(folder) || error.todo.includes(end)) return error;
+	return new LabError(
+		`${error.message}: run ${run.run} is still being recorded`,
+		`${error.todo}; then end the run: ${end}`,
+	);
 }
 
 /**

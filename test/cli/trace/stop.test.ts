@@ -98,6 +98,56 @@ asRoot("a run whose domain the lab has lost since is stopped all the same, which
 	t.deepEqual(readdirSync(join(lab.root, "lttng/host")), []);
 });
 
+const leftRecording = test.macro({
+	title: (_, what: string) => `a command whose run goes on, since ${what}, says how that is ended`,
+	async exec(t, _what: string, becomes: (guest: FakeGuest, lab: ScratchLab) => () => void, said: readonly string[]) {
+		const { lab, guest } = await traceableGuest(t);
+		records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+		lab.write(
+			"guest-bin/true",
+			`#!/bin/sh\n: >'${lab.root}/runs'; while [ ! -e '${lab.root}/ends' ]; do sleep 0.1; done\n`,
+			0o755,
+		);
+		const running = lab.lab([...traceRun, "--", "true"]);
+		while (!existsSync(join(lab.root, "runs"))) await pause(20);
+		const mend = becomes(guest, lab);
+		const { code, stderr } = await running;
+		t.is(code, 1);
+		const [message, todo] = said;
+		t.deepEqual(stderr.split("\n").slice(1), [
+			`lab: ${message}: run one is still being recorded`,
+			`  what to do: ${todo}; then end the run: ./lab trace stop one`,
+		]);
+		mend();
+		t.is((await lab.lab(["trace", "stop", "one"])).code, 0);
+	},
+});
+
+asRoot(
+	leftRecording,
+	"a debugger holds the guest",
+	(guest, lab) => {
+		guest.states.push("paused");
+		lab.write("ends", "");
+		return () => {};
+	},
+	[
+		'domain "vm" is paused',
+		"let it go on from its debugger (./lab gdb vm, then continue) or by: virsh resume quickstart-vm",
+	],
+);
+asRoot(
+	leftRecording,
+	"libvirtd has died",
+	(_guest, lab) => {
+		const virsh = join(String(lab.env["PATH"]).split(":")[0] ?? "", "virsh");
+		const answers = readFileSync(virsh, "utf8");
+		lab.fake("virsh", "echo 'error: failed to connect to the hypervisor' >&2; exit 1");
+		return () => writeFileSync(virsh, answers);
+	},
+	["libvirtd does not answer", "./lab up starts it; ./lab doctor says more"],
+);
+
 asRoot("a stop that was cut off is done again, and has all that the session and the guest still have", async (t) => {
 	const lab = await traceable(t);
 	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
