@@ -9,7 +9,7 @@ import { beaconIn, checkBound, checkOffsets, fitRun, type TracedBeacon } from ".
 import { guestSystemClock, hostClock, type SystemClock } from "../clock/system-clock.ts";
 import { inOne, LabError, orFault } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
-import { PausedError } from "../libvirt.ts";
+import { domainProcess, PausedError } from "../libvirt.ts";
 import { ctfClock, ctfTraces } from "../runs/ctf.ts";
 import { causalityText, clockText, orderText } from "../runs/events.ts";
 import { causality } from "../runs/merge.ts";
@@ -51,6 +51,7 @@ export async function completeRun(
 	const guests: Record<string, SystemClock> = {};
 	const userspace = await registered();
 	for (const domain of session.domains) {
+		run.notes.push(...endedQemu(domain, run));
 		const part = parts.get(domain.name);
 		const agent = new GuestAgent(domain);
 		// Whoever gave no part says nothing else either, and would be waited for each time.
@@ -58,7 +59,7 @@ export async function completeRun(
 		const clock = silent ? part : await orFault(() => guestSystemClock(agent));
 		if (!(clock instanceof LabError)) {
 			guests[domain.name] = clock;
-			run.notes.push(...clocksourceChange(domain, run, clock));
+			run.notes.push(...clockChange(domain, run, clock));
 		}
 		let enabled: readonly string[] | undefined;
 		if (part !== undefined) {
@@ -91,10 +92,20 @@ export async function completeRun(
 	}
 }
 
-/** That a guest's clocksource is another than at the start, whether or not its clock shows that. */
-function clocksourceChange({ name }: Domain, { domains }: Run, { clocksource: to }: SystemClock): string[] {
-	const from = domains[name]?.clocksource ?? to;
-	return from === to ? [] : [`the clocksource of guest ${name} changed from ${from} to ${to} in the run`];
+/** That a session followed a process which the domain has no more; a snapshot says it before. */
+function endedQemu(domain: Domain, { domains, mode }: Run): string[] {
+	const pid = domains[domain.name]?.pid;
+	if (mode === "snapshot" || domainProcess(domain)?.pid === pid) return [];
+	return [`the QEMU of ${domain.name} that was recorded, process ${pid}, has ended: nothing behind that is in the run`];
+}
+
+/** That a guest's clock began anew, or has another source than at the start, whether or not it shows that. */
+function clockChange({ name }: Domain, { domains }: Run, { clocksource: to, bootId }: SystemClock): string[] {
+	const { clocksource: from = to, bootId: before = bootId } = domains[name] ?? {};
+	return [
+		...(before === bootId ? [] : [`guest ${name} was started again in the run: its clock began anew there`]),
+		...(from === to ? [] : [`the clocksource of guest ${name} changed from ${from} to ${to} in the run`]),
+	];
 }
 
 /** What was lost of a layer, and why; what a flight recorder writes over, it is there to forget. */

@@ -187,7 +187,10 @@ export async function startClocks({ folder, session, run }: Recording): Promise<
 			run.notes.push(`the clock of ${domain.name} is not put on the host's: ${clock.message}`);
 			continue;
 		}
-		if (traced !== undefined && !(clock instanceof LabError)) traced.clocksource = clock.clocksource;
+		if (traced !== undefined && !(clock instanceof LabError)) {
+			traced.clocksource = clock.clocksource;
+			traced.bootId = clock.bootId;
+		}
 		if (!(await seesBeacons(traced?.pid ?? 0))) {
 			await exchange(folder, domain);
 			continue;
@@ -341,7 +344,7 @@ async function stopHost({ session, folder }: TraceSession): Promise<string> {
 export async function takeParts({ session, run }: Recording, taking: GuestTaking): Promise<GuestParts> {
 	const asked = run.asked.guest.length === 0 ? [] : session.domains;
 	const take = async (domain: Domain) =>
-		[domain.name, await orFault(() => takePart(new GuestAgent(domain), session.session, taking))] as const;
+		[domain.name, await orFault(() => takePart(domain, session.session, taking))] as const;
 	return new Map(await Promise.all(asked.map(take)));
 }
 

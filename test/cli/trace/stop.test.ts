@@ -11,6 +11,7 @@ import {
 	folder,
 	held,
 	noBeacon,
+	pid,
 	readRun,
 	records,
 	stopsOnceThereIsRoom,
@@ -147,6 +148,45 @@ asRoot(
 	},
 	["libvirtd does not answer", "./lab up starts it; ./lab doctor says more"],
 );
+
+asRoot("a QEMU that was replaced while it was recorded is said", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	t.is((await lab.lab(["trace", "start", ...traceRun.slice(2), "--layer", "qemu"])).code, 0);
+	lab.write("run/libvirt/qemu/quickstart-vm.pid", `${pid + 1}\n`);
+	const { code, stdout, stderr } = await lab.lab(["trace", "stop"]);
+	t.is(code, 0, stderr);
+	const ended = `the QEMU of vm that was recorded, process ${pid}, has ended: nothing behind that is in the run`;
+	t.true(stdout.split("\n").includes(ended), stdout);
+});
+
+asRoot("a guest that was started again is said where QEMU alone is recorded", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	t.is((await lab.lab(["trace", "start", ...traceRun.slice(2), "--layer", "qemu"])).code, 0);
+	lab.write("guest/proc/sys/kernel/random/boot_id", "another\n");
+	const { code, stdout, stderr } = await lab.lab(["trace", "stop"]);
+	t.is(code, 0, stderr);
+	t.true(stdout.split("\n").includes("guest vm was started again in the run: its clock began anew there"), stdout);
+});
+
+asRoot("a guest that was started again has nothing of its part, which is the cause that is named", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	t.is((await lab.lab(["trace", "start", ...traceRun.slice(2)])).code, 0);
+	rmSync(join(lab.root, "dev/shm/tracelab"), { recursive: true });
+	rmSync(join(lab.root, "lttng/guest"), { recursive: true });
+	lab.write("lttng/guest-down", "");
+	const gone = [
+		"guest vm has no session tracelab-quickstart.one any more: it was started again while it was recorded, or what made the session was killed before",
+		"  what to do: see why in its console: ./lab console --log vm; then record it again",
+	];
+	const rotated = await lab.lab(["trace", "rotate"]);
+	t.deepEqual([rotated.code, rotated.stderr], [1, `lab: ${gone.join("\n")}`]);
+	const { code, stderr } = await lab.lab(["trace", "stop"]);
+	const lacks = "lab: the layer guest vm recorded nothing: the part of guest vm is not to be had: ";
+	t.deepEqual([code, stderr], [1, lacks + gone.join("\n")]);
+});
 
 asRoot("a stop that was cut off is done again, and has all that the session and the guest still have", async (t) => {
 	const lab = await traceable(t);
