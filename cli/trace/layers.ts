@@ -38,8 +38,8 @@ export async function completeRun(
 	const { folder, session, run } = recording;
 	moveKernel(folder);
 	const qemu = await qemuPart(recording, said);
-	const fault = [said, qemu].find((one) => one instanceof LabError);
-	if (fault !== undefined) recording.qemuFault = fault;
+	const qemuFault = [said, qemu].find((one) => one instanceof LabError);
+	if (qemuFault !== undefined) recording.qemuFault = qemuFault;
 	if (!(qemu instanceof LabError)) recording.processes = qemu.processes;
 	run.layers.unshift(qemu instanceof LabError ? absentQemu(qemu) : qemu.layer);
 	run.layers.push(...(await hostLayer(recording, said, host)));
@@ -54,9 +54,9 @@ export async function completeRun(
 		run.notes.push(...endedQemu(domain, run));
 		const part = parts.get(domain.name);
 		const agent = new GuestAgent(domain);
-		// Whoever gave no part says nothing else either, and would be waited for each time.
-		const silent = part instanceof LabError;
-		const clock = silent ? part : await orFault(() => guestSystemClock(agent));
+		// Whoever does not answer, or gave no part, says nothing else either, and would be waited for each time.
+		const fault = part instanceof LabError ? part : recording.silent?.get(domain.name);
+		const clock = fault ?? (await orFault(() => guestSystemClock(agent)));
 		if (!(clock instanceof LabError)) {
 			guests[domain.name] = clock;
 			run.notes.push(...clockChange(domain, run, clock));
@@ -70,7 +70,9 @@ export async function completeRun(
 			else enabled = fetched.enabled;
 			run.layers.push(fetched instanceof LabError ? await brokenOff(recording, domain.name, fetched) : fetched.layer);
 		}
-		run.notes.push(...(await unknownEvents(domain, run, { userspace, agent: silent ? undefined : agent, enabled })));
+		run.notes.push(
+			...(await unknownEvents(domain, run, { userspace, agent: fault === undefined ? agent : undefined, enabled })),
+		);
 	}
 	for (const name of Object.keys(run.rotated ?? {})) {
 		if (session.domains.some((domain) => domain.name === name)) continue;

@@ -35,7 +35,7 @@ import {
 import { takeHost } from "./host-kernel.ts";
 import { absentHost, completeRun } from "./layers.ts";
 import { lttng, rotateHost, versionIn } from "./lttng.ts";
-import { makeSession, removeSession, runSession, type TraceSession } from "./session.ts";
+import { guestFolder, makeSession, removeSession, runSession, type TraceSession } from "./session.ts";
 
 export interface RecordOptions {
 	/** Names of the domains; none: the only one. */
@@ -63,6 +63,8 @@ export interface Recording {
 	clockFault?: LabError;
 	/** Events of each process in QEMU's layer, but for those that are there for the clock alone. */
 	processes?: ReadonlyMap<number, number>;
+	/** Why a guest does not answer at the end, by its domain's name: it is asked nothing more. */
+	silent?: ReadonlyMap<string, LabError>;
 	/** Why a guest's part could not be had, by its domain's name. */
 	readonly guestFaults: Map<string, LabError>;
 	/** Why QEMU's part could not be had, where it could not. */
@@ -204,17 +206,19 @@ export async function startClocks({ folder, session, run }: Recording): Promise<
  * Ends the beacons, and keeps what they printed; or asks the agents whose guests have none once more. A guest that does not answer,
  * such as one that crashed, has said its last, and its run is a run all the same. Returns the names of such guests' domains.
  */
-export async function endClocks({ folder, session, run }: Recording): Promise<ReadonlySet<string>> {
+export async function endClocks({ folder, session, run, silent: before }: Recording): Promise<ReadonlySet<string>> {
 	const silent = new Set<string>();
 	for (const domain of session.domains) {
+		const fault = before?.get(domain.name);
 		if (overAgent(folder, domain.name)) {
-			await exchange(folder, domain);
+			if (fault === undefined) await exchange(folder, domain);
+			else say(`lab: the clock of ${domain.name} is not compared: ${fault.message}`);
 			run.notes.push(
 				`LTTng sees no beacons of ${domain.name}'s QEMU: the guest's clock is compared over its agent, and known to milliseconds`,
 			);
 			continue;
 		}
-		const lines = await orFault(() => endBeacons(new GuestAgent(domain), session.session));
+		const lines = fault ?? (await orFault(() => endBeacons(new GuestAgent(domain), session.session)));
 		if (lines instanceof LabError) {
 			run.notes.push(`the beacons of ${domain.name} are not to be had: ${lines.message}`);
 			silent.add(domain.name);
@@ -281,6 +285,7 @@ export async function stopRecording(recording: Recording): Promise<string[]> {
 
 async function endRecording(recording: Recording): Promise<string[]> {
 	const { session, run } = recording;
+	recording.silent = await silentGuests(recording);
 	const clocks = await noRoomLater(() => endClocks(recording));
 	ended(run);
 	await endCalibration(recording);
@@ -313,6 +318,26 @@ async function endRecording(recording: Recording): Promise<string[]> {
 	return text;
 }
 
+/** The guests that do not answer, all of which are waited for at once: meanwhile, all the others are recorded. */
+async function silentGuests({ session, run }: Recording): Promise<Map<string, LabError>> {
+	const silent = new Map<string, LabError>();
+	const ask = async (domain: Domain) => {
+		const fault = await new GuestAgent(domain).silence(5);
+		if (fault === undefined) return;
+		const keeps = run.asked.guest.length > 0 && (await domainState(domain)) === "running";
+		silent.set(domain.name, keeps ? new LabError(fault.message, `${fault.todo}\n${later(domain, session)}`) : fault);
+	};
+	await Promise.all(session.domains.map(ask));
+	return silent;
+}
+
+/** How to have what a guest recorded that answers only after its run. */
+function later({ name, stack }: Domain, { session }: TraceSession): string {
+	const lab = `./lab${stackOption(stack)}`;
+	const folder = guestFolder(session);
+	return `    if it goes on, it has what LTTng recorded still: ${lab} exec ${name} -- lttng destroy ${session}, then ${lab} cp ${name}:${folder} ., then ${lab} exec ${name} -- rm -r ${folder}`;
+}
+
 /** Has some work that finds no room say so when it is asked what it came to. */
 async function noRoomLater<T>(work: () => Promise<T>): Promise<() => T> {
 	try {
@@ -341,10 +366,13 @@ async function stopHost({ session, folder }: TraceSession): Promise<string> {
 }
 
 /** Has all guests whose kernels are recorded end their parts at once. */
-export async function takeParts({ session, run }: Recording, taking: GuestTaking): Promise<GuestParts> {
+export async function takeParts({ session, run, silent }: Recording, taking: GuestTaking): Promise<GuestParts> {
 	const asked = run.asked.guest.length === 0 ? [] : session.domains;
 	const take = async (domain: Domain) =>
-		[domain.name, await orFault(() => takePart(domain, session.session, taking))] as const;
+		[
+			domain.name,
+			silent?.get(domain.name) ?? (await orFault(() => takePart(domain, session.session, taking))),
+		] as const;
 	return new Map(await Promise.all(asked.map(take)));
 }
 

@@ -9,6 +9,7 @@ import type { FakeGuest } from "../fake-guest.ts";
 import { card, type ScratchLab } from "../scratch-lab.ts";
 import {
 	folder,
+	hangs,
 	held,
 	noBeacon,
 	pid,
@@ -372,17 +373,45 @@ asRoot("a guest that went while it was recorded leaves QEMU's part, and is the c
 	t.deepEqual(readdirSync(join(lab.root, "lttng/host")), []);
 });
 
-asRoot("a guest that gave no part is asked for nothing more", async (t) => {
+asRoot("a guest that hangs is waited for once, and how to have its part later is said", async (t) => {
 	const { lab, guest } = await traceableGuest(t);
 	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
 	t.is((await lab.lab(["trace", "start", "block-io", "-d", "vm", "--name", "one"])).code, 0);
 	guest.calls.length = 0;
 	guest.fault = "error: Guest agent is not responding: QEMU guest agent is not connected";
-	t.is((await lab.lab(["trace", "stop"])).code, 1);
-	const requests = guest.calls.filter(([command]) => command === "qemu-agent-command");
-	// For its beacons, and for its part.
-	t.is(requests.filter((words) => words.at(-1)?.includes('"guest-exec"')).length, 2);
+	const { code, stderr } = await lab.lab(["trace", "stop"]);
+	const session = "tracelab-quickstart.one";
+	t.deepEqual(
+		[code, stderr.split("\n").slice(-3)],
+		[
+			1,
+			[
+				'lab: the layer guest vm recorded nothing: the part of guest vm is not to be had: the guest agent of "vm" does not answer',
+				"  what to do: it may still be booting, or stand in a debugger; see its console: ./lab console --log vm",
+				`    if it goes on, it has what LTTng recorded still: ./lab exec vm -- lttng destroy ${session}, then ./lab cp vm:/dev/shm/tracelab/${session} ., then ./lab exec vm -- rm -r /dev/shm/tracelab/${session}`,
+			],
+		],
+	);
+	// By the run, and by what ends its session.
+	t.deepEqual(
+		guest.calls.filter(([command]) => command === "qemu-agent-command").map((words) => words.slice(1, 3).join(" ")),
+		["--timeout 5", "--timeout 5"],
+	);
 	t.is(readRun(lab, "one").layers[1]?.total, 0);
+});
+
+asRoot("a guest that hangs is waited for once where QEMU alone is recorded", async (t) => {
+	const { lab, guest } = await traceableGuest(t);
+	records(lab, ["blk_co_preadv"], []);
+	t.is((await lab.lab(["trace", "start", ...traceRun.slice(2), "--layer", "qemu"])).code, 0);
+	guest.calls.length = 0;
+	guest.fault = hangs;
+	const { code, stderr } = await lab.lab(["trace", "stop"]);
+	t.is(code, 0, stderr);
+	t.true(
+		readRun(lab, "one").notes.includes('the beacons of vm are not to be had: the guest agent of "vm" does not answer'),
+	);
+	t.is(guest.calls.filter(([command]) => command === "qemu-agent-command").length, 2);
 });
 
 const keeps = test.macro({
