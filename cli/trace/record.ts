@@ -1,10 +1,10 @@
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Budget, withBudget } from "../../spec/budget.ts";
 import type { Causality } from "../../spec/causality.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
 import { loadProfile, ProfileError } from "../../spec/load-profile.ts";
-import { type Layer, layers, type Profile } from "../../spec/profile.ts";
+import { buffersFor, type Layer, layers, type Profile } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
 import type { Run } from "../../spec/run.ts";
 import { type Domain, findDomain, readCard, stackOption } from "../card.ts";
@@ -12,6 +12,7 @@ import { guestSystemClock } from "../clock/system-clock.ts";
 import { errorText, LabError, orFault, systemCode, UsageError } from "../errors.ts";
 import { GuestAgent, GuestRefusal } from "../guest/agent.ts";
 import { domainState, mustRun, PausedError } from "../libvirt.ts";
+import { run as program } from "../program.ts";
 import { keepStack } from "../runs/own-stack.ts";
 import { recorder } from "../runs/recorder.ts";
 import { goesOn, writeRun } from "../runs/run-file.ts";
@@ -276,11 +277,29 @@ export async function stopRecording(recording: Recording): Promise<string[]> {
 		return await endRecording(recording);
 	} catch (error) {
 		if (systemCode(error) !== "ENOSPC") throw error;
+		try {
+			// There is mostly room for an empty file.
+			writeFileSync(wasFull(recording), "");
+		} catch {}
 		throw new LabError(
 			`run ${run.run} is not whole yet: ${(error as Error).message}`,
 			`make room (df -h shows on which disk), then: ./lab${stackOption(run.stack)} trace stop ${run.run}; until then, nothing of it is removed`,
 		);
 	}
+}
+
+/** Is there from a stop that found no room to the end of the run. */
+const wasFull = ({ folder }: Recording): string => join(folder, "disk-was-full");
+
+/** What finds no room on this host's disk is lost, and LTTng does not count it. */
+async function fullDisk(recording: Recording): Promise<string[]> {
+	const { folder, session } = recording;
+	const { stdout } = await program("df", ["--output=avail", "--block-size=1", folder], "", { detached: true });
+	const room = Number(stdout.trim().split("\n").at(-1));
+	if (!existsSync(wasFull(recording)) && !(room < buffersFor(session.profile).size)) return [];
+	return [
+		`the disk of ${folder} was full when the run was stopped: what came last on this host may not be in its layers, and is not counted as lost; make room before the next run`,
+	];
 }
 
 async function endRecording(recording: Recording): Promise<string[]> {
@@ -296,6 +315,7 @@ async function endRecording(recording: Recording): Promise<string[]> {
 		orFault(() => takeHost(session, "stream")),
 		takeParts(recording, stopped(name)),
 	]);
+	run.notes.push(...(await fullDisk(recording)));
 	// Nothing is recorded any more.
 	const silent = clocks();
 	for (const domain of session.domains) {
@@ -352,8 +372,10 @@ async function noRoomLater<T>(work: () => Promise<T>): Promise<() => T> {
 }
 
 /** Writes that a run has ended, and what it came to; only then may what recorded it go. */
-async function keep({ session, run, folder }: Recording): Promise<void> {
+async function keep(recording: Recording): Promise<void> {
+	const { session, run, folder } = recording;
 	writeRun(folder, run);
+	rmSync(wasFull(recording), { force: true });
 	await removeSession(session);
 }
 

@@ -262,6 +262,27 @@ asRoot("a run whose lab is destroyed while it records has ended, which it says",
 	t.deepEqual(readdirSync(join(lab.root, "lttng/host")), []);
 });
 
+const wasFull = (lab: ScratchLab) =>
+	`the disk of ${join(lab.root, folder, "one")} was full when the run was stopped: what came last on this host may not be in its layers, and is not counted as lost; make room before the next run`;
+
+asRoot(
+	"where the disk has less room than a buffer at the end, what came last may be missing, which is said",
+	async (t) => {
+		const lab = await traceable(t);
+		records(lab, ["virtio_queue_notify"], ["block_rq_issue"]);
+		const runs = async (bytes: number) => {
+			lab.fake("df", `echo Avail\necho ${bytes}`);
+			const { code, stderr } = await lab.lab([...traceRun, "--", "true"]);
+			t.is(code, 0, stderr);
+			const { notes } = readRun(lab, "one");
+			rmSync(join(lab.root, folder, "one"), { recursive: true });
+			return notes;
+		};
+		t.deepEqual(await runs(4096), [noBeacon, wasFull(lab)]);
+		t.deepEqual(await runs(1 << 30), [noBeacon]);
+	},
+);
+
 asRoot("where the disk has no room for a guest's part, the run is to be stopped once there is some", async (t) => {
 	const lab = await traceable(t);
 	records(lab, ["virtio_queue_notify"], ["block_rq_issue"]);
@@ -274,7 +295,7 @@ asRoot("where the disk has no room for a guest's part, the run is to be stopped 
 			["guest", { block_rq_issue: 1 }],
 		],
 	);
-	t.deepEqual(run.notes, [noBeacon]);
+	t.deepEqual(run.notes, [noBeacon, wasFull(lab)]);
 	t.is(stdout.split(noBeacon).length, 2);
 	t.deepEqual(readdirSync(join(lab.root, folder, "one")).sort(), ["guest", "project", "qemu", "run.json"]);
 	t.false(existsSync(join(lab.root, "lttng/host/tracelab-quickstart.one")));
