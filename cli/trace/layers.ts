@@ -43,11 +43,12 @@ export async function completeRun(
 	if (!(qemu instanceof LabError)) recording.processes = qemu.processes;
 	run.layers.unshift(qemu instanceof LabError ? absentQemu(qemu) : qemu.layer);
 	run.layers.push(...(await hostLayer(recording, said, host)));
-	if (said instanceof LabError && run.layers.some(({ total }) => total > 0))
+	if (said instanceof LabError && !(qemu instanceof LabError)) {
 		run.notes.push(
-			`trace session ${session.session} was gone when the run was stopped: what came last is not in it, and what was lost before is not counted`,
+			`trace session ${session.session} was gone when the run was stopped: what came last is not in the run, and what was lost before is not counted`,
 		);
-	if (said instanceof LabError && !(qemu instanceof LabError)) await endWithBoot(recording, qemu.last);
+		await endWithBoot(recording, qemu.last);
+	}
 	const guests: Record<string, SystemClock> = {};
 	const userspace = await registered();
 	for (const domain of session.domains) {
@@ -259,17 +260,22 @@ async function qemuPart(recording: Recording, said: string | LabError) {
 	return left instanceof LabError || left.layer.total === 0 ? said : left;
 }
 
-/** A host that was started again has another CLOCK_MONOTONIC: on the run's own, all that is known to be in it ends with its last event. */
+/** A host that was started again has another CLOCK_MONOTONIC: on its own, a run goes as far as its last event. */
 async function endWithBoot({ folder, run }: Recording, last: bigint): Promise<void> {
 	const [trace] = ctfTraces(join(folder, "qemu"));
 	const started = BigInt(run.monotonic.started);
-	if (trace === undefined || last < started || (await ctfClock(trace)).uuid === hostClock().bootId) return;
-	run.monotonic.ended = String(last);
-	run.ended = new Date(Date.parse(run.started) + Number((last - started) / 1_000_000n)).toISOString();
+	if (trace === undefined || (await ctfClock(trace)).uuid === hostClock().bootId) return;
+	// It began by itself a little before the run did.
+	const end = last > started ? last : started;
+	run.monotonic.ended = String(end);
+	run.ended = new Date(Date.parse(run.started) + Number((end - started) / 1_000_000n)).toISOString();
 	run.notes.push("this host was started again while it recorded: the run ends with the last event of QEMU");
 }
 
-/** QEMU's layer, its beacons, the instant of its last event, and how many events each process has in it, but for those that are there for the clock alone. */
+/**
+ * QEMU's layer, its beacons, the instant of its last event, and how many events each process has in it, but for those that are
+ * there for the clock alone.
+ */
 async function qemuLayer({ folder, run }: Recording, losses: Losses) {
 	const beacons: TracedBeacon[] = [];
 	const processes = new Map<number, number>();

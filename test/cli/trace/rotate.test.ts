@@ -134,7 +134,7 @@ const rotatedUntilGone = async (t: ExecutionContext) => {
 	return { lab, last };
 };
 const sessionWent =
-	"trace session tracelab-quickstart.one was gone when the run was stopped: what came last is not in it, and what was lost before is not counted";
+	"trace session tracelab-quickstart.one was gone when the run was stopped: what came last is not in the run, and what was lost before is not counted";
 
 asRoot("of a session that is gone when its run is stopped, there is what it wrote before", async (t) => {
 	const { lab } = await rotatedUntilGone(t);
