@@ -36,7 +36,7 @@ import {
 import { takeHost } from "./host-kernel.ts";
 import { absentHost, completeRun } from "./layers.ts";
 import { lttng, rotateHost, versionIn } from "./lttng.ts";
-import { guestFolder, makeSession, removeSession, runSession, type TraceSession } from "./session.ts";
+import { guestFolder, leaveParts, makeSession, removeSession, runSession, type TraceSession } from "./session.ts";
 
 export interface RecordOptions {
 	/** Names of the domains; none: the only one. */
@@ -254,7 +254,7 @@ export async function recordWhile(
 	return { clocks, failure };
 }
 
-/** What keeps a run from its end, with how it is ended later; nobody else says that of one which was not started to go on. */
+/** What keeps a run from its end, with how it is ended later: it was not begun to go on. */
 function goingOn({ folder, run }: Recording, error: unknown): unknown {
 	const end = `./lab${stackOption(run.stack)} trace stop ${run.run}`;
 	if (!(error instanceof LabError) || !goesOn(folder) || error.todo.includes(end)) return error;
@@ -344,7 +344,8 @@ async function silentGuests({ session, run }: Recording): Promise<Map<string, La
 	const ask = async (domain: Domain) => {
 		const fault = await new GuestAgent(domain).silence(5);
 		if (fault === undefined) return;
-		const keeps = run.asked.guest.length > 0 && (await domainState(domain)) === "running";
+		const stands = fault instanceof PausedError || run.asked.guest.length === 0;
+		const keeps = !stands && (await domainState(domain)) === "running";
 		silent.set(domain.name, keeps ? new LabError(fault.message, `${fault.todo}\n${later(domain, session)}`) : fault);
 	};
 	await Promise.all(session.domains.map(ask));
@@ -376,6 +377,7 @@ async function keep(recording: Recording): Promise<void> {
 	const { session, run, folder } = recording;
 	writeRun(folder, run);
 	rmSync(wasFull(recording), { force: true });
+	if (recording.silent !== undefined) leaveParts(session, recording.silent);
 	await removeSession(session);
 }
 
