@@ -23,6 +23,8 @@ const domain = z.object({
 	modules: z.record(z.string(), z.string()),
 	/** The guest's clocksource when its clock was first compared with the host's, where it said. */
 	clocksource: z.string().exactOptional(),
+	/** Which boot of the guest's that was. */
+	bootId: z.string().exactOptional(),
 });
 
 /** What one layer recorded; `domain` is whose, for a guest. */

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { quote } from "../../spec/quote.ts";
 import { type Domain, stackOption } from "../card.ts";
-import { LabError } from "../errors.ts";
+import { LabError, orFault } from "../errors.ts";
 import { libvirtFault, offFault, PausedError, stillRuns, virsh } from "../libvirt.ts";
 
 /** How far a command in the guest is. */
@@ -37,13 +37,13 @@ export class GuestAgent {
 
 	/** Does it answer within some seconds? */
 	async answers(seconds: number): Promise<boolean> {
-		try {
-			await this.#request("guest-ping", {}, seconds);
-			return true;
-		} catch (error) {
-			if (error instanceof LabError) return false;
-			throw error;
-		}
+		return (await this.silence(seconds)) === undefined;
+	}
+
+	/** Why it does not answer within some seconds; nothing where it does. */
+	async silence(seconds: number): Promise<LabError | undefined> {
+		const answer = await orFault(() => this.#request("guest-ping", {}, seconds));
+		return answer instanceof LabError ? answer : undefined;
 	}
 
 	/** The guest's wall clock in nanoseconds, of which JSON keeps all but the last hundreds. */

@@ -88,7 +88,7 @@ async function calibrate(recording: Calibrated, layers: readonly Layer[]): Promi
 		for (const domain of layers.includes("guest") ? session.domains : []) {
 			const path = `guest/${domain.name}`;
 			const agent = new GuestAgent(domain);
-			const part = await takePart(agent, trial.session, stopped(trial.session));
+			const part = await takePart(domain, trial.session, stopped(trial.session));
 			const { losses } = await fetchPart(agent, part, join(base, path), "stream");
 			costs.push(await costOf(base, { layer: "guest", domain: domain.name, path }, losses));
 		}

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Run } from "../../spec/run.ts";
-import { type Domain, readCard } from "../card.ts";
+import { type Domain, readCard, stackOption } from "../card.ts";
 import { clockBeacon } from "../clock/clock.ts";
 import { buildIdIn } from "../debug/elf.ts";
-import type { LabError } from "../errors.ts";
+import { LabError } from "../errors.ts";
 import { GuestAgent, GuestRefusal } from "../guest/agent.ts";
 import { domainProcess } from "../libvirt.ts";
 import { ftraceToCtf } from "./ftrace.ts";
@@ -148,9 +148,21 @@ cd "$2" && find . -type f && echo "room $(df --output=avail --block-size=1 . | t
 export const endsWriter = `read -r pid <"$2.pid" && while grep -zqxF "$i" "/proc/$pid/cmdline" 2>/dev/null && kill "$pid" 2>/dev/null; do sleep 0.1; done`;
 export const recordsAgain = `echo 1 >"$i/tracing_on"`;
 
+/** Ends a script of a guest that has nothing of a session any more, not even its folder $2. */
+export const unlessGone = `[ -d "$2" ] || { echo gone; exit; }`;
+
+/** @throws LabError where `unlessGone` has ended what said that */
+export function notGone(said: string, { name, stack }: Domain, session: string): string {
+	if (said !== "gone\n") return said;
+	throw new LabError(
+		`guest ${name} has no session ${session} any more: it was started again while it was recorded, or what made the session was killed before`,
+		`see why in its console: ./lab${stackOption(stack)} console --log ${name}; then record it again`,
+	);
+}
+
 /** Stops a guest's session, which wrote all; one that was stopped before is none the less to be taken. */
 export const stopped = (session: string): GuestTaking => ({
-	script: taking(`{ lttng --no-sessiond stop "$1" || :; }`, endsWriter, ""),
+	script: `${unlessGone}\n${taking(`{ lttng --no-sessiond stop "$1" || :; }`, endsWriter, "")}`,
 	folder: guestFolder(session),
 });
 
@@ -177,8 +189,9 @@ export interface GuestPart {
 export type GuestParts = ReadonlyMap<string, GuestPart | LabError>;
 
 /** Ends a guest's part. */
-export async function takePart(agent: GuestAgent, session: string, taking: GuestTaking): Promise<GuestPart> {
-	return partIn(taking.folder, await agent.shell(taking.script, session, taking.folder));
+export async function takePart(domain: Domain, session: string, { script, folder }: GuestTaking): Promise<GuestPart> {
+	const said = await new GuestAgent(domain).shell(script, session, folder);
+	return partIn(folder, notGone(said, domain, session));
 }
 
 /** @param said what `taking` printed */

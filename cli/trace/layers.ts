@@ -6,16 +6,17 @@ import { buffersFor } from "../../spec/profile.ts";
 import { type Run, type RunLayer, titleOf } from "../../spec/run.ts";
 import { type Domain, stackOption } from "../card.ts";
 import { beaconIn, checkBound, checkOffsets, fitRun, type TracedBeacon } from "../clock/run-clock.ts";
-import { guestSystemClock, type SystemClock } from "../clock/system-clock.ts";
+import { guestSystemClock, hostClock, type SystemClock } from "../clock/system-clock.ts";
 import { inOne, LabError, orFault } from "../errors.ts";
 import { GuestAgent } from "../guest/agent.ts";
-import { PausedError } from "../libvirt.ts";
+import { domainProcess, PausedError } from "../libvirt.ts";
+import { ctfClock, ctfTraces } from "../runs/ctf.ts";
 import { causalityText, clockText, orderText } from "../runs/events.ts";
 import { causality } from "../runs/merge.ts";
 import { emptyGuest, emptyKernel, emptyQemu, registered, unknownEvents, unknownHostEvents } from "./causes.ts";
 import { bytesIn, countEvents, plainName } from "./event-counts.ts";
-import { fetchPart, type GuestPart, type GuestParts } from "./guest.ts";
-import { convertHost } from "./host-kernel.ts";
+import { fetchPart, type GuestPart, type GuestParts, partIn } from "./guest.ts";
+import { convertHost, written } from "./host-kernel.ts";
 import { type Losses, lossesIn } from "./lttng.ts";
 import type { Recording } from "./record.ts";
 import { clockEvents, untracedHost } from "./session.ts";
@@ -36,22 +37,30 @@ export async function completeRun(
 ) {
 	const { folder, session, run } = recording;
 	moveKernel(folder);
-	const qemu = said instanceof LabError ? said : await orFault(() => qemuLayer(recording, lossesIn(said, "UST")));
-	if (qemu instanceof LabError) recording.qemuFault = qemu;
-	else recording.processes = qemu.processes;
+	const qemu = await qemuPart(recording, said);
+	const qemuFault = [said, qemu].find((one) => one instanceof LabError);
+	if (qemuFault !== undefined) recording.qemuFault = qemuFault;
+	if (!(qemu instanceof LabError)) recording.processes = qemu.processes;
 	run.layers.unshift(qemu instanceof LabError ? absentQemu(qemu) : qemu.layer);
 	run.layers.push(...(await hostLayer(recording, said, host)));
+	if (said instanceof LabError && !(qemu instanceof LabError)) {
+		run.notes.push(
+			`trace session ${session.session} was gone when the run was stopped: what came last is not in the run, and what was lost before is not counted`,
+		);
+		await endWithBoot(recording, qemu.last);
+	}
 	const guests: Record<string, SystemClock> = {};
 	const userspace = await registered();
 	for (const domain of session.domains) {
+		run.notes.push(...endedQemu(domain, run));
 		const part = parts.get(domain.name);
 		const agent = new GuestAgent(domain);
-		// Whoever gave no part says nothing else either, and would be waited for each time.
-		const silent = part instanceof LabError;
-		const clock = silent ? part : await orFault(() => guestSystemClock(agent));
+		// Whoever does not answer, or gave no part, says nothing else either, and would be waited for each time.
+		const fault = part instanceof LabError ? part : recording.silent?.get(domain.name);
+		const clock = fault ?? (await orFault(() => guestSystemClock(agent)));
 		if (!(clock instanceof LabError)) {
 			guests[domain.name] = clock;
-			run.notes.push(...clocksourceChange(domain, run, clock));
+			run.notes.push(...clockChange(domain, run, clock));
 		}
 		let enabled: readonly string[] | undefined;
 		if (part !== undefined) {
@@ -62,7 +71,9 @@ export async function completeRun(
 			else enabled = fetched.enabled;
 			run.layers.push(fetched instanceof LabError ? await brokenOff(recording, domain.name, fetched) : fetched.layer);
 		}
-		run.notes.push(...(await unknownEvents(domain, run, { userspace, agent: silent ? undefined : agent, enabled })));
+		run.notes.push(
+			...(await unknownEvents(domain, run, { userspace, agent: fault === undefined ? agent : undefined, enabled })),
+		);
 	}
 	for (const name of Object.keys(run.rotated ?? {})) {
 		if (session.domains.some((domain) => domain.name === name)) continue;
@@ -84,10 +95,20 @@ export async function completeRun(
 	}
 }
 
-/** That a guest's clocksource is another than at the start, whether or not its clock shows that. */
-function clocksourceChange({ name }: Domain, { domains }: Run, { clocksource: to }: SystemClock): string[] {
-	const from = domains[name]?.clocksource ?? to;
-	return from === to ? [] : [`the clocksource of guest ${name} changed from ${from} to ${to} in the run`];
+/** That a session followed a process which the domain has no more; a snapshot says it before. */
+function endedQemu(domain: Domain, { domains, mode }: Run): string[] {
+	const pid = domains[domain.name]?.pid;
+	if (mode === "snapshot" || domainProcess(domain)?.pid === pid) return [];
+	return [`the QEMU of ${domain.name} that was recorded, process ${pid}, has ended: nothing behind that is in the run`];
+}
+
+/** That a guest's clock began anew, or has another source than at the start, whether or not it shows that. */
+function clockChange({ name }: Domain, { domains }: Run, { clocksource: to, bootId }: SystemClock): string[] {
+	const { clocksource: from = to, bootId: before = bootId } = domains[name] ?? {};
+	return [
+		...(before === bootId ? [] : [`guest ${name} was started again in the run: its clock began anew there`]),
+		...(from === to ? [] : [`the clocksource of guest ${name} changed from ${from} to ${to} in the run`]),
+	];
 }
 
 /** What was lost of a layer, and why; what a flight recorder writes over, it is there to forget. */
@@ -123,7 +144,8 @@ async function orderOf(recording: Recording): Promise<string[]> {
 	return orderText(recording.causality);
 }
 
-const nothing = { events: {}, total: 0, discarded: 0, lostPackets: 0, bytes: 0 };
+const uncounted: Losses = { discarded: 0, lostPackets: 0 };
+const nothing = { events: {}, total: 0, ...uncounted, bytes: 0 };
 
 /** The host's kernel as a layer of a run where it cannot be traced. */
 export const absentHost = (absent: string): RunLayer => ({ ...ofHost, ...nothing, absent });
@@ -159,16 +181,28 @@ async function hostLayer(
 		const layer = await orFault(work);
 		return layer instanceof LabError ? lost(layer) : [layer];
 	};
-	if (part instanceof LabError) return lost(part);
-	if (part !== undefined) {
-		return read(async () => {
-			const { losses, ftrace } = await convertHost(part, `${folder}/host`, run.mode);
-			run.notes.push(hostByFtrace, ...(await unknownHostEvents(run, ftrace)));
-			return { ...(await layerOf(folder, ofHost, losses)), tracer: "ftrace" };
-		});
+	const convert = async (taken: GuestPart): Promise<RunLayer> => {
+		const { losses, ftrace } = await convertHost(taken, `${folder}/host`, run.mode);
+		run.notes.push(hostByFtrace, ...(await unknownHostEvents(run, ftrace)));
+		return { ...(await layerOf(folder, ofHost, losses)), tracer: "ftrace" };
+	};
+	// What it wrote before is there.
+	const leftOf = async (work: () => Promise<RunLayer>, fault: LabError) => {
+		const layer = await orFault(work);
+		if (layer instanceof LabError || layer.total === 0) return undefined;
+		recording.hostFault = fault;
+		return [layer];
+	};
+	if (part instanceof LabError) {
+		const left = run.mode === "stream" ? await leftOf(() => convert(partIn(written(session), "")), part) : undefined;
+		return left ?? lost(part);
 	}
+	if (part !== undefined) return read(() => convert(part));
 	if (existsSync(`${folder}/host`)) {
-		if (said instanceof LabError) return [absentHost("the part of this host's kernel went with QEMU's")];
+		if (said instanceof LabError) {
+			const left = await leftOf(() => layerOf(folder, ofHost, uncounted), new LabError("that went with QEMU's"));
+			return left ?? [absentHost("the part of this host's kernel went with QEMU's")];
+		}
 		return read(async () => {
 			run.notes.push(...(await unknownHostEvents(run)));
 			return layerOf(folder, ofHost, lossesIn(said, "KERNEL"));
@@ -219,17 +253,42 @@ export function moveKernel(folder: string): void {
 	}
 }
 
-/** QEMU's layer, its beacons, and how many events each process has in it, but for those that are there for the clock alone. */
+/** What there is of QEMU's part: of a session that is gone, what it had written by then, if it had anything. */
+async function qemuPart(recording: Recording, said: string | LabError) {
+	if (!(said instanceof LabError)) return orFault(() => qemuLayer(recording, lossesIn(said, "UST")));
+	const left = await orFault(() => qemuLayer(recording, uncounted));
+	return left instanceof LabError || left.layer.total === 0 ? said : left;
+}
+
+/** A host that was started again has another CLOCK_MONOTONIC: on its own, a run goes as far as its last event. */
+async function endWithBoot({ folder, run }: Recording, last: bigint): Promise<void> {
+	const [trace] = ctfTraces(join(folder, "qemu"));
+	const started = BigInt(run.monotonic.started);
+	if (trace === undefined || (await ctfClock(trace)).uuid === hostClock().bootId) return;
+	// It began by itself a little before the run did.
+	const end = last > started ? last : started;
+	run.monotonic.ended = String(end);
+	run.ended = new Date(Date.parse(run.started) + Number((end - started) / 1_000_000n)).toISOString();
+	run.notes.push("this host was started again while it recorded: the run ends with the last event of QEMU");
+}
+
+/**
+ * QEMU's layer, its beacons, the instant of its last event, and how many events each process has in it, but for those that are
+ * there for the clock alone.
+ */
 async function qemuLayer({ folder, run }: Recording, losses: Losses) {
 	const beacons: TracedBeacon[] = [];
 	const processes = new Map<number, number>();
 	const unasked = clockEvents(run.asked.qemu);
+	let last = 0n;
 	const look = (event: CtfLine) => {
+		if (event.cycles > last) last = event.cycles;
 		const beacon = beaconIn(event);
 		if (beacon !== undefined) beacons.push(beacon);
 		if (!unasked.includes(plainName(event))) processes.set(event.pid, (processes.get(event.pid) ?? 0) + 1);
 	};
-	return { layer: await layerOf(folder, { layer: "qemu", path: "qemu" }, losses, look), beacons, processes };
+	const layer = await layerOf(folder, { layer: "qemu", path: "qemu" }, losses, look);
+	return { layer, beacons, last, processes };
 }
 
 export async function layerOf(
@@ -263,7 +322,11 @@ export async function checkLayers(recording: Recording): Promise<void> {
 	if (absent !== undefined && hostFault === undefined && qemu.length + guest.length === 0)
 		throw new LabError(absent, "leave --layer host out, or install lttng-modules-dkms on this host");
 	if (qemuFault !== undefined && qemu.length === 0) throw qemuFault;
-	if (qemuFault !== undefined) found.push({ title: "qemu", why: qemuFault.message, todo: qemuFault.todo });
+	// What is not there of a layer that has some events is what came last.
+	const lacksOf = (which: RunLayer["layer"]) =>
+		run.layers.some(({ layer, total }) => layer === which && total > 0) ? { lacks: "lacks what came last" } : {};
+	const ofFault = ({ message: why, todo }: LabError) => ({ why, todo });
+	if (qemuFault !== undefined) found.push({ title: "qemu", ...lacksOf("qemu"), ...ofFault(qemuFault) });
 	else if (qemu.length > 0) {
 		for (const domain of session.domains) {
 			const pid = run.domains[domain.name]?.pid ?? 0;
@@ -286,7 +349,7 @@ export async function checkLayers(recording: Recording): Promise<void> {
 	}
 	if (run.layers.some(({ layer, total, absent }) => layer === "host" && total === 0 && absent === undefined))
 		found.push({ title: "host", ...emptyKernel(host) });
-	if (hostFault !== undefined) found.push({ title: "host", why: hostFault.message, todo: hostFault.todo });
+	if (hostFault !== undefined) found.push({ title: "host", ...lacksOf("host"), ...ofFault(hostFault) });
 	if (found.length === 0 && clockFault !== undefined) throw clockFault;
 	if (found.length === 0) return;
 	throw inOne(

@@ -1,10 +1,10 @@
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Budget, withBudget } from "../../spec/budget.ts";
 import type { Causality } from "../../spec/causality.ts";
 import type { ClockRecord } from "../../spec/clock-record.ts";
 import { loadProfile, ProfileError } from "../../spec/load-profile.ts";
-import { type Layer, layers, type Profile } from "../../spec/profile.ts";
+import { buffersFor, type Layer, layers, type Profile } from "../../spec/profile.ts";
 import { quote } from "../../spec/quote.ts";
 import type { Run } from "../../spec/run.ts";
 import { type Domain, findDomain, readCard, stackOption } from "../card.ts";
@@ -12,9 +12,10 @@ import { guestSystemClock } from "../clock/system-clock.ts";
 import { errorText, LabError, orFault, systemCode, UsageError } from "../errors.ts";
 import { GuestAgent, GuestRefusal } from "../guest/agent.ts";
 import { domainState, mustRun, PausedError } from "../libvirt.ts";
+import { run as program } from "../program.ts";
 import { keepStack } from "../runs/own-stack.ts";
 import { recorder } from "../runs/recorder.ts";
-import { writeRun } from "../runs/run-file.ts";
+import { goesOn, writeRun } from "../runs/run-file.ts";
 import { makeRunFolder } from "../runs/run-folder.ts";
 import { say } from "../terminal.ts";
 import { exchange, overAgent, seesBeacons } from "./agent-clock.ts";
@@ -35,7 +36,7 @@ import {
 import { takeHost } from "./host-kernel.ts";
 import { absentHost, completeRun } from "./layers.ts";
 import { lttng, rotateHost, versionIn } from "./lttng.ts";
-import { makeSession, removeSession, runSession, type TraceSession } from "./session.ts";
+import { guestFolder, leaveParts, makeSession, removeSession, runSession, type TraceSession } from "./session.ts";
 
 export interface RecordOptions {
 	/** Names of the domains; none: the only one. */
@@ -63,6 +64,8 @@ export interface Recording {
 	clockFault?: LabError;
 	/** Events of each process in QEMU's layer, but for those that are there for the clock alone. */
 	processes?: ReadonlyMap<number, number>;
+	/** Why a guest does not answer at the end, by its domain's name: it is asked nothing more. */
+	silent?: ReadonlyMap<string, LabError>;
 	/** Why a guest's part could not be had, by its domain's name. */
 	readonly guestFaults: Map<string, LabError>;
 	/** Why QEMU's part could not be had, where it could not. */
@@ -187,7 +190,10 @@ export async function startClocks({ folder, session, run }: Recording): Promise<
 			run.notes.push(`the clock of ${domain.name} is not put on the host's: ${clock.message}`);
 			continue;
 		}
-		if (traced !== undefined && !(clock instanceof LabError)) traced.clocksource = clock.clocksource;
+		if (traced !== undefined && !(clock instanceof LabError)) {
+			traced.clocksource = clock.clocksource;
+			traced.bootId = clock.bootId;
+		}
 		if (!(await seesBeacons(traced?.pid ?? 0))) {
 			await exchange(folder, domain);
 			continue;
@@ -201,17 +207,19 @@ export async function startClocks({ folder, session, run }: Recording): Promise<
  * Ends the beacons, and keeps what they printed; or asks the agents whose guests have none once more. A guest that does not answer,
  * such as one that crashed, has said its last, and its run is a run all the same. Returns the names of such guests' domains.
  */
-export async function endClocks({ folder, session, run }: Recording): Promise<ReadonlySet<string>> {
+export async function endClocks({ folder, session, run, silent: before }: Recording): Promise<ReadonlySet<string>> {
 	const silent = new Set<string>();
 	for (const domain of session.domains) {
+		const fault = before?.get(domain.name);
 		if (overAgent(folder, domain.name)) {
-			await exchange(folder, domain);
+			if (fault === undefined) await exchange(folder, domain);
+			else say(`lab: the clock of ${domain.name} is not compared: ${fault.message}`);
 			run.notes.push(
 				`LTTng sees no beacons of ${domain.name}'s QEMU: the guest's clock is compared over its agent, and known to milliseconds`,
 			);
 			continue;
 		}
-		const lines = await orFault(() => endBeacons(new GuestAgent(domain), session.session));
+		const lines = fault ?? (await orFault(() => endBeacons(new GuestAgent(domain), session.session)));
 		if (lines instanceof LabError) {
 			run.notes.push(`the beacons of ${domain.name} are not to be had: ${lines.message}`);
 			silent.add(domain.name);
@@ -241,9 +249,19 @@ export async function recordWhile(
 	const clocks = await stopRecording(recording).catch((error: unknown) => {
 		const words = failure instanceof Error ? failure.message : "";
 		if (failure !== undefined && !errorText(error).includes(words)) say(errorText(failure));
-		throw error;
+		throw goingOn(recording, error);
 	});
 	return { clocks, failure };
+}
+
+/** What keeps a run from its end, with how it is ended later: it was not begun to go on. */
+function goingOn({ folder, run }: Recording, error: unknown): unknown {
+	const end = `./lab${stackOption(run.stack)} trace stop ${run.run}`;
+	if (!(error instanceof LabError) || !goesOn(folder) || error.todo.includes(end)) return error;
+	return new LabError(
+		`${error.message}: run ${run.run} is still being recorded`,
+		`${error.todo}; then end the run: ${end}`,
+	);
 }
 
 /**
@@ -259,6 +277,10 @@ export async function stopRecording(recording: Recording): Promise<string[]> {
 		return await endRecording(recording);
 	} catch (error) {
 		if (systemCode(error) !== "ENOSPC") throw error;
+		try {
+			// There is mostly room for an empty file.
+			writeFileSync(wasFull(recording), "");
+		} catch {}
 		throw new LabError(
 			`run ${run.run} is not whole yet: ${(error as Error).message}`,
 			`make room (df -h shows on which disk), then: ./lab${stackOption(run.stack)} trace stop ${run.run}; until then, nothing of it is removed`,
@@ -266,8 +288,23 @@ export async function stopRecording(recording: Recording): Promise<string[]> {
 	}
 }
 
+/** Is there from a stop that found no room to the end of the run. */
+const wasFull = ({ folder }: Recording): string => join(folder, "disk-was-full");
+
+/** What finds no room on this host's disk is lost, and LTTng does not count it. */
+async function fullDisk(recording: Recording): Promise<string[]> {
+	const { folder, session } = recording;
+	const { stdout } = await program("df", ["--output=avail", "--block-size=1", folder], "", { detached: true });
+	const room = Number(stdout.trim().split("\n").at(-1));
+	if (!existsSync(wasFull(recording)) && !(room < buffersFor(session.profile).size)) return [];
+	return [
+		`the disk of ${folder} was full when the run was stopped: what came last on this host may not be in its layers, and is not counted as lost; make room before the next run`,
+	];
+}
+
 async function endRecording(recording: Recording): Promise<string[]> {
 	const { session, run } = recording;
+	recording.silent = await silentGuests(recording);
 	const clocks = await noRoomLater(() => endClocks(recording));
 	ended(run);
 	await endCalibration(recording);
@@ -278,6 +315,7 @@ async function endRecording(recording: Recording): Promise<string[]> {
 		orFault(() => takeHost(session, "stream")),
 		takeParts(recording, stopped(name)),
 	]);
+	run.notes.push(...(await fullDisk(recording)));
 	// Nothing is recorded any more.
 	const silent = clocks();
 	for (const domain of session.domains) {
@@ -300,6 +338,27 @@ async function endRecording(recording: Recording): Promise<string[]> {
 	return text;
 }
 
+/** The guests that do not answer, all of which are waited for at once: meanwhile, all the others are recorded. */
+async function silentGuests({ session, run }: Recording): Promise<Map<string, LabError>> {
+	const silent = new Map<string, LabError>();
+	const ask = async (domain: Domain) => {
+		const fault = await new GuestAgent(domain).silence(5);
+		if (fault === undefined) return;
+		const stands = fault instanceof PausedError || run.asked.guest.length === 0;
+		const keeps = !stands && (await domainState(domain)) === "running";
+		silent.set(domain.name, keeps ? new LabError(fault.message, `${fault.todo}\n${later(domain, session)}`) : fault);
+	};
+	await Promise.all(session.domains.map(ask));
+	return silent;
+}
+
+/** How to have what a guest recorded that answers only after its run. */
+function later({ name, stack }: Domain, { session }: TraceSession): string {
+	const lab = `./lab${stackOption(stack)}`;
+	const folder = guestFolder(session);
+	return `    if it goes on, it has what LTTng recorded still: ${lab} exec ${name} -- lttng destroy ${session}, then ${lab} cp ${name}:${folder} ., then ${lab} exec ${name} -- rm -r ${folder}`;
+}
+
 /** Has some work that finds no room say so when it is asked what it came to. */
 async function noRoomLater<T>(work: () => Promise<T>): Promise<() => T> {
 	try {
@@ -314,8 +373,11 @@ async function noRoomLater<T>(work: () => Promise<T>): Promise<() => T> {
 }
 
 /** Writes that a run has ended, and what it came to; only then may what recorded it go. */
-async function keep({ session, run, folder }: Recording): Promise<void> {
+async function keep(recording: Recording): Promise<void> {
+	const { session, run, folder } = recording;
 	writeRun(folder, run);
+	rmSync(wasFull(recording), { force: true });
+	if (recording.silent !== undefined) leaveParts(session, recording.silent);
 	await removeSession(session);
 }
 
@@ -328,10 +390,13 @@ async function stopHost({ session, folder }: TraceSession): Promise<string> {
 }
 
 /** Has all guests whose kernels are recorded end their parts at once. */
-export async function takeParts({ session, run }: Recording, taking: GuestTaking): Promise<GuestParts> {
+export async function takeParts({ session, run, silent }: Recording, taking: GuestTaking): Promise<GuestParts> {
 	const asked = run.asked.guest.length === 0 ? [] : session.domains;
 	const take = async (domain: Domain) =>
-		[domain.name, await orFault(() => takePart(new GuestAgent(domain), session.session, taking))] as const;
+		[
+			domain.name,
+			silent?.get(domain.name) ?? (await orFault(() => takePart(domain, session.session, taking))),
+		] as const;
 	return new Map(await Promise.all(asked.map(take)));
 }
 

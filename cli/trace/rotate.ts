@@ -13,7 +13,7 @@ import { print, say, size, table } from "../terminal.ts";
 import { exchange, overAgent } from "./agent-clock.ts";
 import { bytesIn } from "./event-counts.ts";
 import { holdRecording } from "./going-on.ts";
-import { beaconFile, beaconLines, fetchFiles, keepBeacons } from "./guest.ts";
+import { beaconFile, beaconLines, fetchFiles, keepBeacons, notGone, unlessGone } from "./guest.ts";
 import { written } from "./host-kernel.ts";
 import { lossesIn, rotateHost, sessionStates } from "./lttng.ts";
 import type { Recording } from "./record.ts";
@@ -25,7 +25,7 @@ const hasRoom = `[ "$(df --output=avail --block-size=1 "$2" | tail -n 1)" -ge "$
 
 // In the guest: session folder size-of-a-sub-buffer. Of what ftrace records there is nothing that could be read before its end.
 const rotation = `[ ! -d "/sys/kernel/tracing/instances/$1" ] || { echo ftrace; exit; }
-[ -d "$2" ] || { echo "there is no session $1 any more: the guest was started again" >&2; exit 1; }
+${unlessGone}
 ${hasRoom}
 lttng --no-sessiond rotate "$1" >/dev/null && lttng --no-sessiond --mi xml list "$1" && cd "$2" && find ./archives -type f`;
 
@@ -93,7 +93,7 @@ function hostPieces(chunk: string | LabError): (Pieces | LabError)[] {
 async function rotateGuest({ session: { session, profile } }: Recording, domain: Domain): Promise<string> {
 	await mustRun(domain, "not paused");
 	const own = String(buffersFor(profile).size);
-	return new GuestAgent(domain).shell(rotation, session, guestFolder(session), own);
+	return notGone(await new GuestAgent(domain).shell(rotation, session, guestFolder(session), own), domain, session);
 }
 
 /** Brings here what a guest said that it has, and only then has the guest forget it. */

@@ -1,7 +1,9 @@
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { beaconEvent } from "../../spec/beacon-match.ts";
 import type { Layer, Profile } from "../../spec/profile.ts";
 import { recordsBeacon, sessionInputs } from "../../spec/session-inputs.ts";
 import type { Domain } from "../card.ts";
+import { onHost } from "../host.ts";
 import { runScript } from "../script.ts";
 
 /** A session of LTTng over some domains: of a run, of its calibration, or a flight recorder that is read. */
@@ -34,6 +36,16 @@ export async function makeSession(session: TraceSession): Promise<string | undef
 /** Ends the session on the host and in the guests; what it wrote on the host stays. */
 export async function removeSession(session: TraceSession): Promise<void> {
 	await script("remove", session);
+}
+
+/** Has the session's end leave alone what these guests have of it: one that answers again by then has not given it. */
+export function leaveParts({ session, domains }: TraceSession, silent: ReadonlyMap<string, unknown>): void {
+	// Whose sessions are to be ended: scripts/trace-session.sh.
+	const record = onHost(`/var/lib/tracelab/traces/${session}`);
+	const others = domains.filter(({ name }) => !silent.has(name));
+	if (others.length === domains.length || !existsSync(record)) return;
+	if (others.length === 0) rmSync(record);
+	else writeFileSync(record, `${domainLines(others)}\n`);
 }
 
 /** Runs a script on the host's tracefs, where an instance is ftrace's part of the session; returns what it printed. */

@@ -70,13 +70,8 @@ export async function trace(domain: Domain): Promise<string> {
 			await readDisk(domain);
 		};
 		const { failure } = await recordWhile(recording, work).catch((error: unknown) => {
-			const end = `trace stop ${name}`;
-			if (!(error instanceof LabError) || !goesOn(folder) || error.todo.includes(end)) throw error;
-			const lab = `./lab${stackOption(domain.stack)}`;
-			throw new LabError(
-				`${error.message}: run ${name} is still being recorded`,
-				`${error.todo}; then end the run and remove it: ${lab} ${end}, then ${lab} trace rm ${name}`,
-			);
+			if (!(error instanceof LabError) || !error.todo.endsWith(`trace stop ${name}`)) throw error;
+			throw new LabError(error.message, `${error.todo}, then ./lab${stackOption(domain.stack)} trace rm ${name}`);
 		});
 		if (failure !== undefined) throw failure;
 		await checkLayers(recording);

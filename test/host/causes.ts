@@ -109,12 +109,14 @@ test("a session daemon that is down, or that went while it recorded, is the caus
 	try {
 		const started = await lab("trace", "start", "block-io", "--name", "gone");
 		t.is(started.code, 0, started.all);
+		// What it has by then is on the disk.
+		t.is((await lab("trace", "rotate", "gone")).code, 0);
 		host("pkill -x lttng-sessiond; while pgrep -x -r R,S,D lttng-sessiond; do sleep 0.1; done");
 		const stopped = await lab("trace", "stop", "gone");
 		t.is(stopped.code, 1, stopped.all);
 		t.true(
 			stopped.all.includes(
-				`lab: the layer qemu recorded nothing: trace session tracelab-${stack}.gone is gone: root's session daemon was ended or started again while it recorded, somebody destroyed it, or what made it was killed before\n`,
+				`lab: the layer qemu lacks what came last: trace session tracelab-${stack}.gone is gone: root's session daemon was ended or started again while it recorded, somebody destroyed it, or what made it was killed before\n`,
 			),
 			stopped.all,
 		);

@@ -1,8 +1,10 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { ExecutionContext } from "ava";
 import { asRoot } from "../../as-root.ts";
 import { card } from "../scratch-lab.ts";
-import { folder, held, readRun, records, traceable, traceableGuest } from "../scratch-trace.ts";
+import { bootIds, writeTrace } from "../scratch-run.ts";
+import { contexts, folder, held, readRun, records, recordsLines, traceable, traceableGuest } from "../scratch-trace.ts";
 
 // One at a time, since each starts Node.
 
@@ -119,6 +121,67 @@ asRoot("of a guest that is gone when its run is stopped, there is what it gave b
 			["guest", { block_rq_issue: 1 }, 7],
 		],
 	);
+});
+
+const rotatedUntilGone = async (t: ExecutionContext) => {
+	const lab = await traceable(t);
+	const last = process.hrtime.bigint() + 3_600_000_000_000n;
+	const qemu = `ust qemu:blk_co_preadv: { cpu_id = 0 }, ${contexts}{ }`;
+	recordsLines(lab, [[last, qemu]], [[900_000_000_000n, "kernel block_rq_issue: { cpu_id = 1 }, { }"]]);
+	t.is((await lab.lab(start)).code, 0);
+	t.is((await lab.lab(["trace", "rotate"])).code, 0);
+	rmSync(join(lab.root, "lttng/host"), { recursive: true });
+	return { lab, last };
+};
+const sessionWent =
+	"trace session tracelab-quickstart.one was gone when the run was stopped: what came last is not in the run, and what was lost before is not counted";
+
+asRoot("of a session that is gone when its run is stopped, there is what it wrote before", async (t) => {
+	const { lab } = await rotatedUntilGone(t);
+	const { code, stdout, stderr } = await lab.lab(["trace", "stop"]);
+	t.is(code, 1);
+	t.regex(stdout, /^qemu +1 /m);
+	t.regex(
+		stderr,
+		/^lab: the layer qemu lacks what came last: trace session tracelab-quickstart\.one is gone: root's session daemon was ended or started again/,
+	);
+	const { layers, notes, monotonic, started, ended = "" } = readRun(lab, "one");
+	t.deepEqual(
+		layers.map(({ layer, events, absent }) => [layer, events, absent]),
+		[
+			["qemu", { blk_co_preadv: 1 }, undefined],
+			["guest", { block_rq_issue: 2 }, undefined],
+		],
+	);
+	t.true(notes.includes(sessionWent));
+	t.true(BigInt(monotonic.ended ?? 0) > BigInt(monotonic.started));
+	t.true(Date.parse(ended) - Date.parse(started) < 600_000);
+});
+
+asRoot("a run whose host was started again lasted until its last event", async (t) => {
+	const { lab, last } = await rotatedUntilGone(t);
+	lab.write("proc/sys/kernel/random/boot_id", "another\n");
+	t.is((await lab.lab(["trace", "stop"])).code, 1);
+	const { notes, monotonic, started, ended = "" } = readRun(lab, "one");
+	t.is(monotonic.ended, String(last));
+	t.true(Date.parse(ended) - Date.parse(started) > 3_000_000);
+	t.true(notes.includes("this host was started again while it recorded: the run ends with the last event of QEMU"));
+});
+
+asRoot("of the host's kernel there is as much where its session is gone", async (t) => {
+	const lab = await traceable(t);
+	lab.write("lttng/kernel", "");
+	records(lab, ["cpu_in"], ["irq_handler_entry"]);
+	const kernel = "../../../../../lttng/made/host/kernel";
+	const events = [[900_000_000_000n, "kernel sched_switch: { cpu_id = 0 }, { }"]] as const;
+	writeTrace(lab, kernel, { events, bootId: bootIds.host, offset: 5n });
+	t.is((await lab.lab(["trace", "start", "exits-and-interrupts", ...start.slice(3)])).code, 0);
+	t.is((await lab.lab(["trace", "rotate"])).code, 0);
+	rmSync(join(lab.root, "lttng/host"), { recursive: true });
+	const { code, stderr } = await lab.lab(["trace", "stop"]);
+	t.is(code, 1);
+	t.regex(stderr, /^the layer host lacks what came last: that went with QEMU's$/m);
+	t.deepEqual(readRun(lab, "one").layers.find(({ layer }) => layer === "host")?.events, { sched_switch: 1 });
 });
 
 asRoot("nothing is rotated that does not go on, or that another command is at", async (t) => {

@@ -9,8 +9,10 @@ import type { FakeGuest } from "../fake-guest.ts";
 import { card, type ScratchLab } from "../scratch-lab.ts";
 import {
 	folder,
+	hangs,
 	held,
 	noBeacon,
+	pid,
 	readRun,
 	records,
 	stopsOnceThereIsRoom,
@@ -98,6 +100,95 @@ asRoot("a run whose domain the lab has lost since is stopped all the same, which
 	t.deepEqual(readdirSync(join(lab.root, "lttng/host")), []);
 });
 
+const leftRecording = test.macro({
+	title: (_, what: string) => `a command whose run goes on, since ${what}, says how that is ended`,
+	async exec(t, _what: string, becomes: (guest: FakeGuest, lab: ScratchLab) => () => void, said: readonly string[]) {
+		const { lab, guest } = await traceableGuest(t);
+		records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+		lab.write(
+			"guest-bin/true",
+			`#!/bin/sh\n: >'${lab.root}/runs'; while [ ! -e '${lab.root}/ends' ]; do sleep 0.1; done\n`,
+			0o755,
+		);
+		const running = lab.lab([...traceRun, "--", "true"]);
+		while (!existsSync(join(lab.root, "runs"))) await pause(20);
+		const mend = becomes(guest, lab);
+		const { code, stderr } = await running;
+		t.is(code, 1);
+		const [message, todo] = said;
+		t.deepEqual(stderr.split("\n").slice(1), [
+			`lab: ${message}: run one is still being recorded`,
+			`  what to do: ${todo}; then end the run: ./lab trace stop one`,
+		]);
+		mend();
+		t.is((await lab.lab(["trace", "stop", "one"])).code, 0);
+	},
+});
+
+asRoot(
+	leftRecording,
+	"a debugger holds the guest",
+	(guest, lab) => {
+		guest.states.push("paused");
+		lab.write("ends", "");
+		return () => {};
+	},
+	[
+		'domain "vm" is paused',
+		"let it go on from its debugger (./lab gdb vm, then continue) or by: virsh resume quickstart-vm",
+	],
+);
+asRoot(
+	leftRecording,
+	"libvirtd has died",
+	(_guest, lab) => {
+		const virsh = join(String(lab.env["PATH"]).split(":")[0] ?? "", "virsh");
+		const answers = readFileSync(virsh, "utf8");
+		lab.fake("virsh", "echo 'error: failed to connect to the hypervisor' >&2; exit 1");
+		return () => writeFileSync(virsh, answers);
+	},
+	["libvirtd does not answer", "./lab up starts it; ./lab doctor says more"],
+);
+
+asRoot("a QEMU that was replaced while it was recorded is said", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	t.is((await lab.lab(["trace", "start", ...traceRun.slice(2), "--layer", "qemu"])).code, 0);
+	lab.write("run/libvirt/qemu/quickstart-vm.pid", `${pid + 1}\n`);
+	const { code, stdout, stderr } = await lab.lab(["trace", "stop"]);
+	t.is(code, 0, stderr);
+	const ended = `the QEMU of vm that was recorded, process ${pid}, has ended: nothing behind that is in the run`;
+	t.true(stdout.split("\n").includes(ended), stdout);
+});
+
+asRoot("a guest that was started again is said where QEMU alone is recorded", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	t.is((await lab.lab(["trace", "start", ...traceRun.slice(2), "--layer", "qemu"])).code, 0);
+	lab.write("guest/proc/sys/kernel/random/boot_id", "another\n");
+	const { code, stdout, stderr } = await lab.lab(["trace", "stop"]);
+	t.is(code, 0, stderr);
+	t.true(stdout.split("\n").includes("guest vm was started again in the run: its clock began anew there"), stdout);
+});
+
+asRoot("a guest that was started again has nothing of its part, which is the cause that is named", async (t) => {
+	const lab = await traceable(t);
+	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
+	t.is((await lab.lab(["trace", "start", ...traceRun.slice(2)])).code, 0);
+	rmSync(join(lab.root, "dev/shm/tracelab"), { recursive: true });
+	rmSync(join(lab.root, "lttng/guest"), { recursive: true });
+	lab.write("lttng/guest-down", "");
+	const gone = [
+		"guest vm has no session tracelab-quickstart.one any more: it was started again while it was recorded, or what made the session was killed before",
+		"  what to do: see why in its console: ./lab console --log vm; then record it again",
+	];
+	const rotated = await lab.lab(["trace", "rotate"]);
+	t.deepEqual([rotated.code, rotated.stderr], [1, `lab: ${gone.join("\n")}`]);
+	const { code, stderr } = await lab.lab(["trace", "stop"]);
+	const lacks = "lab: the layer guest vm recorded nothing: the part of guest vm is not to be had: ";
+	t.deepEqual([code, stderr], [1, lacks + gone.join("\n")]);
+});
+
 asRoot("a stop that was cut off is done again, and has all that the session and the guest still have", async (t) => {
 	const lab = await traceable(t);
 	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
@@ -171,6 +262,27 @@ asRoot("a run whose lab is destroyed while it records has ended, which it says",
 	t.deepEqual(readdirSync(join(lab.root, "lttng/host")), []);
 });
 
+const wasFull = (lab: ScratchLab) =>
+	`the disk of ${join(lab.root, folder, "one")} was full when the run was stopped: what came last on this host may not be in its layers, and is not counted as lost; make room before the next run`;
+
+asRoot(
+	"where the disk has less room than a buffer at the end, what came last may be missing, which is said",
+	async (t) => {
+		const lab = await traceable(t);
+		records(lab, ["virtio_queue_notify"], ["block_rq_issue"]);
+		const runs = async (bytes: number) => {
+			lab.fake("df", `echo Avail\necho ${bytes}`);
+			const { code, stderr } = await lab.lab([...traceRun, "--", "true"]);
+			t.is(code, 0, stderr);
+			const { notes } = readRun(lab, "one");
+			rmSync(join(lab.root, folder, "one"), { recursive: true });
+			return notes;
+		};
+		t.deepEqual(await runs(4096), [noBeacon, wasFull(lab)]);
+		t.deepEqual(await runs(1 << 30), [noBeacon]);
+	},
+);
+
 asRoot("where the disk has no room for a guest's part, the run is to be stopped once there is some", async (t) => {
 	const lab = await traceable(t);
 	records(lab, ["virtio_queue_notify"], ["block_rq_issue"]);
@@ -183,7 +295,7 @@ asRoot("where the disk has no room for a guest's part, the run is to be stopped 
 			["guest", { block_rq_issue: 1 }],
 		],
 	);
-	t.deepEqual(run.notes, [noBeacon]);
+	t.deepEqual(run.notes, [noBeacon, wasFull(lab)]);
 	t.is(stdout.split(noBeacon).length, 2);
 	t.deepEqual(readdirSync(join(lab.root, folder, "one")).sort(), ["guest", "project", "qemu", "run.json"]);
 	t.false(existsSync(join(lab.root, "lttng/host/tracelab-quickstart.one")));
@@ -282,17 +394,46 @@ asRoot("a guest that went while it was recorded leaves QEMU's part, and is the c
 	t.deepEqual(readdirSync(join(lab.root, "lttng/host")), []);
 });
 
-asRoot("a guest that gave no part is asked for nothing more", async (t) => {
+asRoot("a guest that hangs is waited for once, and how to have its part later is said", async (t) => {
 	const { lab, guest } = await traceableGuest(t);
 	records(lab, ["blk_co_preadv"], ["block_rq_issue"]);
 	t.is((await lab.lab(["trace", "start", "block-io", "-d", "vm", "--name", "one"])).code, 0);
 	guest.calls.length = 0;
 	guest.fault = "error: Guest agent is not responding: QEMU guest agent is not connected";
-	t.is((await lab.lab(["trace", "stop"])).code, 1);
-	const requests = guest.calls.filter(([command]) => command === "qemu-agent-command");
-	// For its beacons, and for its part.
-	t.is(requests.filter((words) => words.at(-1)?.includes('"guest-exec"')).length, 2);
+	const { code, stderr } = await lab.lab(["trace", "stop"]);
+	const session = "tracelab-quickstart.one";
+	t.deepEqual(
+		[code, stderr.split("\n").slice(-3)],
+		[
+			1,
+			[
+				'lab: the layer guest vm recorded nothing: the part of guest vm is not to be had: the guest agent of "vm" does not answer',
+				"  what to do: it may still be booting, or stand in a debugger; see its console: ./lab console --log vm",
+				`    if it goes on, it has what LTTng recorded still: ./lab exec vm -- lttng destroy ${session}, then ./lab cp vm:/dev/shm/tracelab/${session} ., then ./lab exec vm -- rm -r /dev/shm/tracelab/${session}`,
+			],
+		],
+	);
+	t.deepEqual(
+		guest.calls.filter(([command]) => command === "qemu-agent-command").map((words) => words.slice(1, 3).join(" ")),
+		["--timeout 5"],
+	);
+	// Also if it answers while its run's session is ended.
+	t.true(existsSync(join(lab.root, "lttng/guest", session)));
 	t.is(readRun(lab, "one").layers[1]?.total, 0);
+});
+
+asRoot("a guest that hangs is waited for once where QEMU alone is recorded", async (t) => {
+	const { lab, guest } = await traceableGuest(t);
+	records(lab, ["blk_co_preadv"], []);
+	t.is((await lab.lab(["trace", "start", ...traceRun.slice(2), "--layer", "qemu"])).code, 0);
+	guest.calls.length = 0;
+	guest.fault = hangs;
+	const { code, stderr } = await lab.lab(["trace", "stop"]);
+	t.is(code, 0, stderr);
+	t.true(
+		readRun(lab, "one").notes.includes('the beacons of vm are not to be had: the guest agent of "vm" does not answer'),
+	);
+	t.is(guest.calls.filter(([command]) => command === "qemu-agent-command").length, 1);
 });
 
 const keeps = test.macro({

@@ -6,6 +6,7 @@ import { clockRecordSchema } from "../../../spec/clock-record.ts";
 import { asRoot } from "../../as-root.ts";
 import { LockedLab } from "../locked-lab.ts";
 import { card, type ScratchLab } from "../scratch-lab.ts";
+import { bootIds } from "../scratch-run.ts";
 import {
 	buildId,
 	emulator,
@@ -74,7 +75,7 @@ asRoot("a run has the command's output and exit status, both layers, and their c
 	t.deepEqual(run.domains, {
 		vm: {
 			...{ libvirtName: "quickstart-vm", pid, emulator, ...of, ...versions },
-			...{ kernel: buildId, modules: {}, clocksource: "hpet" },
+			...{ kernel: buildId, modules: {}, clocksource: "hpet", bootId: bootIds.guest },
 		},
 	});
 	t.deepEqual(run.lab, card.hashes);

@@ -236,7 +236,7 @@ asRoot("a guest that its debugger stops while it is traced leaves a run, and how
 	t.not(run, "", evidence);
 	t.is(
 		todo,
-		`let it go on from its debugger (./lab gdb vm, then continue) or by: virsh resume quickstart-vm; then end the run and remove it: ./lab trace stop ${run}, then ./lab trace rm ${run}`,
+		`let it go on from its debugger (./lab gdb vm, then continue) or by: virsh resume quickstart-vm; then end the run: ./lab trace stop ${run}, then ./lab trace rm ${run}`,
 	);
 	guest.state = "running";
 	for (const args of [
