@@ -111,11 +111,16 @@ export class TracedDomain extends LabComponent {
 		const inputs = {
 			folder: this.#folder,
 			kernel_prefix: kernel.prefix,
-			modules: Object.fromEntries(Object.entries(modules).map(([name, { prefix }]) => [name, prefix])),
+			modules: this.#installed(),
 			load: Object.keys(this.#loaded),
 			tools_prefix: tools.prefix,
 		};
 		return this.step("share", { script: "guest-share", inputs }, [kernel, tools, ...Object.values(modules)]);
+	}
+
+	/** Build prefix of each of its modules, or sets of modules, by its name in the stack file. */
+	#installed(): Record<string, string> {
+		return Object.fromEntries(Object.entries(this.#args.modules).map(([name, { prefix }]) => [name, prefix]));
 	}
 
 	#makeDisk(name: string): libvirt.Volume {
@@ -203,6 +208,7 @@ export class TracedDomain extends LabComponent {
 		const inputs = {
 			domain: this.libvirtName,
 			folder: this.#folder,
+			installed: this.#installed(),
 			modules: this.#loaded,
 			paused: this.#paused,
 		};
@@ -255,12 +261,11 @@ export class TracedDomain extends LabComponent {
 	}
 
 	#asTarget(share: Step): ProbeTarget {
-		const modules = Object.entries(this.#args.modules).map(([name, { prefix }]) => [name, prefix]);
 		return {
 			libvirtName: this.libvirtName,
 			folder: this.#folder,
 			kernel: this.#args.kernel.prefix,
-			modules: Object.fromEntries(modules),
+			modules: this.#installed(),
 			share,
 		};
 	}

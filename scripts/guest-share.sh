@@ -106,7 +106,10 @@ install_tools() {
 }
 
 install_ours() {
-	local release=$1 name folders=()
+	local release=$1 name folders=() twice
+	twice=$(wanted_modules | sort -u | awk '{print $3}' | tr - _ | sort | uniq -d | paste -sd ' ')
+	[ -z "$twice" ] || die "two of this domain's modules have made $twice, of which a guest can have one" \
+		"take one of the two out of modules: of the domain in the stack file, or give it another name in its Kbuild"
 	rm -f "$tree/load"
 	for name in "${!modules[@]}"; do
 		[ -e "$root${modules[$name]}/.tracelab-build" ] || die "module $name is not built (${modules[$name]} is absent)" "run up again: it builds it"

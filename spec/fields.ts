@@ -34,6 +34,16 @@ export const moduleName = z
 		examples: ["mymodule"],
 	});
 
+/** What a source makes may have any name that the kernel takes: it has room for 55 bytes. */
+export const loadedModule = z
+	.string()
+	.regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,54}$/)
+	.meta({
+		title: "module name",
+		description: "At most 55 of A-Z, a-z, 0-9, _ and -, first no _ or -.",
+		examples: ["mymodule"],
+	});
+
 /** The name of something else in the file; that it is there is checked over the whole file. */
 export const reference = (description: string) => z.string().meta({ title: "name", description, examples: ["main"] });
 

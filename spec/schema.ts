@@ -57,7 +57,7 @@ const module = z.strictObject({
 		.superRefine(field.oneValueAVariable)
 		.default([])
 		.meta({ description: "Variables that make is given with it." }),
-	load: field.list(field.moduleName).optional().meta({
+	load: field.list(field.loadedModule).optional().meta({
 		description:
 			"Modules of this source that are loaded at boot; by default the one of this name. The others are installed, and there for who loads them.",
 	}),

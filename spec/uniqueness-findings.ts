@@ -37,16 +37,14 @@ function processNames(stack: RawStack, name: string): Finding[] {
 	}));
 }
 
-/** To the kernel, - and _ in a module's name are the same. */
+/** A guest has one module of a name. What another domain has is another kernel's. */
 function moduleNames(stack: RawStack): Finding[] {
-	const names = stack.names("modules").flatMap((module): Claim<unknown>[] => {
-		const claim = (owner: string) => ({ owner, value: owner.replaceAll("-", "_") });
-		if (stack.at("modules", module, "load") === undefined) {
-			return [{ ...claim(module), path: ["modules", module], at: "key" }];
-		}
-		return stack.texts("modules", module, "load").map(([index, name]) => {
-			return { ...claim(name), path: ["modules", module, "load", index], at: "value" };
-		});
+	return [...stack.names("modules").flatMap((module) => ofOneModule(stack, module)), ...inOneDomain(stack)];
+}
+
+function ofOneModule(stack: RawStack, module: string): Finding[] {
+	const names = stack.texts("modules", module, "load").map(([index, name]): Claim<string> => {
+		return { owner: name, path: ["modules", module, "load", index], at: "value", value: toTheKernel(name) };
 	});
 	return clashes(names).map(({ path, at, owner, first }) => ({
 		path,
@@ -55,6 +53,32 @@ function moduleNames(stack: RawStack): Finding[] {
 		hint: "give one of them another name, in its Kbuild as well",
 	}));
 }
+
+function inOneDomain(stack: RawStack): Finding[] {
+	const there = stack.names("modules");
+	return stack.names("domains").flatMap((domain) => {
+		const names = stack.texts("domains", domain, "modules").flatMap(([index, module]): Claim<string>[] => {
+			const loaded = there.includes(module) ? new Set(loadedOf(stack, module).map(toTheKernel)) : [];
+			return [...loaded].map((value) => {
+				return { owner: module, path: ["domains", domain, "modules", index], at: "value", value };
+			});
+		});
+		return clashes(names).map(({ path, at, owner, first, value }) => ({
+			path,
+			at,
+			message: `module ${quote(owner)} loads ${quote(value)}, as ${quote(first)} does: - and _ are the same to the kernel`,
+			hint: "take one of the two out of this list, or give what one of them loads another name, in its Kbuild as well",
+		}));
+	});
+}
+
+/** The modules that are loaded of one of the stack's. */
+function loadedOf(stack: RawStack, module: string): string[] {
+	if (stack.at("modules", module, "load") === undefined) return [module];
+	return stack.texts("modules", module, "load").map(([, name]) => name);
+}
+
+const toTheKernel = (name: string) => name.replaceAll("-", "_");
 
 /** A probe is compiled by the step probe-PROBE-DOMAIN. */
 function probeNames(stack: RawStack): Finding[] {

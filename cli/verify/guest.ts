@@ -1,6 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { sha256 } from "../../spec/content-hash.ts";
 import { factNames } from "../../spec/hypervisor.ts";
 import { type Domain, stackOption } from "../card.ts";
@@ -37,16 +37,9 @@ export async function modules(domain: Domain): Promise<string> {
 		const where = await agent.exec(["modinfo", "-n", name]);
 		if (where.code !== 0)
 			throw new LabError(`module ${name} is not installed in the guest`, `${up(domain)} installs it`);
-		const note = `/sys/module/${name.replaceAll("-", "_")}/notes/.note.gnu.build-id`;
-		const loaded = buildIdIn((await agent.exec(["cat", note])).stdout);
+		const loaded = buildIdIn((await agent.exec(["cat", noteOf(name)])).stdout);
 		if (loaded === undefined) throw new LabError(`module ${name} is not loaded`, `${up(domain)} loads it`);
-		const built = readSymbols(file, domain).buildId;
-		if (loaded !== built) {
-			throw new LabError(
-				`module ${name} is loaded with build-id ${loaded}, ${file} has ${built ?? "none"}`,
-				`${up(domain)} loads the one that is built`,
-			);
-		}
+		checkLoaded(domain, name, file, loaded);
 		// What gdb and SystemTap read, and the next boot loads.
 		const installed = where.stdout.toString().trim();
 		const sum = (await agent.exec(["sha256sum", installed])).stdout.toString().split(" ")[0];
@@ -54,8 +47,41 @@ export async function modules(domain: Domain): Promise<string> {
 			throw new LabError(`${installed} in the guest is not ${file}`, `${up(domain)} installs the one that is built`);
 		seen.push(installed);
 	}
+	await checkOthers(domain, agent);
 	return seen.join(", ");
 }
+
+function checkLoaded(domain: Domain, name: string, file: string, loaded: string | undefined): void {
+	const built = readSymbols(file, domain).buildId;
+	if (loaded === built) return;
+	throw new LabError(
+		`module ${name} is loaded with build-id ${loaded ?? "unknown"}, ${file} has ${built ?? "none"}`,
+		`${up(domain)} loads the one that is built`,
+	);
+}
+
+/** The lab's modules that are loaded as another one needs them, or, like LTTng's, by a program of the guest's. */
+async function checkOthers(domain: Domain, agent: GuestAgent): Promise<void> {
+	const { card, kernel } = domain;
+	const folder = `/var/lib/tracelab/domains/${card.libvirtName}/root/lib/modules/${kernel.release}/extra`;
+	const lines = (await agent.readAll("/proc/modules")).toString().split("\n");
+	const loaded = new Set(lines.map((line) => line.split(" ", 1)[0]));
+	const others = globSync(`${onHost(folder)}/*.ko`)
+		.map((file) => basename(file, ".ko"))
+		.filter((name) => loaded.has(toTheKernel(name)) && !Object.hasOwn(card.modules, name))
+		.sort();
+	if (others.length === 0) return;
+	// One program for all of them: LTTng has many.
+	const notes = (await agent.exec(["cat", ...others.map(noteOf)])).stdout;
+	const length = notes.length / others.length;
+	for (const [index, name] of others.entries()) {
+		const id = buildIdIn(notes.subarray(index * length, (index + 1) * length));
+		checkLoaded(domain, name, `${folder}/${name}.ko`, id);
+	}
+}
+
+const toTheKernel = (name: string) => name.replaceAll("-", "_");
+const noteOf = (name: string) => `/sys/module/${toTheKernel(name)}/notes/.note.gnu.build-id`;
 
 /** A function that every guest's kernel comes by within a second: the tick. */
 const ticking = "tick_do_update_jiffies64";

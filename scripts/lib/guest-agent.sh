@@ -49,19 +49,22 @@ guest_run() {
 	return 255
 }
 
-# guest_hex FILE: the bytes of a small file of the guest, in hexadecimal; 1 where there is none, 255 where the agent
-# does not answer. It starts no program in the guest, which takes an emulated one a third of a second.
-guest_hex() {
+# guest_file FILE: the bytes of a small file of the guest; 1 where there is none, 255 where the agent does not answer. It
+# starts no program in the guest, which takes an emulated one a third of a second.
+guest_file() {
 	local answer handle
 	if ! answer=$(guest_ask guest-file-open "\"path\":$(json_string "$1")" 2>&1); then
 		[[ $answer != *'No such file or directory'* ]] || return 1
 		return 255
 	fi
 	[[ $answer =~ \"return\":\ *([0-9]+) ]] || return 255
-	handle=${BASH_REMATCH[1]}
-	answer=$(virsh_ "$(guest_asked guest-file-read "$handle"); $(guest_asked guest-file-close "$handle")" 2>/dev/null) || return 255
-	guest_data buf-b64 "$answer" | od -An -v -tx1 | tr -d ' \n'
+	handle="\"handle\":${BASH_REMATCH[1]}"
+	answer=$(virsh_ "$(guest_asked guest-file-read "$handle,\"count\":65536"); $(guest_asked guest-file-close "$handle")" 2>/dev/null) || return 255
+	guest_data buf-b64 "$answer"
 }
+
+# guest_hex FILE: the same in hexadecimal.
+guest_hex() { guest_file "$1" | od -An -v -tx1 | tr -d ' \n'; }
 
 # guest_data NAME ANSWER: what a field of an answer holds in base64.
 guest_data() { [[ ! $2 =~ \"$1\":\ *\"([A-Za-z0-9+/=]+)\" ]] || base64 -d <<<"${BASH_REMATCH[1]}"; }
@@ -69,5 +72,5 @@ guest_data() { [[ ! $2 =~ \"$1\":\ *\"([A-Za-z0-9+/=]+)\" ]] || base64 -d <<<"${
 # guest_ask COMMAND ARGUMENTS: the agent's answer.
 guest_ask() { virsh_ qemu-agent-command --timeout 10 "$domain" "{\"execute\":\"$1\",\"arguments\":{$2}}"; }
 
-# guest_asked COMMAND HANDLE: the same about an open file, as one of several commands for a single virsh.
-guest_asked() { printf "qemu-agent-command --timeout 10 %s '{\"execute\":\"%s\",\"arguments\":{\"handle\":%s}}'" "$domain" "$1" "$2"; }
+# guest_asked COMMAND ARGUMENTS: the same as one of several commands for a single virsh.
+guest_asked() { printf "qemu-agent-command --timeout 10 %s '{\"execute\":\"%s\",\"arguments\":{%s}}'" "$domain" "$1" "$2"; }

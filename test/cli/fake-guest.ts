@@ -259,7 +259,8 @@ export class FakeGuest {
 		const notes = path === "/sys/kernel/notes" && existsSync(this.#root + path);
 		if (own || notes) return this.#root + path;
 		// The host has such files of its own below the scratch root.
-		const clock = /^\/(?:sys\/devices\/system\/clocksource|proc\/timer_list$|proc\/sys\/kernel\/random)/.test(path);
+		const clock =
+			/^\/(?:sys\/devices\/system\/clocksource|proc\/(?:timer_list|modules)$|proc\/sys\/kernel\/random)/.test(path);
 		return clock ? `${this.#root}/guest${path}` : path;
 	}
 }

@@ -52,7 +52,7 @@ test.serial("a domain with no modules has a share and a loading step all the sam
 	});
 	isStep(t, up, "domain-vm-module-load", {
 		script: "module-load",
-		inputs: { domain: "t-vm", folder, modules: {}, paused: "0" },
+		inputs: { domain: "t-vm", folder, installed: {}, modules: {}, paused: "0" },
 	});
 });
 
@@ -87,7 +87,7 @@ test.serial("a paused guest can load nothing, and the loading step is told so", 
 	const up = await runDomain({ spec: { modules, gdb: { paused: true } } });
 	isStep(t, up, "domain-vm-module-load", {
 		script: "module-load",
-		inputs: { domain: "t-vm", folder, modules: up.made.modules, paused: "1" },
+		inputs: { domain: "t-vm", folder, installed: up.made.modules, modules: up.made.modules, paused: "1" },
 	});
 });
 

@@ -29,6 +29,7 @@ const guest: Guest = { emulator, process: "vm", buildId };
  *     says      what a start has the console say, whose agent does not answer then
  *     dies      a domain that was started has crashed
  *     reason    as virsh domstate --reason says it
+ *     used/X    a program uses module X        needs/X   the modules that module X needs
  */
 export function fakeGuest(scratch: ScratchHost, made: Partial<Guest> = {}): void {
 	scratch.write("virt/defined", "<domain>\n  <name>quick-vm</name>\n</domain>\n");
@@ -38,7 +39,10 @@ export function fakeGuest(scratch: ScratchHost, made: Partial<Guest> = {}): void
 	scratch.fake("ss", ss);
 	scratch.fake("modprobe", modprobe);
 	scratch.fake("rmmod", rmmod);
-	scratch.fake("readelf", `printf '    Build ID: %s\\n' "$(cat "$2")"`);
+	scratch.fake(
+		"readelf",
+		`shift; for file; do [ $# = 1 ] || printf '\\nFile: %s\\n' "$file"; [ ! -e "$file" ] || printf '    Build ID: %s\\n' "$(cat "$file")"; done`,
+	);
 }
 
 /** Makes the next start turn out so. */
@@ -72,6 +76,14 @@ if [[ $1 == *';'* ]]; then
 	for command in "\${commands[@]}"; do eval "$0 --quiet --connect qemu:///system $command" && code=0 || code=$?; done
 	exit $code
 fi
+# /proc/modules, of what is in /sys.
+loaded() {
+	for at in "$root"/guest/sys/module/*/; do
+		[ -e "$at" ] || continue
+		name=$(basename "$at") users=$(ls "$at/holders" 2>/dev/null) uses=$(ls -d "$at/holders"/* "$v/used/$name" 2>/dev/null | wc -l)
+		echo "$name 16384 $uses $(printf '%s,' $users | sed 's/^,$/-/') Live 0x0000000000000000 (O)"
+	done
+}
 known() { [ -e "$v/defined" ] || { echo "error: failed to get domain '$1'" >&2; exit 1; }; }
 case $1 in
 uri) echo qemu:///system ;;
@@ -107,6 +119,7 @@ qemu-agent-command)
 	guest-ping) echo '{"return":{}}' ;;
 	guest-file-open)
 		path=$root/guest$(jq -r .arguments.path <<<"$request")
+		[ "$path" != "$root/guest/proc/modules" ] || { path=$own/modules; loaded >"$path"; }
 		[ -e "$path" ] || { echo "error: internal error: unable to execute QEMU agent command 'guest-file-open': failed to open file '$path' (mode: 'r'): No such file or directory" >&2; exit 1; }
 		echo "$path" >"$own/open"; echo '{"return":1000}' ;;
 	guest-file-read)
@@ -141,13 +154,31 @@ case $* in
 *) echo "ss: cannot parse $*" >&2; exit 1 ;;
 esac`;
 
+// It finds my-module.ko by either name.
 const modprobe = `
-file=$root${folder}/root/lib/modules/6.1.9/extra/$1.ko
-[ -e "$file" ] || { echo "modprobe: FATAL: Module $1 not found in directory /lib/modules/6.1.9" >&2; exit 1; }
-at=$root/guest/sys/module/$(echo "$1" | tr - _)/notes
-mkdir -p "$at"
-${binary(`${note}$(cat "$file")`)} >"$at/.note.gnu.build-id"`;
+load() {
+	local name file at need
+	name=$(echo "$1" | tr - _)
+	at=$root/guest/sys/module/$name
+	[ ! -e "$at" ] || return 0
+	file=$(ls "$root${folder}"/root/lib/modules/6.1.9/extra/*.ko | while read -r file; do
+		[ "$(basename "$file" .ko | tr - _)" != "$name" ] || echo "$file"
+	done)
+	[ -e "$file" ] || { echo "modprobe: FATAL: Module $1 not found in directory /lib/modules/6.1.9" >&2; exit 1; }
+	for need in $(cat "$root/virt/needs/$name" 2>/dev/null); do
+		load "$need"
+		mkdir -p "$root/guest/sys/module/$need/holders"
+		touch "$root/guest/sys/module/$need/holders/$name"
+	done
+	mkdir -p "$at/notes"
+	${binary(`${note}$(cat "$file")`)} >"$at/notes/.note.gnu.build-id"
+}
+load "$1"`;
 
 const rmmod = `
+at=$root/guest/sys/module/$(echo "$1" | tr - _)
+by=$(ls "$at/holders" 2>/dev/null | paste -sd ' ')
+[ -z "$by" ] || { echo "rmmod: ERROR: Module $1 is in use by: $by" >&2; exit 1; }
 [ ! -e "$root/virt/busy/$1" ] || { echo "rmmod: ERROR: Module $1 is in use" >&2; exit 1; }
-rm -r "$root/guest/sys/module/$(echo "$1" | tr - _)"`;
+rm -r "$at"
+rm -f "$root"/guest/sys/module/*/holders/"$(basename "$at")"`;

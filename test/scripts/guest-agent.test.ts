@@ -80,8 +80,8 @@ test("a small file of the guest is read without a program in it", async (t) => {
 	// The fake calls itself for each of several commands.
 	t.deepEqual(calls, [
 		`virsh --quiet --connect qemu:///system qemu-agent-command --timeout 10 ${domain} {"execute":"guest-file-open","arguments":{"path":"/sys/kernel/notes"}}`,
-		`virsh --quiet --connect qemu:///system qemu-agent-command --timeout 10 ${domain} '{"execute":"guest-file-read","arguments":{"handle":1000}}'; qemu-agent-command --timeout 10 ${domain} '{"execute":"guest-file-close","arguments":{"handle":1000}}'`,
-		`virsh --quiet --connect qemu:///system qemu-agent-command --timeout 10 ${domain} {"execute":"guest-file-read","arguments":{"handle":1000}}`,
+		`virsh --quiet --connect qemu:///system qemu-agent-command --timeout 10 ${domain} '{"execute":"guest-file-read","arguments":{"handle":1000,"count":65536}}'; qemu-agent-command --timeout 10 ${domain} '{"execute":"guest-file-close","arguments":{"handle":1000}}'`,
+		`virsh --quiet --connect qemu:///system qemu-agent-command --timeout 10 ${domain} {"execute":"guest-file-read","arguments":{"handle":1000,"count":65536}}`,
 		`virsh --quiet --connect qemu:///system qemu-agent-command --timeout 10 ${domain} {"execute":"guest-file-close","arguments":{"handle":1000}}`,
 	]);
 });

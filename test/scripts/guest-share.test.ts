@@ -261,6 +261,18 @@ test("a depmod that fails is an error with its words", async (t) => {
 	t.is(await drift(scratch), `the modules in ${folder} are not indexed; ${folder} does not say which modules to load`);
 });
 
+test("two builds that have made a module of one name are an error", async (t) => {
+	const scratch = host(t);
+	build(scratch, module, { "hello.ko": "hello\n", "my-own.ko": "one\n" });
+	build(scratch, other, { "other.ko": "other\n", "my_own.ko": "another\n" });
+	const { code, stderr } = await scratch.step(step, "apply", both);
+	t.is(code, 1);
+	t.deepEqual(stderr.split("\n"), [
+		"tracelab: guest-share: two of this domain's modules have made my_own.ko, of which a guest can have one",
+		"  what to do: take one of the two out of modules: of the domain in the stack file, or give it another name in its Kbuild",
+	]);
+});
+
 test("a kernel whose build is gone is drift in a preview, and an error in an up", async (t) => {
 	const scratch = host(t);
 	await scratch.step(step, "apply", inputs);

@@ -44,6 +44,25 @@ test("the stack file that README shows has no fault beside the quickstart", (t) 
 	t.is(modules["lttng"]?.kernel, "mine");
 });
 
+test("two kernels may each have a module of one name, by whatever names the kernel takes", (t) => {
+	const longest = `8${"aA_-0".repeat(10)}bbbb`;
+	t.is(longest.length, 55);
+	const stack = smallest
+		.replace("kernels: { ", "kernels: { other: { config: [CONFIG_PREEMPT=y] }, ")
+		.replace(
+			/vm: \{(.*)main \} \}/,
+			"vm: {$1main, modules: [mine] }, second: { qemu: main, kernel: other, image: main, modules: [mine-too] } }",
+		);
+	const source = "path:examples/mymodule";
+	const modules = `modules:
+  mine: { source: ${source}, kernel: main }
+  mine-too: { source: ${source}, kernel: other, load: [mine, ${longest}] }
+`;
+	const loaded = load({ x: stack + modules });
+	t.deepEqual(loaded.modules["mine-too"]?.load, [longest, "mine"]);
+	t.deepEqual(loaded.domains["second"]?.modules, ["mine-too"]);
+});
+
 test("what a stack file leaves out is filled in", (t) => {
 	t.deepEqual(load({ x: smallest }), {
 		name: "x",

@@ -7,8 +7,10 @@ import { kernel as buildOf } from "../scratch-probe.ts";
 import { buildId } from "../scratch-trace.ts";
 import { enter, evidenceOf, fails } from "./claim-fails.ts";
 import {
+	elfOf,
 	facts,
 	fires,
+	inProcModules,
 	installedModule,
 	listening,
 	listens,
@@ -25,6 +27,9 @@ const modules = "its modules are installed, and loaded as built";
 const gdb = "gdb stops the kernel at a source line";
 const hypervisor = "it sees the hypervisor that is expected";
 const systemtap = "SystemTap resolves its modules, and a probe fires";
+
+/** The guest's modules on the host. */
+const installed = "var/lib/tracelab/domains/quickstart-vm/root/lib/modules/6.1.0/extra";
 
 test.serial(
 	fails,
@@ -97,6 +102,25 @@ test.serial(
 	(lab) => lab.write(`guest${installedModule("second")}`, "another"),
 	`${installedModule("second")} in the guest is not ${moduleFile("second")}`,
 	"./lab up installs the one that is built",
+);
+test.serial(
+	fails,
+	modules,
+	"where one that another needs was built again since",
+	(lab) => {
+		const [needed, own] = ["a-needed", "also"].map((name) => {
+			loads(lab, name.replace("-", "_"), "33".repeat(20));
+			lab.write(`${installed}/${name}.ko`, "");
+			return join(lab.root, installed, `${name}.ko`);
+		});
+		writeFileSync(String(own), elfOf("33".repeat(20)));
+		writeFileSync(String(needed), elfOf("44".repeat(20)));
+		// One that is not loaded.
+		lab.write(`${installed}/third.ko`, "");
+		lab.write("guest/proc/modules", ["also", "first", "second", "a_needed"].map(inProcModules).join(""));
+	},
+	`module a-needed is loaded with build-id ${"33".repeat(20)}, /${installed}/a-needed.ko has ${"44".repeat(20)}`,
+	"./lab up loads the one that is built",
 );
 test.serial(
 	fails,
@@ -248,7 +272,6 @@ const noMatch = `semantic error: while resolving probe point: identifier 'module
 semantic error: no match
 
 Pass 2: analysis failed.  [man error::pass2]`;
-const installed = "var/lib/tracelab/domains/quickstart-vm/root/lib/modules/6.1.0/extra";
 test.serial(
 	fails,
 	systemtap,

@@ -122,6 +122,7 @@ export async function wholeLab(t: ExecutionContext): Promise<{ lab: ScratchLab; 
 	writeFileSync(lab.write(vmlinux, ""), elfOf(buildId));
 	lab.write(`${kernel}/build-id`, `${buildId}\n`);
 	for (const [name, id] of Object.entries(moduleIds)) loads(lab, name, id);
+	lab.write("guest/proc/modules", Object.keys(moduleIds).map(inProcModules).join(""));
 	lab.fake(
 		"modinfo",
 		'case $1 in -n) echo "/lib/modules/6.1.0/extra/$2.ko" ;; *) [ ! -e "$root/lttng/no-modules" ] ;; esac',
@@ -166,6 +167,9 @@ export function hasProcessor(lab: ScratchLab, flags: string): void {
 	lab.write("etc/os-release", 'ID=debian\nVERSION_ID="12"\n');
 	lab.write("proc/cpuinfo", `processor\t: 0\nflags\t\t: ${flags}\n`);
 }
+
+/** What the guest's kernel says of a module that it has loaded. */
+export const inProcModules = (name: string) => `${name} 16384 0 - Live 0xffffffffa0000000 (O)\n`;
 
 /** Makes a module's file, the guest's own, and what the guest has loaded of it. */
 export function loads(lab: ScratchLab, name: string, id: string): void {
