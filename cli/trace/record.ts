@@ -342,7 +342,7 @@ async function endRecording(recording: Recording): Promise<string[]> {
 async function silentGuests({ session, run }: Recording): Promise<Map<string, LabError>> {
 	const silent = new Map<string, LabError>();
 	const ask = async (domain: Domain) => {
-		const fault = await new GuestAgent(domain).silence(5);
+		const fault = await new GuestAgent(domain).silence(15);
 		if (fault === undefined) return;
 		const stands = fault instanceof PausedError || run.asked.guest.length === 0;
 		const keeps = !stands && (await domainState(domain)) === "running";

@@ -415,7 +415,7 @@ asRoot("a guest that hangs is waited for once, and how to have its part later is
 	);
 	t.deepEqual(
 		guest.calls.filter(([command]) => command === "qemu-agent-command").map((words) => words.slice(1, 3).join(" ")),
-		["--timeout 5"],
+		["--timeout 15"],
 	);
 	// Also if it answers while its run's session is ended.
 	t.true(existsSync(join(lab.root, "lttng/guest", session)));
