@@ -229,16 +229,16 @@ tell_waiting() {
 check_process() {
 	local pid runs
 	pid=$(qemu_pid)
-	[ -n "$pid" ] || die "domain $name does not run" "start it: ./lab up"
+	[ -n "$pid" ] || die "domain $name does not run" "start it: $(lab_command) up"
 	runs=$(readlink "$root/proc/$pid/exe" 2>/dev/null || :)
 	[ "$runs" = "$program" ] || die "domain $name (process $pid) runs on ${runs:-an unknown program}, not on $program" \
-		"./lab up starts it on this lab's QEMU"
+		"$(lab_command) up starts it on this lab's QEMU"
 }
 
 start_host() {
 	local output=$folder pid joined
 	local -a filtered plain
-	lttng_ list >/dev/null 2>&1 || die "root's session daemon does not answer, so nothing can be traced" "./lab up starts it"
+	lttng_ list >/dev/null 2>&1 || die "root's session daemon does not answer, so nothing can be traced" "$(lab_command) up starts it"
 	[ "$mode" = stream ] || keep_held
 	end_host
 	mkdir -p "$root/run/tracelab"
@@ -322,8 +322,8 @@ start_guest() {
 		"give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, or its kernel CONFIG_FTRACE and CONFIG_FUNCTION_TRACER, as kconfig/quickstart.config does; then run up" ;;
 	ftrace-5) die "the kernel of $name has none of these tracepoints: $(paste -sd ' ' <<<"$guest")" \
 		"see those that it has, in the guest: /sys/kernel/tracing/available_events; some need another kernel configuration" ;;
-	*-255) die "the guest agent of $name does not answer" "see the guest's console: ./lab console --log $name" ;;
-	*) die "the kernel of $name cannot be traced: ${words##*$'\n'}" "see the guest's log: ./lab exec $name -- $look" ;;
+	*-255) die "the guest agent of $name does not answer" "see the guest's console: $(lab_command) console --log $name" ;;
+	*) die "the kernel of $name cannot be traced: ${words##*$'\n'}" "see the guest's log: $(lab_command) exec $name -- $look" ;;
 	esac
 }
 

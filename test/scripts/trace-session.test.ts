@@ -500,7 +500,7 @@ test("a process that is not this lab's QEMU is not traced", async (t) => {
 	t.is(code, 1);
 	t.is(
 		stderr,
-		`tracelab: trace-session: domain vm (process ${pid}) runs on /usr/bin/qemu-system-x86_64, not on ${emulator}\n  what to do: ./lab up starts it on this lab's QEMU`,
+		`tracelab: trace-session: domain vm (process ${pid}) runs on /usr/bin/qemu-system-x86_64, not on ${emulator}\n  what to do: ./lab -s quick up starts it on this lab's QEMU`,
 	);
 	t.deepEqual(
 		calls.filter((call) => call.startsWith("lttng")),
@@ -598,7 +598,7 @@ test("a guest in which nothing writes the pages is an error that says so", async
 		[
 			`trace-session: trace session ${session} records process ${pid}`,
 			"tracelab: trace-session: the kernel of vm cannot be traced: perl, which is to write the pages, ended at once",
-			"  what to do: see the guest's log: ./lab exec vm -- dmesg",
+			"  what to do: see the guest's log: ./lab -s quick exec vm -- dmesg",
 		].join("\n"),
 	);
 });
@@ -647,7 +647,7 @@ test("no session daemon on the host is an error that says so", async (t) => {
 	t.is(code, 1);
 	t.is(
 		stderr,
-		"tracelab: trace-session: root's session daemon does not answer, so nothing can be traced\n  what to do: ./lab up starts it",
+		"tracelab: trace-session: root's session daemon does not answer, so nothing can be traced\n  what to do: ./lab -s quick up starts it",
 	);
 });
 
@@ -662,7 +662,7 @@ test("an event that the guest's kernel does not have is an error with lttng's wo
 		stderr,
 		[
 			"tracelab: trace-session: the kernel of vm cannot be traced: Error: Event block_rq_issue: Kernel event not found",
-			"  what to do: see the guest's log: ./lab exec vm -- journalctl -u lttng-sessiond",
+			"  what to do: see the guest's log: ./lab -s quick exec vm -- journalctl -u lttng-sessiond",
 		].join("\n"),
 	);
 });

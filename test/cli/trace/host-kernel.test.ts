@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { globSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
@@ -142,16 +142,18 @@ real(`what trace start records of the host's kernel goes on until trace stop${wh
 	gone(t);
 });
 
-real(`an instance that somebody removed is why the host's layer is absent${why}`, async (t) => {
+real(`an instance that somebody removed is why the host's layer lacks what came last${why}`, async (t) => {
 	const lab = await onThisKernel(t);
 	await started(t, lab);
+	const pages = () => globSync(join(lab.root, folder, "ftrace/cpu*"));
+	while (!pages().some((file) => statSync(file).size > 0)) await pause(100);
 	for (const pid of writers()) process.kill(Number(pid));
 	while (inTracefs(`rmdir instances/${instance}`).exitCode !== 0) await pause(100);
 	const { code, stderr } = await lab.lab(["trace", "stop"]);
 	t.is(code, 1);
 	const said = `somebody removed the instance ${instance} of tracefs, which recorded the kernel of this host`;
-	t.is(stderr, `lab: the layer host recorded nothing: ${said}`);
-	t.is(hostLayer(lab)?.absent, `the part of this host's kernel is not to be had: ${said}`);
+	t.is(stderr, `lab: the layer host lacks what came last: ${said}`);
+	t.true((hostLayer(lab)?.total ?? 0) > 0);
 });
 
 real(`destroy ends what records the host's kernel${why}`, async (t) => {
