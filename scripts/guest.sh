@@ -322,10 +322,12 @@ panicked() {
 	size=$(stat -c %s "$console_log" 2>/dev/null) || return
 	# virtlogd may have begun another file since.
 	[ "$said_before" -le "$size" ] || said_before=0
-	# A guest that was reset is the same process. Once another line has begun, this one is whole.
-	tail -c "+$((said_before + 1))" "$console_log" | LC_ALL=C awk '/Linux version / {line = ""}
-		/Kernel panic - not syncing/ && line == "" {line = $0; at = NR}
-		END {if (line == "" || at == NR) exit 1; gsub(/[^ -~]/, "", line); print substr(line, 1, 300)}'
+	# A guest that was reset is the same process. Where `quiet` hides how a boot begins, the login at its end tells of it.
+	# One that resets by itself (panic=) does not come to the line at the end.
+	tail -c "+$((said_before + 1))" "$console_log" | LC_ALL=C awk '/Linux version |login: / {line = ended = ""}
+		/Kernel panic - not syncing/ && line == "" {line = $0}
+		/---\[ end Kernel panic/ {ended = 1}
+		END {if (line == "" || !ended) exit 1; gsub(/[^ -~]/, "", line); print substr(line, 1, 300)}'
 }
 
 # patience: the seconds that the guest has to answer, by when its process was started.

@@ -73,6 +73,8 @@ what_is_loaded() {
 		[ -n "$name" ] || continue
 		uses[$name]=$used
 		by=${by//'[permanent]'/}
+		# The guest's own words may be shown, and copied to a shell.
+		by=${by//[^A-Za-z0-9_,-]/?}
 		users[$name]=${by//[,-]/ }
 	done <<<"$listing"
 }
@@ -184,13 +186,19 @@ unloads() {
 }
 
 in_use() {
-	local in_guest
+	local in_guest stop
 	in_guest="$(lab_command) exec $vm --"
+	stop="stop what uses it ($in_guest lsmod)"
+	# lsmod names no program. The daemon unloads them all when it ends.
+	[[ $1 != lttng_* ]] ||
+		stop="stop the guest's session daemon, and with it what it records ($in_guest systemctl stop lttng-sessiond)"
 	die "the guest $domain cannot unload module $(shown "$1")" \
-		"stop what uses it ($in_guest lsmod), or end the guest ($in_guest poweroff), then run up again"
+		"$stop, or end the guest ($in_guest poweroff), then run up again"
 }
 
 guests_log="see the guest's log: $(lab_command) exec $vm -- dmesg"
+# ./lab exec goes by the lab card, which the first up writes at its end; the console has the kernel's words, too.
+[ -e "$state_dir/labs/$stack.json" ] || guests_log=$see_console
 
 wait_for_boot() {
 	only_paused
@@ -208,9 +216,11 @@ changes='for name in $1; do
 	[ ! -e "/sys/module/$name" ] || rmmod "$name" 2>&1 || { echo "$name"; exit 99; }
 done
 shift
+failed=
 for name; do
-	[ -e "/sys/module/$name" ] || modprobe "$name" 2>&1 || { echo "$name"; exit 98; }
-done'
+	[ -e "/sys/module/$name" ] || modprobe "$name" 2>&1 || failed=${failed:-$name}
+done
+[ -z "$failed" ] || { echo "$failed"; exit 98; }'
 
 # change: unloads what is in `out`, loads what is in `in`. The guest's own words stand before the error.
 change() {

@@ -1,6 +1,7 @@
 import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { execaSync } from "execa";
 import { quote } from "../../spec/quote.ts";
 import { noted } from "../builds/build-record.ts";
 import { type Domain, findDomain, readCard, stackOption } from "../card.ts";
@@ -77,9 +78,10 @@ export async function record(
 /** The end of a message: what the console has of a kernel's fault, or its last lines. */
 function lastWords(folder: string): string {
 	const file = join(folder, files.console);
-	const text = existsSync(file) ? readFileSync(file, "utf8").replaceAll("\r\n", "\n").trimEnd() : "";
+	if (!existsSync(file)) return "";
+	// A fault that is further back is not what ended it, and a kernel may have printed more than a text holds.
+	const text = execaSync("tail", ["-c", "64K", file]).stdout.replaceAll("\r\n", "\n").trimEnd();
 	if (text === "") return "";
-	// A fault that is further back is not what ended it.
 	const lines = text.split("\n").slice(-200);
 	const fault = lines.findIndex((line) => /\bBUG\b|\bOops\b|general protection fault|Kernel panic/.test(line));
 	return ["; its console's last words:", ...lines.slice(fault === -1 ? -40 : fault)].join("\n  | ");

@@ -99,7 +99,9 @@ export async function completeRun(
 function endedQemu(domain: Domain, { domains, mode }: Run): string[] {
 	const pid = domains[domain.name]?.pid;
 	if (mode === "snapshot" || domainProcess(domain)?.pid === pid) return [];
-	return [`the QEMU of ${domain.name} that was recorded, process ${pid}, has ended: nothing behind that is in the run`];
+	return [
+		`the QEMU of ${domain.name} that was recorded, process ${pid}, has ended: nothing that ${domain.name} did behind that is in the run`,
+	];
 }
 
 /** That a guest's clock began anew, or has another source than at the start, whether or not it shows that. */

@@ -102,8 +102,10 @@ async function nameProcesses({ session, domains, notes }: Run): Promise<readonly
 	// That there is none is said where it is read.
 	const followed = new Set(xml instanceof LabError ? [] : followedIn(xml));
 	const others = Object.entries(domains).filter(([, { pid }]) => !followed.delete(pid));
+	// Of a domain that the card does not have yet, as an up failed behind the session.
+	for (const pid of followed) if (existsSync(onHost(`/proc/${pid}`))) followed.delete(pid);
 	const [ended, ...more] = followed;
-	if (ended === undefined) return [];
+	if (ended === undefined || others.length === 0) return [];
 	for (const [, domain] of others) {
 		Object.assign(domain, { pid: 0, emulator: "", modules: {} });
 		for (const key of ["qemuVersion", "kernel", "kernelRelease"] as const) delete domain[key];

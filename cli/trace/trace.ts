@@ -60,12 +60,12 @@ export async function traceStop(stack: string, name: string | undefined, clockBo
 /** Lists the traced runs. */
 export function listRuns(stack: string, { json = false }: { json?: boolean } = {}): void {
 	const runs = tracedRuns(stack);
+	if (runs.length === 0) checkStack(stack);
 	if (json) {
 		print(JSON.stringify(runs, null, 2));
 		return;
 	}
 	if (runs.length === 0) {
-		checkStack(stack);
 		say(
 			`lab: stack ${quote(stack)} has no traced runs; record one: ./lab${stackOption(stack)} trace run PROFILE -- COMMAND`,
 		);

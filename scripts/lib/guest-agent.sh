@@ -8,8 +8,10 @@ source lib/step.sh
 vm=${domain#"$stack"-}
 
 # What its console said. The first up writes the lab card, which ./lab console goes by, only at its end, and the log is root's.
+# shellcheck disable=SC2034  # read by the script that sources this
 console_log=${log_file%/*}/console-$vm.log
-see_console="see the guest's console: sudo $(lab_command) logs console-$vm"
+# A plain sudo keeps no TRACELAB_STACK.
+see_console="see the guest's console: sudo $(TRACELAB_STACK='' lab_command) logs console-$vm"
 
 virsh_() { virsh --quiet --connect qemu:///system "$@"; }
 

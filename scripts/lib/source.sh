@@ -213,7 +213,7 @@ git_unpack() {
 
 # Whoever was asked for a password, or whether to trust a host, would be stopped for it: the step is in no terminal's foreground.
 fetching() {
-	local ssh=${GIT_SSH_COMMAND:-$(git config core.sshCommand || echo ssh)}
+	local ssh=${GIT_SSH_COMMAND:-$(git -C "$1" config core.sshCommand || printf %s "${GIT_SSH:-ssh}")}
 	GIT_TERMINAL_PROMPT=0 GIT_SSH_COMMAND="$ssh -o BatchMode=yes" git -C "$1" \
 		-c http.lowSpeedLimit=1 -c "http.lowSpeedTime=$stalled" fetch -q "${@:2}"
 }

@@ -36,7 +36,7 @@ test("a domain that runs on Debian's QEMU is not traced, and that is the cause t
 		t.is(code, 1, all);
 		t.is(
 			all,
-			`lab: domain vm (process ${pidOf()}) runs on ${debian}, not on ${emulator}\n  what to do: ./lab up starts it on this lab's QEMU`,
+			`lab: domain vm (process ${pidOf()}) runs on ${debian}, not on ${emulator}\n  what to do: ./lab -s ${stack} up starts it on this lab's QEMU`,
 		);
 		t.false(existsSync(`${runs}/debians`));
 	} finally {
@@ -126,7 +126,10 @@ test("a session daemon that is down, or that went while it recorded, is the caus
 		);
 		const { code, all } = await traced(t, "undaemonic", "block-io", "--", ...read);
 		t.is(code, 1, all);
-		t.is(all, "lab: root's session daemon does not answer, so nothing can be traced\n  what to do: ./lab up starts it");
+		t.is(
+			all,
+			`lab: root's session daemon does not answer, so nothing can be traced\n  what to do: ./lab -s ${stack} up starts it`,
+		);
 		t.false(existsSync(`${runs}/undaemonic`));
 	} finally {
 		await putBack(t);

@@ -142,11 +142,14 @@ test("a kernel that panics while it boots ends the wait, and stays for gdb", asy
 	t.false(calls.some((call) => call.includes(" destroy ")));
 });
 
-test("an up that is run with the stack as TRACELAB_STACK names it advises commands without it", async (t) => {
+test("an up that is run with the stack as TRACELAB_STACK names it advises commands without it, but for sudo, which keeps none", async (t) => {
 	const scratch = host(t);
 	scratch.write("virt/says", panics);
 	const program = `export TRACELAB_STACK=quick\n${patientStep()}`;
-	t.regex((await scratch.bash(program, "apply")).stderr, /sudo \.\/lab logs console-vm; .*, then: \.\/lab gdb vm$/);
+	t.regex(
+		(await scratch.bash(program, "apply")).stderr,
+		/sudo \.\/lab -s quick logs console-vm; .*, then: \.\/lab gdb vm$/,
+	);
 });
 
 test("a panic of a boot before, and one whose line is not whole yet, are none of this boot's", async (t) => {
@@ -156,6 +159,15 @@ test("a panic of a boot before, and one whose line is not whole yet, are none of
 	const { code, stderr } = await runGuest(scratch, "apply");
 	t.is(code, 1);
 	t.deepEqual(stderr.split("\n"), ["guest: started quick-vm", `tracelab: guest: ${isSilent}`, lookAtConsole]);
+});
+
+test("a panic that a reset or a login came behind is none, also where the boot's own first line is not on the console", async (t) => {
+	for (const behind of [`${panics}quick-vm login: `, `${booted}${panic}\r\nRebooting in 5 seconds..\r\n`]) {
+		const scratch = host(t);
+		scratch.write("virt/says", behind);
+		const { stderr } = await runGuest(scratch, "apply");
+		t.deepEqual(stderr.split("\n"), ["guest: started quick-vm", `tracelab: guest: ${isSilent}`, lookAtConsole]);
+	}
 });
 
 test("a panic in a console's log that was begun anew during the boot is seen", async (t) => {

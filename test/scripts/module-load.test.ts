@@ -208,6 +208,7 @@ const failing = anyTest.macro({
 		const scratch = host(t);
 		await scratch.step(step, "apply", { ...inputs, modules: { other } });
 		await harm(scratch);
+		scratch.write("var/lib/tracelab/labs/quick.json", "{}");
 		const { code, stderr } = await scratch.step(step, "apply", inputs);
 		t.is(code, 1);
 		t.deepEqual(stderr.split("\n"), words);
@@ -267,6 +268,21 @@ test(
 		`  what to do: ${lookThere}`,
 	],
 );
+test("before the first up has ended, the console has what the guest says of a module that it cannot load", async (t) => {
+	const scratch = host(t);
+	await scratch.bash(`rm '${scratch.root}${folder}/root/lib/modules/6.1.9/extra/hello.ko'`);
+	const { stderr } = await scratch.step(step, "apply", inputs);
+	t.is(stderr.split("\n").at(-1), "  what to do: see the guest's console: sudo ./lab -s quick logs console-vm");
+});
+
+test("one module that cannot be loaded keeps no other from it", async (t) => {
+	const scratch = host(t);
+	await scratch.bash(`rm '${scratch.root}${folder}/root/lib/modules/6.1.9/extra/hello.ko'`);
+	const { code } = await scratch.step(step, "apply", { ...inputs, modules: { hello, other } });
+	t.is(code, 1);
+	t.true(isLoaded(scratch, "other"));
+});
+
 test("a guest that is off", failing, (scratch: ScratchHost) => scratch.write("virt/state", "shut off\n"), [
 	"tracelab: module-load: the guest of quick-vm does not answer; libvirt calls it shut off",
 	"  what to do: see the guest's console: sudo ./lab -s quick logs console-vm",

@@ -112,6 +112,7 @@ asRoot("what a QEMU that crashed did last is in a snapshot, whoever has started 
 	lab.write("lttng/host/tracelab-quickstart-flight/pids", `${pid}\n`);
 	const file = "run/libvirt/qemu/quickstart-vm.pid";
 	rmSync(join(lab.root, file));
+	rmSync(join(lab.root, `proc/${pid}`), { recursive: true });
 	guest.state = "shut off";
 	const crashed = await lab.lab(["trace", "snapshot", "flight", "--name", "crashed"]);
 	t.is(crashed.code, 1);
@@ -141,6 +142,7 @@ asRoot("of two QEMUs that crashed, a snapshot has the events, and does not say w
 	flies(lab, "host");
 	lab.write("lttng/host/tracelab-quickstart-flight/pids", `${pid}\n${pid + 1}\n`);
 	rmSync(join(lab.root, "run/libvirt/qemu/quickstart-vm.pid"));
+	rmSync(join(lab.root, `proc/${pid}`), { recursive: true });
 	guest.state = "shut off";
 	const { stderr } = await lab.lab(["trace", "snapshot", "flight", "--name", "f"]);
 	t.notRegex(stderr, /layer qemu/);

@@ -157,7 +157,7 @@ asRoot("a QEMU that was replaced while it was recorded is said", async (t) => {
 	lab.write("run/libvirt/qemu/quickstart-vm.pid", `${pid + 1}\n`);
 	const { code, stdout, stderr } = await lab.lab(["trace", "stop"]);
 	t.is(code, 0, stderr);
-	const ended = `the QEMU of vm that was recorded, process ${pid}, has ended: nothing behind that is in the run`;
+	const ended = `the QEMU of vm that was recorded, process ${pid}, has ended: nothing that vm did behind that is in the run`;
 	t.true(stdout.split("\n").includes(ended), stdout);
 });
 
