@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import test from "ava";
 import { difference, hostState } from "./host-state.ts";
-import { again, before, card, copy, paused, skip, stack, stacks } from "./proof.ts";
+import { again, before, card, copy, host, paused, skip, stack, stacks } from "./proof.ts";
 import { readDisk, readRun } from "./traced.ts";
 
 /** A stack with the proof's builds. */
@@ -11,7 +11,10 @@ const declare = (name: string, parent: string) =>
 const onAgain = (...args: string[]) => copy.lab("-s", again, ...args);
 
 test("a run whose lab is gone is recorded again: the lab comes up as it was then, and the two are compared", async (t) => {
-	t.teardown(() => rmSync(`/var/lib/tracelab/runs/${again}`, { recursive: true, force: true }));
+	t.teardown(() => {
+		rmSync(`/var/lib/tracelab/runs/${again}`, { recursive: true, force: true });
+		host("rmdir --ignore-fail-on-non-empty /var/lib/tracelab/runs");
+	});
 	declare(again, "quickstart");
 	const up = await onAgain("up");
 	t.is(up.code, 0, up.all);
