@@ -322,7 +322,7 @@ start_guest() {
 		"give the domain the modules lttng in the stack file, as stacks/quickstart.yaml does, or its kernel CONFIG_FTRACE and CONFIG_FUNCTION_TRACER, as kconfig/quickstart.config does; then run up" ;;
 	ftrace-5) die "the kernel of $name has none of these tracepoints: $(paste -sd ' ' <<<"$guest")" \
 		"see those that it has, in the guest: /sys/kernel/tracing/available_events; some need another kernel configuration" ;;
-	*-255) die "the guest agent of $name does not answer" "see the guest's console: sudo $(TRACELAB_STACK='' lab_command) logs console-$name" ;;
+	*-255) die "the guest agent of $name does not answer" "$(see_console_of "$name")" ;;
 	*) die "the kernel of $name cannot be traced: ${words##*$'\n'}" "see the guest's log: $(lab_command) exec $name -- $look" ;;
 	esac
 }

@@ -4,13 +4,12 @@ import { quote } from "../../spec/quote.ts";
 import { endKilled } from "../clock/clock.ts";
 import { LabError } from "../errors.ts";
 import { isHeld } from "../hold.ts";
-import { onHost } from "../host.ts";
 import { tracedRuns, writeRun } from "../runs/run-file.ts";
 import { runsFolder } from "../runs/run-folder.ts";
 import { say } from "../terminal.ts";
 import { sessionStates } from "../trace/lttng.ts";
 import { ended } from "../trace/record.ts";
-import { endSession, trialSession } from "../trace/session.ts";
+import { endSession, recordOf, trialSession } from "../trace/session.ts";
 
 /** What records on the host for a lab. */
 export interface Session {
@@ -44,7 +43,7 @@ export async function listSessions(stack: string, lab: LabCard): Promise<Session
 /** Ends what still records runs of a lab that goes: the host's kernel would be recorded on and on. */
 export async function endRuns(stack: string): Promise<void> {
 	await endKilled();
-	const goesOn = (session: string) => existsSync(onHost(`/var/lib/tracelab/traces/${session}`));
+	const goesOn = (session: string) => existsSync(recordOf(session));
 	const recording = tracedRuns(stack).filter(({ ended }) => ended === undefined);
 	for (const { run } of recording) {
 		if (await isHeld(`${runsFolder(stack)}/${run}`)) {

@@ -4,14 +4,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Layer, matches, type Profile } from "../../spec/profile.ts";
 import { type RunLayer, titleOf } from "../../spec/run.ts";
 import { GuestAgent } from "../guest/agent.ts";
-import { onHost } from "../host.ts";
 import { say, size } from "../terminal.ts";
 import { fetchPart, guestBytes, stopped, takePart } from "./guest.ts";
 import { convertHost, takeHost } from "./host-kernel.ts";
 import { layerOf, moveKernel } from "./layers.ts";
 import { lossesIn, lttng } from "./lttng.ts";
 import type { Recording } from "./record.ts";
-import { makeSession, removeSession, type TraceSession, trialSession } from "./session.ts";
+import { makeSession, recordOf, removeSession, type TraceSession, trialSession } from "./session.ts";
 
 /** Seconds that a command has run when its run is taken for a long one. */
 const longAfter = 5;
@@ -109,7 +108,7 @@ const trialOf = ({ folder, session, run }: Calibrated, layers: readonly Layer[])
 export async function endCalibration(recording: Calibrated): Promise<void> {
 	const { folder, session } = recording;
 	const trial = trialOf(recording, session.layers);
-	if (existsSync(onHost(`/var/lib/tracelab/traces/${trial.session}`))) await removeSession(trial);
+	if (existsSync(recordOf(trial.session))) await removeSession(trial);
 	rmSync(join(folder, "calibration"), { recursive: true, force: true });
 }
 

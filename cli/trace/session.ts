@@ -38,10 +38,12 @@ export async function removeSession(session: TraceSession): Promise<void> {
 	await script("remove", session);
 }
 
+/** The list of the domains whose sessions of that name are to be ended: scripts/trace-session.sh. */
+export const recordOf = (session: string): string => onHost(`/var/lib/tracelab/traces/${session}`);
+
 /** Has the session's end leave alone what these guests have of it: one that answers again by then has not given it. */
 export function leaveParts({ session, domains }: TraceSession, silent: ReadonlyMap<string, unknown>): void {
-	// Whose sessions are to be ended: scripts/trace-session.sh.
-	const record = onHost(`/var/lib/tracelab/traces/${session}`);
+	const record = recordOf(session);
 	const others = domains.filter(({ name }) => !silent.has(name));
 	if (others.length === domains.length || !existsSync(record)) return;
 	if (others.length === 0) rmSync(record);

@@ -22,7 +22,7 @@ import { takeHost, written } from "./host-kernel.ts";
 import { checkClocks, checkLayers, completeRun } from "./layers.ts";
 import { followedIn, lttng } from "./lttng.ts";
 import { endClocks, ended, newRun, type Recording, readProfile, startClocks, takeParts } from "./record.ts";
-import type { TraceSession } from "./session.ts";
+import { recordOf, type TraceSession } from "./session.ts";
 import { summary } from "./summary.ts";
 
 /** Makes a run of what a flight recorder of the stack file holds; it goes on recording. */
@@ -85,7 +85,7 @@ export async function traceSnapshot(
 
 /** Waits until nobody else takes a snapshot of a flight recorder: a guest has one place for it. */
 async function alone(session: string, begun: () => void): Promise<void> {
-	const record = onHost(`/var/lib/tracelab/traces/${session}`);
+	const record = recordOf(session);
 	if (!existsSync(record)) return;
 	while (!tryToHold(record)) {
 		begun();

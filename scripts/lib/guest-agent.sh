@@ -10,8 +10,9 @@ vm=${domain#"$stack"-}
 # What its console said. The first up writes the lab card, which ./lab console goes by, only at its end, and the log is root's.
 # shellcheck disable=SC2034  # read by the script that sources this
 console_log=${log_file%/*}/console-$vm.log
-# A plain sudo keeps no TRACELAB_STACK.
-see_console="see the guest's console: sudo $(TRACELAB_STACK='' lab_command) logs console-$vm"
+# see_console_of NAME: a plain sudo keeps no TRACELAB_STACK.
+see_console_of() { printf "see the guest's console: sudo %s logs console-%s" "$(TRACELAB_STACK='' lab_command)" "$1"; }
+see_console=$(see_console_of "$vm")
 
 virsh_() { virsh --quiet --connect qemu:///system "$@"; }
 
